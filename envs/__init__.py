@@ -1,0 +1,34 @@
+"""Puzzle environments for agents that decide how long to think. Importing this registers the Gymnasium
+ids."""
+
+from envs.act import ActEnv, ActVectorEnv
+from envs.puzzle import (
+    NO_LEVEL,
+    PAD,
+    DataError,
+    PuzzleBatch,
+    PuzzleSource,
+    PuzzleTask,
+    fingerprint,
+)
+from envs.registration import TASKS, make_task, register_tasks
+from envs.sources import GeneratedSource, MixedSource, PoolSource
+
+__all__ = [
+    "NO_LEVEL",
+    "PAD",
+    "TASKS",
+    "ActEnv",
+    "ActVectorEnv",
+    "DataError",
+    "GeneratedSource",
+    "MixedSource",
+    "PoolSource",
+    "PuzzleBatch",
+    "PuzzleSource",
+    "PuzzleTask",
+    "fingerprint",
+    "make_task",
+]
+
+register_tasks()

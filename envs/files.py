@@ -1,0 +1,80 @@
+"""Reading puzzle files: text, gzipped or not, with every fault reported as one DataError line.
+
+What a row must hold is the task's business; a task collects the faults of its rows and hands them to
+`refuse_bad_rows`.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from envs.puzzle import DataError
+
+SHOWN_ROWS = 5
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, decompressed if its name ends in .gz or it starts like a gzip file."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise DataError(f"{path}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read ({error.strerror})") from None
+    if data[:2] == b"\x1f\x8b":
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{path}: is a damaged gzip file ({error})") from None
+    elif path.suffix == ".gz":
+        raise DataError(f"{path}: is named .gz but is no gzip file")
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise DataError(f"{path}: is no text file (not UTF-8)") from None
+    if not text.strip():
+        raise DataError(f"{path}: is empty")
+    return text
+
+
+def read_columns(
+    path: Path, text: str, names: Sequence[Sequence[str]]
+) -> tuple[list[int], list[list[str] | None]]:
+    """Columns of a CSV text with a header line.
+
+    names: for each wanted column its accepted names; the first column is required, the others may be missing.
+    Returns the line number of each row and, for each wanted column, its values or None.
+    """
+    reader = csv.reader(io.StringIO(text))
+    header = [name.strip().lower() for name in next(reader)]
+    places = [next((header.index(name) for name in accepted if name in header), None) for accepted in names]
+    if places[0] is None:
+        raise DataError(
+            f"{path}: has columns {', '.join(header)}; one of them must be {' or '.join(names[0])}"
+        )
+    lines: list[int] = []
+    rows: list[list[str]] = []
+    for row in reader:
+        if row:
+            lines.append(reader.line_num)
+            rows.append(row)
+    return lines, [
+        None if place is None else [row[place].strip() if place < len(row) else "" for row in rows]
+        for place in places
+    ]
+
+
+def refuse_bad_rows(path: Path, reasons: Mapping[int, str]) -> None:
+    """Raise DataError if there are faults: a mapping of line number to what is wrong with that line."""
+    if not reasons:
+        return
+    shown = [f"line {line}: {reasons[line]}" for line in sorted(reasons)[:SHOWN_ROWS]]
+    if len(reasons) > SHOWN_ROWS:
+        shown.append(f"and {len(reasons) - SHOWN_ROWS:,} more")
+    rows = "1 bad row" if len(reasons) == 1 else f"{len(reasons):,} bad rows"
+    raise DataError(f"{path}: {rows}; " + "; ".join(shown))

@@ -1,0 +1,145 @@
+"""What a puzzle, a task and a source are: the seam between the tasks and everything that trains on them.
+
+Legend: N puzzles, L tokens a puzzle (the cells of a grid, row by row), V token values.
+Nothing here knows a particular task; nothing in envs/ knows torch or Ray.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Tokens = NDArray[np.uint8]
+
+PAD = 0
+"""The token of a cell that is not there. In a solution: a cell without a label."""
+
+NO_LEVEL = -1
+"""`PuzzleBatch.level` of a puzzle that lies in none of its task's levels."""
+
+
+class DataError(ValueError):
+    """Data a user gave that cannot be used; the message names the file, the line and the reason."""
+
+
+@dataclass(frozen=True)
+class PuzzleBatch:
+    """N puzzles of one task, as arrays."""
+
+    inputs: Tokens
+    """(N, L) the question."""
+    solution: Tokens
+    """(N, L) the label; PAD where a cell has none."""
+    level: NDArray[np.int64]
+    """(N,) index into the task's `levels`, or NO_LEVEL."""
+    identifier: NDArray[np.int64]
+    """(N,) row of the puzzle-embedding table; 0 is shared by all puzzles without an identity of their own."""
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def take(self, index: NDArray[Any] | slice) -> PuzzleBatch:
+        """The puzzles at `index` (integers, a mask or a slice)."""
+        return PuzzleBatch(
+            self.inputs[index], self.solution[index], self.level[index], self.identifier[index]
+        )
+
+    @staticmethod
+    def concatenate(batches: Sequence[PuzzleBatch]) -> PuzzleBatch:
+        return PuzzleBatch(
+            np.concatenate([b.inputs for b in batches]),
+            np.concatenate([b.solution for b in batches]),
+            np.concatenate([b.level for b in batches]),
+            np.concatenate([b.identifier for b in batches]),
+        )
+
+
+class PuzzleTask(Protocol):
+    """A family of puzzles: its tokens, its levels, its rule, its generator, its files, its pictures."""
+
+    name: str
+    vocab_size: int
+    """V: tokens are 0..V-1, with 0 = PAD."""
+    grid_shape: tuple[int, int]
+    """(rows, columns); L = rows * columns."""
+    levels: tuple[str, ...]
+    """Names of the difficulties, the easiest first."""
+
+    def solved(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
+        """(N,) whether each answer (N, L) is right by the task's rule. Needs no solution."""
+
+    def unknown(self, inputs: Tokens) -> NDArray[np.bool_]:
+        """(N, L) the cells that an answer has to find; the others are given."""
+
+    def generate(
+        self, level: str, count: int, rng: np.random.Generator, held_out: bool = False
+    ) -> PuzzleBatch:
+        """`count` new puzzles of `level`: a pure function of its arguments.
+
+        `held_out` matters only where a task draws on a file: then the two values never share a puzzle.
+        Raises ValueError for a level that is unknown or out of the generator's reach.
+        """
+
+    def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
+        """Every puzzle under a random symmetry of the task. Takes the same amount of randomness for each
+        puzzle, in order, so that augmenting 2 + 3 puzzles equals augmenting 5."""
+
+    def read(self, path: Path) -> PuzzleBatch:
+        """All puzzles of a file, checked. Raises DataError naming line and reason."""
+
+    def render_text(
+        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
+    ) -> str:
+        """One puzzle (L,) as text for a terminal, with the answer filled in and wrong cells marked."""
+
+    def render_rgb(
+        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
+    ) -> NDArray[np.uint8]:
+        """One puzzle (L,) as an image (height, width, 3), with the answer filled in and wrong cells
+        marked."""
+
+
+class PuzzleSource(Protocol):
+    """An endless, deterministic stream of puzzles.
+
+    `draw(2)` then `draw(3)` gives the puzzles of `draw(5)`; after `load_state_dict(state_dict())` the stream
+    goes on where it stood. Neither depends on how fast a background thread is.
+    """
+
+    @property
+    def data_wait_seconds(self) -> float:
+        """Time that draws have spent waiting for puzzles, in all."""
+
+    def draw(self, count: int) -> PuzzleBatch: ...
+
+    def reseed(self, seed: int) -> None:
+        """Start the stream of another seed from its beginning."""
+
+    def set_level_weights(self, weights: Mapping[str, float]) -> None:
+        """From the next draw on, choose levels in these proportions. Raises ValueError for a level that the
+        source does not have."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """JSON-compatible position in the stream."""
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None: ...
+
+    def close(self) -> None:
+        """Stop background work."""
+
+
+def fingerprint(tokens: Tokens) -> NDArray[np.uint64]:
+    """(N,) 64-bit polynomial hash of each row of tokens (N, L): equal rows have equal fingerprints; 100,000
+    different rows collide with probability about 3e-10."""
+    multiplier = np.uint64(0x9E3779B97F4A7C15)
+    value = np.zeros(len(tokens), np.uint64)
+    with np.errstate(over="ignore"):
+        for column in tokens.T:
+            value = (value ^ column.astype(np.uint64)) * multiplier
+            value ^= value >> np.uint64(29)
+    return value

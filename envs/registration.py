@@ -1,0 +1,88 @@
+"""The tasks by name, and their Gymnasium ids. A new task is one line in TASKS."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import gymnasium
+import numpy as np
+
+from envs.act import ActEnv, ActVectorEnv
+from envs.puzzle import PuzzleTask
+from envs.sources import GeneratedSource, MixedSource
+from envs.sudoku import SudokuTask
+
+TASKS: dict[str, Callable[..., PuzzleTask]] = {
+    "sudoku": SudokuTask,
+}
+
+
+def make_task(name: str, **options: Any) -> PuzzleTask:
+    """The task of that name. Raises ValueError for an unknown task or option, naming the nearest known
+    one."""
+    if name not in TASKS:
+        raise ValueError(_unknown("task", name, list(TASKS)))
+    known = [parameter for parameter in inspect.signature(TASKS[name]).parameters if parameter != "self"]
+    for option in options:
+        if option not in known:
+            raise ValueError(_unknown(f"option of task {name!r}", option, known))
+    return TASKS[name](**options)
+
+
+def _unknown(what: str, given: str, known: list[str]) -> str:
+    nearest = difflib.get_close_matches(given, known, n=1)
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(known)}"
+    return f"{given!r} is no {what}; {hint}"
+
+
+def make_act_env(
+    task: str,
+    level: str | Mapping[str, float] = "easy",
+    halt_max_steps: int = 16,
+    segment_cost: float = 0.0,
+    render_mode: str | None = None,
+    **options: Any,
+) -> ActEnv:
+    """Entry point of the ids: an ActEnv on freshly generated puzzles.
+
+    level: a level's name, or weights by level. options: those of the task. Puzzles are random until
+    `reset(seed=...)` fixes the stream.
+    """
+    built = make_task(task, **options)
+    return ActEnv(built, _generated(built, level), halt_max_steps, segment_cost, render_mode)
+
+
+def make_act_vector_env(
+    task: str,
+    num_envs: int = 1,
+    level: str | Mapping[str, float] = "easy",
+    halt_max_steps: int = 16,
+    segment_cost: float = 0.0,
+    render_mode: str | None = None,
+    **options: Any,
+) -> ActVectorEnv:
+    """Vector entry point of the ids: as `make_act_env`, with `num_envs` slots."""
+    built = make_task(task, **options)
+    source = _generated(built, level)
+    return ActVectorEnv(built, source, num_envs, halt_max_steps, segment_cost, render_mode)
+
+
+def _generated(task: PuzzleTask, level: str | Mapping[str, float]) -> MixedSource:
+    weights = {level: 1.0} if isinstance(level, str) else level
+    seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+    children = {name: GeneratedSource(task, name, seed) for name in weights}
+    return MixedSource(children, weights, seed)
+
+
+def register_tasks() -> None:
+    """Register `hrm_rl/NAME-v0` for every task; called when `envs` is imported."""
+    for name in TASKS:
+        gymnasium.register(
+            f"hrm_rl/{name.capitalize()}-v0",
+            entry_point="envs.registration:make_act_env",
+            vector_entry_point="envs.registration:make_act_vector_env",
+            kwargs={"task": name},
+        )

@@ -1,0 +1,61 @@
+"""Solves Sudoku, counts solutions and guesses, and applies the rule to answers.
+
+Naked singles, hidden singles, then branching at the cell with the fewest candidates.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.sudoku.board import board_of
+from envs.sudoku.kernels import search_all, solved_all
+
+
+def _run(
+    puzzles: NDArray[np.uint8], limit: int
+) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+    """Solutions (N, L), numbers of solutions (N,), guesses (N,)."""
+    if limit < 1:
+        raise ValueError(f"limit is {limit}; it must be at least 1")
+    board = board_of(puzzles)
+    if len(puzzles) and not (puzzles.min() >= 1 and puzzles.max() <= board.size + 1):
+        raise ValueError(f"puzzles hold tokens outside 1 (blank) .. {board.size + 1} (digit {board.size})")
+    solutions = np.zeros(puzzles.shape, np.uint8)
+    counts = np.zeros(len(puzzles), np.int64)
+    guesses = np.zeros(len(puzzles), np.int64)
+    search_all(board, np.ascontiguousarray(puzzles, np.uint8), limit, solutions, counts, guesses)
+    return solutions, counts, guesses
+
+
+def solve(puzzles: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    """Solve puzzles (N, L) of tokens.
+
+    Returns (N, L) one solution each, all 0 where there is none, and (N,) the number of solutions: 0, 1, or 2
+    for "several". Clues that clash count as no solution. Raises ValueError for tokens that are no digits.
+    """
+    solutions, counts, _ = _run(puzzles, limit=2)
+    return solutions, counts
+
+
+def count_solutions(puzzles: NDArray[np.uint8], limit: int = 2) -> NDArray[np.int64]:
+    """(N,) how many solutions each puzzle (N, L) has, counted up to `limit`."""
+    return _run(puzzles, limit)[1]
+
+
+def count_guesses(puzzles: NDArray[np.uint8]) -> NDArray[np.int64]:
+    """(N,) how hard each puzzle (N, L) is for this solver: the cells at which it has to guess, that is where
+    neither naked nor hidden singles are left, while it finds the solution and proves that there is no
+    other."""
+    return _run(puzzles, limit=2)[2]
+
+
+def is_solved(inputs: NDArray[np.uint8], answer: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(N,) whether each answer (N, L) keeps the clues of `inputs` (N, L) and has every digit once in each
+    row, column and box. Any uint8 may stand in an answer; what is no digit is wrong."""
+    board = board_of(inputs)
+    if answer.shape != inputs.shape:
+        raise ValueError(f"answer has shape {answer.shape}; inputs have {inputs.shape}")
+    result = np.empty(len(inputs), np.bool_)
+    solved_all(board, np.ascontiguousarray(inputs, np.uint8), np.ascontiguousarray(answer, np.uint8), result)
+    return result

@@ -1,0 +1,150 @@
+"""Sudoku as a task: 4x4, 6x6 or 9x9, with levels by clue count."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.puzzle import PuzzleBatch, Tokens
+from envs.sudoku import files, levels, rendering, solver
+from envs.sudoku.board import BLANK, board_of_size
+from envs.sudoku.catalogue import CATALOGUE_CLUES, Catalogue
+from envs.sudoku.generator import FEWEST_CLUES, generate_puzzles
+from envs.sudoku.symmetries import random_symmetries
+
+
+class SudokuTask:
+    """Fill the blanks so that every row, column and box holds each digit once.
+
+    Tokens: 0 padding, 1 blank, digit d = d + 1. Levels: very-easy, easy, medium, hard, extreme, by number of
+    clues. An answer is right if it keeps the clues and breaks no rule; puzzles from `generate` and `read`
+    have exactly one solution.
+    """
+
+    name = "sudoku"
+    levels: tuple[str, ...] = levels.LEVELS
+
+    def __init__(self, size: int = 9, min_guesses: int = 0, catalogue: str | Path | None = None) -> None:
+        """
+        size: digits on the board: 4 (boxes 2x2), 6 (boxes of 2 rows and 3 columns) or 9 (boxes 3x3).
+        min_guesses: generate only puzzles at which this project's solver has to guess at least so often; clue
+            count alone says little about difficulty.
+        catalogue: file of 9x9 puzzles with 17 clues, one a line. With it, `extreme` has 17 to 27 clues
+        instead
+            of the generator's 20 to 27, in equal shares of what is aimed at.
+        """
+        board_of_size(size)
+        if min_guesses < 0:
+            raise ValueError(f"min_guesses is {min_guesses}; it must be 0 or more")
+        if catalogue is not None and size != 9:
+            raise ValueError(f"a catalogue holds 9x9 puzzles; it cannot be used with size {size}")
+        self.size = size
+        self.vocab_size = size + 2
+        self.grid_shape = (size, size)
+        self.min_guesses = min_guesses
+        self.catalogue = None if catalogue is None else Catalogue(Path(catalogue))
+
+    def solved(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
+        """(N,) whether each answer (N, L) keeps the clues and every row, column and box has each digit
+        once."""
+        return solver.is_solved(inputs, answer)
+
+    def unknown(self, inputs: Tokens) -> NDArray[np.bool_]:
+        """(N, L) the blank cells."""
+        return inputs == BLANK
+
+    def clues(self, inputs: Tokens) -> NDArray[np.int64]:
+        """(N,) number of clues."""
+        return levels.clue_counts(inputs)
+
+    def guesses(self, inputs: Tokens) -> NDArray[np.int64]:
+        """(N,) how often this project's solver has to guess (see `count_guesses`)."""
+        return solver.count_guesses(inputs)
+
+    def level_of(self, inputs: Tokens) -> NDArray[np.int64]:
+        """(N,) index into `levels` by number of clues, or NO_LEVEL."""
+        return levels.level_of(inputs)
+
+    def generate(
+        self, level: str, count: int, rng: np.random.Generator, held_out: bool = False
+    ) -> PuzzleBatch:
+        """`count` new puzzles of `level`, each with exactly one solution: a pure function of its arguments.
+
+        held_out: take puzzles of a catalogue from its held-out part; generated puzzles know no parts.
+        Raises ValueError for an unknown level and if too few puzzles need `min_guesses`.
+        """
+        if level not in self.levels:
+            raise ValueError(f"sudoku has no level {level!r}; its levels are {', '.join(self.levels)}")
+        index = self.levels.index(level)
+        if self.min_guesses == 0:
+            inputs, solutions = self._make(index, count, rng, held_out)
+        else:
+            inputs, solutions = self._make_hard(index, count, rng, held_out)
+        return PuzzleBatch(inputs, solutions, np.full(count, index, np.int64), np.zeros(count, np.int64))
+
+    def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
+        """Every puzzle under a random symmetry (see envs/sudoku/symmetries.py)."""
+        symmetries = random_symmetries(self.size, len(batch), rng)
+        return PuzzleBatch(
+            symmetries.apply(batch.inputs), symmetries.apply(batch.solution), batch.level, batch.identifier
+        )
+
+    def read(self, path: Path) -> PuzzleBatch:
+        """All puzzles of a file (see envs/sudoku/files.py). Raises DataError naming line and reason."""
+        inputs, solutions = files.read_puzzles(path, self.size)
+        return PuzzleBatch(inputs, solutions, self.level_of(inputs), np.zeros(len(inputs), np.int64))
+
+    def render_text(
+        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
+    ) -> str:
+        """One puzzle (L,) as text with ANSI colours."""
+        return rendering.render_text(inputs, answer, solution)
+
+    def render_rgb(
+        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
+    ) -> NDArray[np.uint8]:
+        """One puzzle (L,) as an image (height, width, 3)."""
+        return rendering.render_rgb(inputs, answer, solution)
+
+    def _make(
+        self, level: int, count: int, rng: np.random.Generator, held_out: bool
+    ) -> tuple[Tokens, Tokens]:
+        """`count` puzzles with the level's number of clues: inputs (count, L) and solutions (count, L)."""
+        fewest, most = levels.CLUE_RANGES[self.size][level]
+        floor = FEWEST_CLUES[self.size]
+        if self.catalogue is None or fewest >= floor:
+            return generate_puzzles(self.size, (fewest, most), count, rng)
+        clues = rng.integers(CATALOGUE_CLUES, most + 1, size=count)
+        listed = clues < floor
+        inputs = np.empty((count, self.size**2), np.uint8)
+        solutions = np.empty_like(inputs)
+        if listed.any():
+            inputs[listed], solutions[listed] = self.catalogue.draw(clues[listed], rng, held_out)
+        if not listed.all():
+            rest = count - int(np.count_nonzero(listed))
+            inputs[~listed], solutions[~listed] = generate_puzzles(self.size, (floor, most), rest, rng)
+        return inputs, solutions
+
+    def _make_hard(
+        self, level: int, count: int, rng: np.random.Generator, held_out: bool
+    ) -> tuple[Tokens, Tokens]:
+        """As `_make`, but only puzzles that need `min_guesses`; gives up where those are too rare."""
+        kept: list[tuple[Tokens, Tokens]] = []
+        made, tried, most_tried = 0, 0, 10_000 + 200 * count
+        while made < count:
+            if tried >= most_tried:
+                raise ValueError(
+                    f"too few {self.levels[level]} puzzles need {self.min_guesses} guesses: "
+                    f"{made} of {tried:,} ({made / tried:.2%}); lower min_guesses or take a harder level"
+                )
+            inputs, solutions = self._make(level, max(256, 2 * (count - made)), rng, held_out)
+            hard = self.guesses(inputs) >= self.min_guesses
+            kept.append((inputs[hard], solutions[hard]))
+            made += int(hard.sum())
+            tried += len(inputs)
+        return (
+            np.concatenate([inputs for inputs, _ in kept])[:count],
+            np.concatenate([solutions for _, solutions in kept])[:count],
+        )
