@@ -1,0 +1,92 @@
+"""Flags to typed settings: preset, then file, then flags. tyro does the parsing and the help; this module adds
+the order of precedence and turns every mistake into one line."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import sys
+from collections.abc import Callable, Sequence
+from typing import NoReturn, TypeVar
+
+import tyro
+from pydantic import BaseModel
+
+from hrm_rl.errors import UserError, nearest
+
+Command = TypeVar("Command", bound=BaseModel)
+
+
+def flag_value(args: Sequence[str], name: str) -> str | None:
+    """The value given for flag `name` (as in `--preset x` or `--preset=x`), the last one if there are several.
+    For the few flags that decide what the defaults of all others are."""
+    value = None
+    for i, arg in enumerate(args):
+        if arg == f"--{name}" and i + 1 < len(args):
+            value = args[i + 1]
+        elif arg.startswith(f"--{name}="):
+            value = arg.partition("=")[2]
+    return value
+
+
+def parse(default: Command, args: Sequence[str], description: str, prog: str) -> Command:
+    """`default` with the flags of `args` over it. `--help` prints and exits. Raises UserError."""
+    printed = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(printed):
+            command, unknown = tyro.cli(
+                type(default),
+                default=default,
+                args=list(args),
+                description=description,
+                prog=prog,
+                return_unknown_args=True,
+            )
+    except SystemExit as stop:
+        if stop.code in (0, None):
+            raise
+        raise UserError(_one_line(printed.getvalue())) from None
+    if unknown:
+        flags = [f"--{name.replace('_', '-')}" for name in _field_paths(type(default))]
+        flag = unknown[0].partition("=")[0]
+        raise UserError(f"unknown flag {flag}{nearest(flag, flags)} (--help lists all flags)")
+    return command
+
+
+def _field_paths(model: type[BaseModel], prefix: str = "") -> list[str]:
+    paths = []
+    for name, field in model.model_fields.items():
+        kind = field.annotation
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            paths += _field_paths(kind, f"{prefix}{name}.")
+        else:
+            paths.append(prefix + name)
+    return paths
+
+
+def _one_line(box: str) -> str:
+    """The first paragraph inside tyro's box, without pydantic's wrapping."""
+    lines = [re.sub(r"^[│╭╰]\s?|\s?[│╮╯]$", "", line).rstrip() for line in box.splitlines()]
+    paragraph = []
+    for line in lines:
+        if set(line) & set("─-") and not set(line) - set("─- ╮╯") and paragraph:
+            break
+        if not line.startswith("─") and line:
+            paragraph.append(line.strip())
+    text = " ".join(paragraph)
+    text = re.sub(r"\s*\[type=.*?input_type=\w+\]|\s*For further information visit \S+", "", text)
+    text = re.sub(r"Error parsing ([\w.-]+): \d+ validation errors? for \w+ ", r"\1: ", text)
+    return text.replace("Value error, ", "") or "the command line cannot be understood; see --help"
+
+
+def run_script(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
+    """Run a script's `main(args)`; a UserError becomes one line on standard error and exit status 2."""
+    try:
+        sys.exit(main(sys.argv[1:]) or 0)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)

@@ -1,0 +1,292 @@
+"""Every setting of a run, typed and checked. Each section is owned by the module that its docstring names.
+
+A configuration is built from a preset, then a YAML file, then flags (hrm_rl/cli.py); config.yaml in a run's
+folder is this object written out and is enough to repeat the run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from hrm_rl.errors import UserError, nearest
+
+Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Positive = Annotated[int, Field(ge=1)]
+
+
+class Section(BaseModel):
+    """A frozen group of settings that refuses names it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class EnvConfig(Section):
+    """The task and its rules (envs/)."""
+
+    task: str = "sudoku"
+    """Name of the task, as in envs.TASKS."""
+    size: Positive | None = None
+    """Edge of the board; the task's own default if not given."""
+    options: dict[str, int | float | bool | str] = {}
+    """Further options of the task, as `name value` pairs (Sudoku: min_guesses, catalogue)."""
+    segment_cost: Annotated[float, Field(ge=0.0)] = 0.0
+    """Price of one more segment: the reward of `continue` is minus this."""
+
+
+class DataConfig(Section):
+    """Where puzzles come from (hrm_rl/data.py)."""
+
+    path: str | None = None
+    """File of training puzzles; generated on the fly if not given."""
+    required: bool = False
+    """This configuration makes sense only with `path` (set by presets that repeat a paper's data set)."""
+    max_puzzles: Positive | None = None
+    """Train on a random subset of this many puzzles of the file."""
+    augment: bool = True
+    """Apply a random symmetry of the task each time a puzzle of the file is drawn."""
+    eval_path: str | None = None
+    """File of held-out puzzles; generated, or split off `path`, if not given."""
+    eval_puzzles: Positive = 512
+    """Held-out puzzles, divided evenly among the levels that are evaluated."""
+
+
+class ModelConfig(Section):
+    """The network (hrm_rl/models/)."""
+
+    name: str = "hrm"
+    """Name of the model, as in hrm_rl.models.MODELS."""
+    hidden_size: Positive = 256
+    """Width D of the hidden states."""
+    num_heads: Positive = 4
+    """Attention heads; must divide hidden_size into even parts."""
+    h_layers: Positive = 4
+    """Blocks of the high-level module."""
+    l_layers: Positive = 4
+    """Blocks of the low-level module."""
+    h_cycles: Positive = 2
+    """High-level updates a segment."""
+    l_cycles: Positive = 2
+    """Low-level updates for each high-level one."""
+    expansion: Annotated[float, Field(gt=0.0)] = 4.0
+    """SwiGLU width is expansion * hidden_size * 2/3, rounded up to swiglu_multiple."""
+    swiglu_multiple: Positive = 256
+    """Multiple to which the SwiGLU width is rounded up; 256 wastes most of a small model's work."""
+    pos_encodings: Literal["rope", "learned"] = "rope"
+    """Positions: rotary (along the flattened board) or a learned vector for each cell."""
+    rope_theta: Annotated[float, Field(gt=0.0)] = 10000.0
+    """Base of the rotary frequencies."""
+    puzzle_emb_ndim: Annotated[int, Field(ge=0)] = 0
+    """Numbers in a puzzle's embedding, put before the board as ceil(ndim / hidden_size) tokens; 0 for none."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the computation; the weights and the optimiser stay float32."""
+
+    @model_validator(mode="after")
+    def _heads_divide(self) -> ModelConfig:
+        if self.hidden_size % self.num_heads or (self.hidden_size // self.num_heads) % 2:
+            fits = [n for n in range(1, self.hidden_size + 1) if self.hidden_size % (2 * n) == 0]
+            near = sorted(sorted(fits, key=lambda n: abs(n - self.num_heads))[:4])
+            advice = f"num_heads could be {', '.join(map(str, near))}" if near else "hidden_size must be even"
+            raise ValueError(
+                f"num_heads={self.num_heads} does not divide hidden_size={self.hidden_size} into heads of "
+                f"even width; {advice}"
+            )
+        return self
+
+
+class HaltingConfig(Section):
+    """When to stop thinking (hrm_rl/halting.py)."""
+
+    halt_max_steps: Positive = 16
+    """The budget: the most segments an episode may take."""
+    halt_exploration_prob: Probability = 0.1
+    """Probability of drawing a least number of segments before which halting is forbidden."""
+    exploration: Literal["per_segment", "per_episode"] = "per_segment"
+    """Draw that number anew at every segment (the reference code) or once an episode (the paper)."""
+
+
+class OptimConfig(Section):
+    """The optimisers (hrm_rl/optim.py)."""
+
+    name: Literal["adamw", "adam_atan2"] = "adamw"
+    """Optimiser of the network's weights."""
+    lr: Annotated[float, Field(gt=0.0)] = 1e-4
+    """Learning rate after warm-up."""
+    betas: tuple[Probability, Probability] = (0.9, 0.95)
+    """Decay of the first and second moment."""
+    weight_decay: Annotated[float, Field(ge=0.0)] = 0.1
+    """Decoupled weight decay, times the learning rate."""
+    warmup_updates: Annotated[int, Field(ge=0)] = 0
+    """Updates of linear warm-up."""
+    lr_min_ratio: Probability = 1.0
+    """The cosine schedule ends at lr * lr_min_ratio after train.max_updates; 1 keeps the rate constant."""
+    puzzle_emb_lr: Annotated[float, Field(gt=0.0)] = 1e-2
+    """Learning rate of the puzzle embeddings (SignSGD)."""
+    puzzle_emb_weight_decay: Annotated[float, Field(ge=0.0)] = 0.1
+    """Weight decay of the puzzle embeddings."""
+    grad_clip: Annotated[float, Field(ge=0.0)] = 1.0
+    """Largest gradient norm of the network's weights; 0 does not clip."""
+    ema_decay: Probability = 0.0
+    """Decay of the averaged weights that evaluation uses; 0 evaluates the raw weights."""
+    max_skipped_updates: Positive = 20
+    """Stop after this many updates in a row with a loss or gradient that is not finite."""
+
+
+class TrainConfig(Section):
+    """The loop (hrm_rl/training.py, hrm_rl/learner.py)."""
+
+    global_batch_size: Positive = 512
+    """Slots over all workers; each worker runs its share of them."""
+    max_updates: Positive = 50_000
+    """Updates after which the run is done."""
+    loss: Literal["softmax", "stablemax"] = "softmax"
+    """Cross entropy of the answer."""
+    loss_on: Literal["all", "blanks"] = "all"
+    """Cells that the answer's loss looks at: all that have a label, or only those not given in the puzzle."""
+    log_every: Positive = 10
+    """Updates between log lines; also the interval at which the curriculum is asked."""
+    eval_every: Positive = 250
+    """Updates between evaluations on held-out puzzles."""
+    checkpoint_every: Positive = 250
+    """Updates between checkpoints."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the network runs; auto takes the GPU that the worker was given, else the CPU."""
+
+
+class CurriculumConfig(Section):
+    """Which levels are trained on, and when that changes (hrm_rl/curriculum.py)."""
+
+    stages: tuple[str, ...] = ("easy=1",)
+    """One `level=weight,level=weight` for each stage, the first stage first."""
+    metric: Literal["exact", "blank_cells", "cells"] = "exact"
+    """Accuracy of finished episodes that decides: whole answers, cells not given, or all cells."""
+    threshold: Probability = 0.85
+    """Rolling accuracy at which a stage is graduated from."""
+    window: Positive = 300
+    """Updates that the rolling accuracy looks back on."""
+    min_updates: Annotated[int, Field(ge=0)] = 300
+    """Least number of updates in a stage."""
+    min_episodes: Positive = 1000
+    """Least number of finished episodes in the window."""
+
+    @field_validator("stages")
+    @classmethod
+    def _stages_parse(cls, stages: tuple[str, ...]) -> tuple[str, ...]:
+        if not stages:
+            raise ValueError("at least one stage is needed, for example easy=1")
+        for stage in stages:
+            parse_weights(stage)
+        return stages
+
+    def weights(self, stage: int) -> dict[str, float]:
+        """Level weights of a stage."""
+        return parse_weights(self.stages[stage])
+
+
+class Config(Section):
+    """A whole run."""
+
+    preset: str = "sudoku9-curriculum"
+    """The preset that this configuration started from."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of everything random in the run."""
+    env: EnvConfig = EnvConfig()
+    """The task"""
+    data: DataConfig = DataConfig()
+    """Puzzles"""
+    model: ModelConfig = ModelConfig()
+    """The network"""
+    halting: HaltingConfig = HaltingConfig()
+    """Halting"""
+    optim: OptimConfig = OptimConfig()
+    """Optimisers"""
+    train: TrainConfig = TrainConfig()
+    """The training loop"""
+    curriculum: CurriculumConfig = CurriculumConfig()
+    """Curriculum"""
+
+    def to_yaml(self) -> str:
+        return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
+
+
+RESUMABLE_FIELDS = (
+    "preset",
+    "train.max_updates",
+    "train.log_every",
+    "train.eval_every",
+    "train.checkpoint_every",
+    "train.device",
+    "optim.max_skipped_updates",
+)
+"""Fields that may differ between a checkpoint and the run that resumes it."""
+
+
+def parse_weights(stage: str) -> dict[str, float]:
+    """`easy=0.7,medium=0.3` as a mapping. Raises ValueError that shows the right form."""
+    weights: dict[str, float] = {}
+    for part in stage.split(","):
+        level, _, weight = part.partition("=")
+        try:
+            weights[level.strip()] = float(weight)
+        except ValueError:
+            raise ValueError(f"stage '{stage}' is not of the form easy=0.7,medium=0.3") from None
+    if min(weights.values()) < 0 or sum(weights.values()) <= 0:
+        raise ValueError(f"stage '{stage}' needs weights of at least 0 and one above 0")
+    return weights
+
+
+def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as `section.field: value`. `options` and other leaves stay whole."""
+    flat: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, dict) and key in Config.model_fields:
+            flat |= flatten(value, f"{prefix}{key}.")
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def field_names() -> list[str]:
+    """Every setting as `section.field`."""
+    return list(flatten(Config().model_dump()))
+
+
+def differences(stored: Config, wanted: Config) -> list[str]:
+    """Settings, other than RESUMABLE_FIELDS, in which two configurations differ: `field: stored -> wanted`."""
+    old, new = flatten(stored.model_dump(mode="json")), flatten(wanted.model_dump(mode="json"))
+    return [f"{k}: {old[k]} -> {new[k]}" for k in new if old[k] != new[k] and k not in RESUMABLE_FIELDS]
+
+
+def validate(values: dict[str, Any], origin: str) -> Config:
+    """A Config of `values`, as read from `origin`. Raises UserError naming the first wrong field."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise UserError(f"{origin}: unknown setting '{field}'{nearest(field, field_names())}") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise UserError(f"{origin}: {field}: {reason}") from None
+
+
+def load_config(path: Path, base: Config) -> Config:
+    """`base` with the settings of a YAML file over it. Raises UserError for an unreadable or wrong file."""
+    try:
+        loaded = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise UserError(f"cannot read configuration {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    if not isinstance(loaded, dict):
+        raise UserError(f"{path} holds no settings; it should look like 'model: {{hidden_size: 128}}'")
+    merged = base.model_dump()
+    for key, value in loaded.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = {**merged[key], **value}
+        else:
+            merged[key] = value
+    return validate(merged, str(path))

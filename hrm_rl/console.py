@@ -1,0 +1,49 @@
+"""What a run says: one line at a time, short enough for a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+def duration(seconds: float) -> str:
+    """`4.2 s`, `3 min 05 s`, `2 h 10 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, s = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {s:02d} s"
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min"
+
+
+def count(number: float) -> str:
+    """`950`, `12.3k`, `27.3M`."""
+    for limit, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= limit:
+            return f"{number / limit:.1f}{unit}"
+    return f"{number:.0f}"
+
+
+def status_line(
+    update: int, total: int, stage: str | None, scalars: Mapping[str, float], seconds_left: float
+) -> str:
+    """The line shown every few seconds. stage: `2/5`, or None without a curriculum."""
+    parts = [f"update {update}/{total}"]
+    if stage is not None:
+        parts.append(f"stage {stage}")
+    parts.append(f"loss {scalars['train/loss']:.3f}")
+    if "train/exact_accuracy" in scalars:
+        parts.append(f"exact {scalars['train/exact_accuracy']:.1%}")
+        parts.append(f"segments {scalars['halting/segments_mean']:.1f}")
+    parts.append(f"{count(scalars['perf/puzzles_per_s'])} puzzles/s")
+    parts.append(f"{duration(seconds_left)} left")
+    return "  ".join(parts)
+
+
+def evaluation_line(update: int, metrics: Mapping[str, float], best: bool, seconds: float) -> str:
+    """The line shown after an evaluation on held-out puzzles."""
+    return (
+        f"update {update}: held-out exact accuracy {metrics['eval/exact_accuracy']:.1%}"
+        f"{' (best so far)' if best else ''}, cells {metrics['eval/cell_accuracy']:.1%}, "
+        f"{metrics['eval/segments_mean']:.1f} segments  [evaluated in {duration(seconds)}]"
+    )

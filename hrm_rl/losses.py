@@ -1,0 +1,76 @@
+"""Deep supervision of the answer and of the Q-values. Legend: B slots, L tokens, V vocabulary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+IGNORE = -100
+"""A label that the loss does not look at."""
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Sums over slots; divide by the global number of slots."""
+
+    lm: Tensor
+    """Cross entropy of the answer, averaged over each slot's labelled tokens."""
+    q_halt: Tensor
+    """Binary cross entropy of the halt value against "the answer is right"."""
+    q_continue: Tensor
+    """Binary cross entropy of the continue value against its target."""
+
+    @property
+    def total(self) -> Tensor:
+        return self.lm + 0.5 * (self.q_halt + self.q_continue)
+
+
+def log_stablemax(logits: Tensor) -> Tensor:
+    """log(s / sum s) over the last dimension with s(x) = x + 1 for x >= 0, else 1 / (1 - x)
+    (arXiv 2501.04697). In float64 where the device has it: s spans many orders of magnitude."""
+    x = logits.float() if logits.device.type == "mps" else logits.double()
+    s = torch.where(x >= 0, x + 1, 1 / (1 - x))
+    return torch.log(s / s.sum(dim=-1, keepdim=True))
+
+
+def cross_entropy(logits: Tensor, labels: Tensor, kind: Literal["softmax", "stablemax"]) -> Tensor:
+    """Cross entropy per token: logits (B, L, V), labels (B, L) -> (B, L), 0 where the label is IGNORE."""
+    if kind == "softmax":
+        flat = F.cross_entropy(
+            logits.flatten(0, 1).float(), labels.flatten(), ignore_index=IGNORE, reduction="none"
+        )
+        return flat.view(labels.shape)
+    labelled = labels != IGNORE
+    log_p = log_stablemax(logits).gather(-1, labels.where(labelled, 0).unsqueeze(-1)).squeeze(-1)
+    return torch.where(labelled, -log_p, 0.0)
+
+
+def losses(
+    logits: Tensor,
+    labels: Tensor,
+    q: Tensor,
+    solved: Tensor,
+    target_continue: Tensor | None,
+    kind: Literal["softmax", "stablemax"],
+) -> Losses:
+    """The losses of one segment, summed over slots.
+
+    logits: (B, L, V).  labels: (B, L), IGNORE where a token is not supervised.  q: (B, 2) logits.
+    solved: (B,) whether the answer is right.  target_continue: (B,) probabilities, or None with a budget of
+    one segment, where there is nothing to continue to.
+    A slot without any label is padding and contributes to nothing.
+    """
+    labelled = (labels != IGNORE).sum(-1)
+    real = (labelled > 0).to(q.dtype)
+    lm = (cross_entropy(logits, labels, kind).sum(-1) / labelled.clamp_min(1)).sum()
+    bce = F.binary_cross_entropy_with_logits
+    q_halt = (bce(q[:, 0], solved.to(q.dtype), reduction="none") * real).sum()
+    if target_continue is None:
+        q_continue = torch.zeros_like(q_halt)
+    else:
+        q_continue = (bce(q[:, 1], target_continue, reduction="none") * real).sum()
+    return Losses(lm, q_halt, q_continue)

@@ -1,0 +1,33 @@
+"""The networks, by name. A model is one file here and one line in MODELS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from torch import nn
+
+from hrm_rl.config import ModelConfig
+from hrm_rl.errors import UserError, nearest
+from hrm_rl.models.carry import Carry
+from hrm_rl.models.hrm import HRM
+
+MODELS: dict[str, Callable[..., HRM]] = {"hrm": HRM}
+
+
+def build_model(config: ModelConfig, vocab_size: int, seq_len: int, identifiers: int = 1) -> HRM:
+    """The network `config.name` for a task, with freshly drawn weights.
+
+    identifiers: rows of the puzzle-embedding table. Raises UserError for an unknown name.
+    """
+    if config.name not in MODELS:
+        raise UserError(f"unknown model '{config.name}'{nearest(config.name, MODELS)}")
+    return MODELS[config.name](config, vocab_size, seq_len, identifiers)
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Trained numbers: parameters and puzzle-embedding rows."""
+    rows = getattr(model, "puzzle_emb", None)
+    return sum(p.numel() for p in model.parameters()) + (rows.weight.numel() if rows is not None else 0)
+
+
+__all__ = ["HRM", "MODELS", "Carry", "build_model", "count_parameters"]

@@ -1,0 +1,31 @@
+"""The recurrent state that goes from one segment to the next."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Carry:
+    """Hidden states of B slots, detached from any graph. S = puzzle-embedding positions + tokens."""
+
+    z_h: Tensor
+    """(B, S, D) high-level state; the answer and the Q-values are read from it."""
+    z_l: Tensor
+    """(B, S, D) low-level state."""
+
+    def replace_rows(self, rows: Tensor, other: Carry) -> Carry:
+        """This carry with the slots where `rows` (B,) is true taken from `other`."""
+        mask = rows.view(-1, 1, 1)
+        return Carry(torch.where(mask, other.z_h, self.z_h), torch.where(mask, other.z_l, self.z_l))
+
+    def select(self, index: Tensor) -> Carry:
+        """The slots at `index` (a mask or integers)."""
+        return Carry(self.z_h[index], self.z_l[index])
+
+    def finite_rows(self) -> Tensor:
+        """(B,) whether all numbers of a slot are finite."""
+        return (self.z_h.isfinite() & self.z_l.isfinite()).flatten(1).all(1)

@@ -1,0 +1,104 @@
+"""Building blocks of the networks, as in sapientinc/HRM.
+
+Legend: B slots, S positions, D hidden size, N heads, H head width = D / N.
+Weights are float32; a layer computes in the type of its input.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+Rotation = tuple[Tensor, Tensor]
+"""cos and sin of the rotary angles, each (S, H)."""
+
+_STD_OF_NORMAL_CUT_AT_TWO_SIGMA = 0.87962566103423978
+
+
+def init_truncated_normal_(tensor: Tensor, std: float) -> Tensor:
+    """Fill with a normal distribution cut at two sigma whose standard deviation *after* the cut is `std`.
+
+    torch.nn.init.trunc_normal_ takes the deviation before the cut and so ends at 0.88 of it.
+    """
+    sigma = std / _STD_OF_NORMAL_CUT_AT_TWO_SIGMA
+    return nn.init.trunc_normal_(tensor, std=sigma, a=-2 * sigma, b=2 * sigma)
+
+
+def rms_norm(x: Tensor, eps: float = 1e-5) -> Tensor:
+    """x / rms(x) over the last dimension, without weight, computed in float32."""
+    return F.rms_norm(x.float(), (x.shape[-1],), eps=eps).to(x.dtype)
+
+
+class Linear(nn.Module):
+    """A linear map without bias; truncated-normal weights with std 1/sqrt(fan_in)."""
+
+    def __init__(self, fan_in: int, fan_out: int):
+        super().__init__()
+        self.weight = nn.Parameter(init_truncated_normal_(torch.empty(fan_out, fan_in), fan_in**-0.5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.linear(x, self.weight.to(x.dtype))
+
+
+def rotation(positions: int, head_width: int, theta: float) -> Rotation:
+    """cos and sin for rotary position embedding (arXiv 2104.09864), halves rotated: each (positions, H)."""
+    frequency = theta ** -(torch.arange(0, head_width, 2, dtype=torch.float32) / head_width)
+    angle = torch.outer(torch.arange(positions, dtype=torch.float32), frequency)
+    angle = torch.cat((angle, angle), dim=-1)
+    return angle.cos(), angle.sin()
+
+
+def rotate(x: Tensor, by: Rotation) -> Tensor:
+    """Apply a rotation (S, H) to queries or keys (B, N, S, H), in float32."""
+    cos, sin = by
+    first, second = x.float().chunk(2, dim=-1)
+    return (x * cos + torch.cat((-second, first), dim=-1) * sin).to(x.dtype)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention over all positions, with one matrix for queries, keys and values."""
+
+    def __init__(self, hidden_size: int, num_heads: int):
+        super().__init__()
+        self.num_heads = num_heads
+        self.qkv_proj = Linear(hidden_size, 3 * hidden_size)
+        self.o_proj = Linear(hidden_size, hidden_size)
+
+    def forward(self, x: Tensor, by: Rotation | None) -> Tensor:
+        slots, positions, width = x.shape
+        qkv = self.qkv_proj(x).view(slots, positions, 3, self.num_heads, width // self.num_heads)
+        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, N, S, H)
+        if by is not None:
+            query, key = rotate(query, by), rotate(key, by)
+        out = F.scaled_dot_product_attention(query, key, value)
+        return self.o_proj(out.transpose(1, 2).reshape(slots, positions, width))
+
+
+class SwiGLU(nn.Module):
+    """down(silu(gate(x)) * up(x)), with one matrix for gate and up (arXiv 2002.05202)."""
+
+    def __init__(self, hidden_size: int, expansion: float, multiple: int):
+        super().__init__()
+        inner = math.ceil(round(expansion * hidden_size * 2 / 3) / multiple) * multiple
+        self.gate_up_proj = Linear(hidden_size, 2 * inner)
+        self.down_proj = Linear(inner, hidden_size)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, up = self.gate_up_proj(x).chunk(2, dim=-1)
+        return self.down_proj(F.silu(gate) * up)
+
+
+class Block(nn.Module):
+    """Attention, then SwiGLU, each normalised after its residual sum."""
+
+    def __init__(self, hidden_size: int, num_heads: int, expansion: float, swiglu_multiple: int):
+        super().__init__()
+        self.self_attn = Attention(hidden_size, num_heads)
+        self.mlp = SwiGLU(hidden_size, expansion, swiglu_multiple)
+
+    def forward(self, x: Tensor, by: Rotation | None) -> Tensor:
+        x = rms_norm(x + self.self_attn(x, by))
+        return rms_norm(x + self.mlp(x))

@@ -1,0 +1,166 @@
+"""Optimisers, learning-rate schedule and averaged weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from hrm_rl.config import OptimConfig
+from hrm_rl.models.puzzle_embedding import PuzzleEmbedding
+
+
+class AdamATan2(torch.optim.Optimizer):
+    """Adam with atan2 in place of the quotient (arXiv 2407.05872), so that no epsilon is needed.
+
+    p *= 1 - lr*wd;  m, v as Adam;  p -= lr/(1-b1^t) * atan2(m, sqrt(v)/sqrt(1-b2^t))
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.95),
+        weight_decay: float = 0.0,
+    ):
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        if closure is not None:
+            raise ValueError("AdamATan2 takes no closure")
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p.grad is not None]
+            if not params:
+                continue
+            for p in params:
+                if not self.state[p]:
+                    self.state[p] = {
+                        "step": torch.zeros(()),
+                        "exp_avg": torch.zeros_like(p),
+                        "exp_avg_sq": torch.zeros_like(p),
+                    }
+            grads = [p.grad for p in params]
+            m = [self.state[p]["exp_avg"] for p in params]
+            v = [self.state[p]["exp_avg_sq"] for p in params]
+            torch._foreach_add_([self.state[p]["step"] for p in params], 1)
+            step = self.state[params[0]]["step"].item()
+            lr, (beta1, beta2) = group["lr"], group["betas"]
+
+            torch._foreach_mul_(params, 1 - lr * group["weight_decay"])
+            torch._foreach_lerp_(m, grads, 1 - beta1)
+            torch._foreach_mul_(v, beta2)
+            torch._foreach_addcmul_(v, grads, grads, 1 - beta2)
+            scale = torch._foreach_sqrt(v)
+            torch._foreach_div_(scale, math.sqrt(1 - beta2**step))
+            angles = [torch.atan2(a, b) for a, b in zip(m, scale, strict=True)]
+            torch._foreach_add_(params, angles, alpha=-lr / (1 - beta1**step))
+
+
+class SignSGD:
+    """Sign descent with decoupled weight decay for the rows of a puzzle embedding that a batch looked up.
+
+    The gradients of rows with one identifier are summed over all slots of all ranks first, then
+    p = p*(1 - lr*wd) - lr*sign(g). It has no state.
+    """
+
+    def __init__(self, embedding: PuzzleEmbedding, lr: float, weight_decay: float, max_slots: int):
+        """max_slots: the most slots that any rank has, the same number on all ranks."""
+        self.embedding = embedding
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.max_slots = max_slots
+
+    def gradient(self) -> tuple[Tensor, Tensor]:
+        """Identifiers (U,), each once, and the sums (U, ndim) of their rows' gradients over all ranks."""
+        assert self.embedding.looked_up is not None, "gradient() before a forward pass"
+        identifier, rows = self.embedding.looked_up
+        assert rows.grad is not None, "gradient() before backward()"
+        identifier, grad = _gather_rows(identifier, rows.grad, self.max_slots)
+        unique, position = identifier.unique(return_inverse=True)
+        total = torch.zeros(len(unique), grad.shape[1], dtype=grad.dtype, device=grad.device)
+        return unique, total.index_add_(0, position, grad)
+
+    @torch.no_grad()
+    def step(self, lr_scale: float = 1.0) -> None:
+        """One step at the learning rate times `lr_scale`."""
+        identifier, grad = self.gradient()
+        lr = self.lr * lr_scale
+        weight = self.embedding.weight
+        weight[identifier] = weight[identifier] * (1 - lr * self.weight_decay) - lr * grad.sign()
+
+
+def _gather_rows(identifier: Tensor, grad: Tensor, max_slots: int) -> tuple[Tensor, Tensor]:
+    """The rows of all ranks, in rank order. Ranks with fewer slots than max_slots pad with identifier -1."""
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return identifier, grad
+    padding = max_slots - len(identifier)
+    identifier = nn.functional.pad(identifier, (0, padding), value=-1)
+    grad = nn.functional.pad(grad, (0, 0, 0, padding))
+    identifiers = [torch.empty_like(identifier) for _ in range(dist.get_world_size())]
+    grads = [torch.empty_like(grad) for _ in identifiers]
+    dist.all_gather(identifiers, identifier)
+    dist.all_gather(grads, grad)
+    everyone = torch.cat(identifiers)
+    real = everyone >= 0
+    return everyone[real], torch.cat(grads)[real]
+
+
+def build_optimizer(params: Iterable[Tensor], config: OptimConfig) -> torch.optim.Optimizer:
+    """The optimiser of the network's weights."""
+    kind = {"adamw": torch.optim.AdamW, "adam_atan2": AdamATan2}[config.name]
+    return kind(params, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay)
+
+
+def lr_scale(update: int, total: int, config: OptimConfig) -> float:
+    """Learning rate of update number `update` (from 1) as a share of `lr`: linear warm-up, then a cosine
+    that ends at `lr_min_ratio` with update `total`."""
+    warmup = config.warmup_updates
+    if update < warmup:
+        return update / warmup
+    progress = min(1.0, (update - warmup) / max(1, total - warmup))
+    low = config.lr_min_ratio
+    return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def clip_gradients(params: list[nn.Parameter], largest: float) -> Tensor:
+    """Scale the gradients so that their norm over all parameters is at most `largest` (0: leave them).
+    Returns the norm before."""
+    grads = [p.grad for p in params if p.grad is not None]
+    norm = nn.utils.get_total_norm(grads)
+    if largest > 0:
+        nn.utils.clip_grads_with_norm_(params, largest, norm)
+    return norm
+
+
+class AveragedWeights:
+    """Exponential moving average of a model's parameters, kept apart from them."""
+
+    def __init__(self, model: nn.Module, decay: float):
+        self.decay = decay
+        self.params = dict(model.named_parameters())
+        self.average = {name: p.detach().clone() for name, p in self.params.items()}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """average = decay * average + (1 - decay) * weights"""
+        torch._foreach_lerp_(
+            list(self.average.values()), [p.detach() for p in self.params.values()], 1 - self.decay
+        )
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Inside, the model has the averaged weights; afterwards its own, untouched."""
+        own = {name: p.data for name, p in self.params.items()}
+        for name, p in self.params.items():
+            p.data = self.average[name]
+        try:
+            yield
+        finally:
+            for name, p in self.params.items():
+                p.data = own[name]

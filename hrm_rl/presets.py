@@ -1,0 +1,103 @@
+"""Named configurations that are known to work; the README says what each is for and what it reaches."""
+
+from __future__ import annotations
+
+from hrm_rl.config import (
+    Config,
+    CurriculumConfig,
+    DataConfig,
+    EnvConfig,
+    HaltingConfig,
+    ModelConfig,
+    OptimConfig,
+    TrainConfig,
+)
+from hrm_rl.errors import UserError, nearest
+
+FIVE_STAGES = (
+    "easy=1",
+    "easy=0.7,medium=0.3",
+    "easy=0.5,medium=0.4,hard=0.1",
+    "easy=0.3,medium=0.3,hard=0.3,extreme=0.1",
+    "easy=0.1,medium=0.3,hard=0.4,extreme=0.2",
+)
+
+PRESETS: dict[str, Config] = {
+    "sudoku4-quick": Config(
+        preset="sudoku4-quick",
+        env=EnvConfig(task="sudoku", size=4),
+        data=DataConfig(eval_puzzles=512),
+        model=ModelConfig(
+            hidden_size=64, num_heads=4, h_layers=1, l_layers=1, swiglu_multiple=32, pos_encodings="learned"
+        ),
+        halting=HaltingConfig(halt_max_steps=8),
+        optim=OptimConfig(lr=1e-3, ema_decay=0.99),
+        train=TrainConfig(
+            global_batch_size=64, max_updates=3000, eval_every=500, checkpoint_every=500, log_every=20
+        ),
+        curriculum=CurriculumConfig(stages=("easy=1,medium=1,hard=1,extreme=1",)),
+    ),
+    "sudoku6": Config(
+        preset="sudoku6",
+        env=EnvConfig(task="sudoku", size=6),
+        model=ModelConfig(
+            hidden_size=128, num_heads=4, h_layers=2, l_layers=2, swiglu_multiple=64, pos_encodings="learned"
+        ),
+        halting=HaltingConfig(halt_max_steps=8),
+        optim=OptimConfig(lr=1e-3, warmup_updates=100, ema_decay=0.99),
+        train=TrainConfig(
+            global_batch_size=64, max_updates=10_000, eval_every=500, checkpoint_every=500, log_every=20
+        ),
+        curriculum=CurriculumConfig(stages=("easy=1,medium=1,hard=1",)),
+    ),
+    "sudoku9-curriculum": Config(
+        preset="sudoku9-curriculum",
+        env=EnvConfig(task="sudoku", size=9),
+        model=ModelConfig(hidden_size=256, num_heads=4, h_layers=4, l_layers=4, h_cycles=2, l_cycles=2),
+        halting=HaltingConfig(halt_max_steps=16, halt_exploration_prob=0.1),
+        optim=OptimConfig(name="adamw", lr=1e-4, betas=(0.9, 0.95)),
+        train=TrainConfig(global_batch_size=512, loss_on="blanks", eval_every=250, checkpoint_every=250),
+        curriculum=CurriculumConfig(stages=FIVE_STAGES, threshold=0.85, window=300, min_updates=300),
+    ),
+    "sudoku-extreme-1k": Config(
+        preset="sudoku-extreme-1k",
+        env=EnvConfig(task="sudoku", size=9),
+        data=DataConfig(required=True, max_puzzles=1000, augment=True),
+        model=ModelConfig(
+            hidden_size=512,
+            num_heads=8,
+            h_layers=4,
+            l_layers=4,
+            h_cycles=2,
+            l_cycles=2,
+            puzzle_emb_ndim=512,
+            dtype="bfloat16",
+        ),
+        halting=HaltingConfig(halt_max_steps=16, halt_exploration_prob=0.1),
+        optim=OptimConfig(
+            name="adam_atan2",
+            lr=1e-4,
+            betas=(0.9, 0.95),
+            weight_decay=1.0,
+            warmup_updates=2000,
+            puzzle_emb_lr=1e-4,
+            puzzle_emb_weight_decay=1.0,
+            grad_clip=0.0,
+        ),
+        train=TrainConfig(
+            global_batch_size=768,
+            max_updates=26_000,
+            loss="stablemax",
+            eval_every=1000,
+            checkpoint_every=1000,
+        ),
+        curriculum=CurriculumConfig(stages=("all=1",)),
+    ),
+}
+
+
+def get_preset(name: str) -> Config:
+    """The preset called `name`. Raises UserError with the nearest name."""
+    if name not in PRESETS:
+        raise UserError(f"unknown preset '{name}'{nearest(name, PRESETS)} (presets: {', '.join(PRESETS)})")
+    return PRESETS[name]

@@ -1,0 +1,300 @@
+"""The training loop of one worker. It knows no Ray: adapters hand it a `Worker` to speak through."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from envs import ActVectorEnv
+from hrm_rl import checkpoint
+from hrm_rl.checkpoint import Agree, TrainingState, agree_alone
+from hrm_rl.config import Config
+from hrm_rl.console import evaluation_line, status_line
+from hrm_rl.curriculum import Curriculum, CurriculumState, counts_of, window_intervals
+from hrm_rl.data import Data, build_data
+from hrm_rl.evaluation import Summary, answers_by_segment, evaluate, summaries
+from hrm_rl.learner import Learner, slots_of_rank
+from hrm_rl.metrics import Tally, sum_over_ranks, summarise
+from hrm_rl.models import build_model
+from hrm_rl.telemetry import Telemetry
+
+STATUS_SECONDS = 3.0
+"""Least time between two status lines."""
+
+PICTURED_BOARDS = 4
+
+
+class Worker(Protocol):
+    """What the loop needs from whoever runs it: Ray Train, this process, or a Tune trial."""
+
+    rank: int
+    world_size: int
+    device: torch.device
+    run_dir: Path
+    curriculum: Curriculum
+
+    def say(self, line: str) -> None:
+        """Show a line to the user. Called on rank 0 only."""
+
+    def stop_requested(self) -> bool:
+        """Whether the user asked for an early end."""
+
+    def saved(self, path: Path, metrics: dict[str, float]) -> None:
+        """A checkpoint was written; called on all ranks. metrics: plain numbers of the last evaluation."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended."""
+
+    update: int
+    finished: bool
+    """Whether train.max_updates was reached."""
+    stage: int
+    accuracy: float | None
+    """Held-out exact accuracy of the last evaluation."""
+    best_accuracy: float | None
+    segments_mean: float | None
+    seconds: float
+    """Time spent in the loop, from the first update of this process."""
+
+
+def use_threads(count: int) -> None:
+    """Give this process `count` CPU threads, and no time to denormal numbers."""
+    torch.set_num_threads(count)
+    torch.set_flush_denormal(True)
+
+
+def build_learner(config: Config, data: Data, device: torch.device, rank: int, world_size: int) -> Learner:
+    """The learner of one worker, its slots not started yet."""
+    env = ActVectorEnv(
+        data.task,
+        data.source,
+        num_envs=slots_of_rank(config.train.global_batch_size, rank, world_size),
+        halt_max_steps=config.halting.halt_max_steps,
+        segment_cost=config.env.segment_cost,
+    )
+    torch.manual_seed(config.seed)  # the same weights on every rank
+    rows, columns = data.task.grid_shape
+    model = build_model(config.model, data.task.vocab_size, rows * columns, data.identifiers)
+    return Learner(model, env, config, device, rank, world_size)
+
+
+def agree_over_ranks(world_size: int, device: torch.device) -> Agree:
+    """Exchange of errors between ranks. Only their number travels; the text is known where it happened."""
+    if world_size == 1:
+        return agree_alone
+
+    def agree(error: str | None) -> list[str]:
+        failed = sum_over_ranks(np.array([float(error is not None)]), device)[0]
+        return [error or "another worker could not write its part"] if failed else []
+
+    return agree
+
+
+class Trainer:
+    """One worker's run: learner, curriculum, telemetry and checkpoints, kept in step with the other ranks."""
+
+    def __init__(self, config: Config, worker: Worker):
+        self.config = config
+        self.worker = worker
+        self.data = build_data(config, worker.rank, worker.world_size)
+        self.learner = build_learner(config, self.data, worker.device, worker.rank, worker.world_size)
+        self.agree = agree_over_ranks(worker.world_size, worker.device)
+        self.checkpoints = worker.run_dir / "checkpoints"
+        self.curriculum = CurriculumState()
+        """The last answer of the curriculum that was acted upon."""
+        self.metrics: dict[str, float] = {}
+        """Of the last evaluation."""
+        self.evaluated_at = -1
+        self.saved_at = -1
+        self.best_score: float | None = None
+        self.stopping = False
+        self._resume()
+        self.telemetry = Telemetry(worker.run_dir, config, self.learner.updates) if worker.rank == 0 else None
+
+    @property
+    def every(self) -> int:
+        return self.config.train.log_every
+
+    def _resume(self) -> None:
+        """Go on from the newest undamaged checkpoint of this run, if it has one."""
+        update = self._agreed_checkpoint()
+        if update < 0:
+            self.learner.start()
+            return
+        path = self.checkpoints / f"update-{update:08d}"
+        worker = self.worker
+        state = checkpoint.load(path, self.learner, worker.rank, worker.world_size)
+        self.curriculum = state.curriculum
+        worker.curriculum.resume(state.curriculum)
+        self.saved_at = update
+        best = checkpoint.best(self.checkpoints)
+        self.best_score = checkpoint.read_state(best).score if best else None
+        if state.world_size != worker.world_size:
+            self._enter_stage(state.curriculum)
+            self._say(
+                f"{state.world_size} -> {worker.world_size} workers: weights and optimisers resume, slots begin anew"
+            )
+        self._say(f"resuming from update {update}")
+
+    def _agreed_checkpoint(self) -> int:
+        """The update of the checkpoint that all ranks resume from, chosen by rank 0; -1 for none."""
+        update = 0.0
+        if self.worker.rank == 0:
+            path = checkpoint.latest_sound(self.checkpoints, self._say)
+            if path is not None:
+                update = 1.0 + int(path.name.removeprefix("update-"))
+        return int(sum_over_ranks(np.array([update]), self.worker.device)[0]) - 1
+
+    def run(self) -> Outcome:
+        """Train until train.max_updates or until the user asks to stop; either way end on a checkpoint."""
+        started, first = time.perf_counter(), self.learner.updates
+        self._next_status = started
+        total, train = self.config.train.max_updates, self.config.train
+        while self.learner.updates < total and not self.stopping:
+            self.learner.update()
+            update = self.learner.updates
+            if update % self.every == 0:
+                self._end_interval(started, first)
+            elif self.worker.world_size == 1:
+                self.stopping = self.worker.stop_requested()
+            due = update % train.checkpoint_every == 0 or update == total
+            if update % train.eval_every == 0 or update == total:
+                due |= self._evaluate()
+            if due:
+                self._save()
+        if self.saved_at != self.learner.updates:
+            self._save()
+        if self.telemetry is not None:
+            self.telemetry.close()
+        self.data.source.close()
+        return Outcome(
+            update=self.learner.updates,
+            finished=self.learner.updates >= total,
+            stage=self.curriculum.stage,
+            accuracy=self.metrics.get("eval/exact_accuracy"),
+            best_accuracy=self.best_score,
+            segments_mean=self.metrics.get("eval/segments_mean"),
+            seconds=time.perf_counter() - started,
+        )
+
+    def _end_interval(self, started: float, first: int) -> None:
+        """Share this interval's counts, hear the curriculum's answer to the one before, and report."""
+        worker, learner = self.worker, self.learner
+        learner.counts()
+        counts = counts_of(learner.tally, self.config.curriculum)
+        everyone = sum_over_ranks(
+            np.append(learner.tally.vector(), float(worker.stop_requested())), worker.device
+        )
+        self.stopping = everyone[-1] > 0
+        learner.tally.clear()
+
+        answer = worker.curriculum.answer()
+        if answer.stage != self.curriculum.stage:
+            self._enter_stage(answer)
+        self.curriculum = answer
+        worker.curriculum.send(learner.updates // self.every, counts, known=answer)
+        if self.telemetry is not None:
+            total = Tally(learner.tally.budget)
+            total.load_vector(everyone[:-1])
+            self._report(total, started, first)
+
+    def _enter_stage(self, state: CurriculumState) -> None:
+        self.data.source.set_level_weights(self.config.curriculum.weights(state.stage))
+        self._say(
+            f"update {self.learner.updates}: stage {state.stage + 1} of {len(self.config.curriculum.stages)} "
+            f"({self.config.curriculum.stages[state.stage]})"
+        )
+
+    def _report(self, total: Tally, started: float, first: int) -> None:
+        assert self.telemetry is not None
+        update = self.learner.updates
+        scalars = summarise(total, self.worker.world_size) | {
+            "train/lr": self.learner.lr,
+            "train/skipped_updates": total.sums["skipped_updates"] / self.worker.world_size,
+            "curriculum/stage": float(self.curriculum.stage),
+            "curriculum/rolling_accuracy": self.curriculum.rolling_accuracy,
+            "curriculum/window_fill": len(self.curriculum.window)
+            / window_intervals(self.config.curriculum, self.every),
+        }
+        self.telemetry.scalars(update, scalars)
+        self.telemetry.segments_histogram(update, total.halted_after)
+        now = time.perf_counter()
+        if now >= self._next_status:
+            self._next_status = now + STATUS_SECONDS
+            left = (now - started) / (update - first) * (self.config.train.max_updates - update)
+            stages = len(self.config.curriculum.stages)
+            stage = f"{self.curriculum.stage + 1}/{stages}" if stages > 1 else None
+            self._say(status_line(update, self.config.train.max_updates, stage, scalars, left))
+
+    def _evaluate(self) -> bool:
+        """Judge the averaged weights (or the raw ones, without averaging) on the held-out puzzles. Returns
+        whether this is the best accuracy so far."""
+        began = time.perf_counter()
+        learner, worker, held_out = self.learner, self.worker, self.data.held_out
+        budget, levels = self.config.halting.halt_max_steps, self.data.task.levels
+        with learner.evaluation_weights():
+            mine = held_out.take(slice(worker.rank, None, worker.world_size))
+            result = evaluate(learner.model, self.data.task, mine, budget, think_on=True)
+            if self.telemetry is not None:
+                pictured = held_out.take(np.linspace(0, len(held_out) - 1, PICTURED_BOARDS).astype(int))
+                answers = answers_by_segment(learner.model, pictured, budget)
+                self.telemetry.boards(learner.updates, self.data.task, pictured, answers)
+        sums = result.sums(len(levels))
+        sums = sum_over_ranks(sums.ravel(), worker.device).reshape(sums.shape)
+        self.metrics = evaluation_scalars(sums, levels)
+        self.evaluated_at = learner.updates
+        score = self.metrics["eval/exact_accuracy"]
+        improved = self.best_score is None or score > self.best_score
+        if self.telemetry is not None:
+            self.telemetry.scalars(learner.updates, self.metrics)
+            self.telemetry.flush()
+            self._say(evaluation_line(learner.updates, self.metrics, improved, time.perf_counter() - began))
+        if improved:
+            self.best_score = score
+        return improved
+
+    def _save(self) -> None:
+        update = self.learner.updates
+        state = TrainingState(
+            update=update,
+            skipped_in_a_row=self.learner.skipped_in_a_row,
+            world_size=self.worker.world_size,
+            curriculum=self.worker.curriculum.answer(),
+            config=self.config,
+            score=self.metrics["eval/exact_accuracy"] if self.evaluated_at == update else None,
+        )
+        path = checkpoint.save(self.checkpoints, self.learner, state, self.worker.rank, self.agree)
+        self.saved_at = update
+        self.worker.saved(path, {"update": update, **self.metrics})
+
+    def _say(self, line: str) -> None:
+        if self.worker.rank == 0:
+            self.worker.say(line)
+
+
+def evaluation_scalars(sums: NDArray[np.float64], levels: tuple[str, ...]) -> dict[str, float]:
+    """Scalars, by TensorBoard tag, of `Evaluation.sums`."""
+    total = Summary.of(sums.sum(axis=0))
+    out = {
+        "eval/exact_accuracy": total.exact_accuracy,
+        "eval/solved": total.solved,
+        "eval/cell_accuracy": total.cell_accuracy,
+        "eval/segments_mean": total.segments_mean,
+    }
+    for level, summary in summaries(sums, levels).items():
+        out |= {
+            f"eval/{level}/exact_accuracy": summary.exact_accuracy,
+            f"eval/{level}/cell_accuracy": summary.cell_accuracy,
+            f"eval/{level}/segments_mean": summary.segments_mean,
+        }
+    for k, accuracy in enumerate(total.accuracy_after_segment, start=1):
+        out[f"eval/accuracy_after_segment/{k}"] = accuracy
+    return out
