@@ -65,10 +65,11 @@ def _check_action(task: PuzzleTask, action: Any, shape: tuple[int, int]) -> tupl
 
 def _render(
     task: PuzzleTask, mode: str | None, puzzle: Tokens, answer: Tokens | None, solution: Tokens
-) -> str | NDArray[np.uint8] | None:
+) -> str | NDArray[np.uint8]:
     if mode is None:
-        gymnasium.logger.warn("render() needs a render_mode: " + " or ".join(RENDER_MODES))
-        return None
+        raise ValueError(
+            f"render() needs a render_mode, {' or '.join(RENDER_MODES)}, given to the environment"
+        )
     if mode == "ansi":
         return task.render_text(puzzle, answer, solution)
     return task.render_rgb(puzzle, answer, solution)
@@ -147,7 +148,7 @@ class ActEnv(gymnasium.Env[dict[str, Any], dict[str, Any]]):
         return self._observation(self._puzzle), reward, halt, truncated, info
 
     def render(self) -> Any:
-        """The present puzzle with the last answer, or None before the first reset."""
+        """The present puzzle with the last answer: text (`ansi`) or an image (height, width, 3)."""
         if self._puzzle is None:
             raise gymnasium.error.ResetNeeded("call reset() before render()")
         return _render(
@@ -283,11 +284,10 @@ class ActVectorEnv(VectorEnv[dict[str, Any], dict[str, Any], NDArray[Any]]):
         self._check_started()
         frames = []
         for slot in range(self.num_envs):
-            answered = self._answer is not None and self._segment[slot] > 0
-            answer = self._answer[slot] if self._answer is not None and answered else None
-            frames.append(
-                _render(self.task, self.render_mode, self._inputs[slot], answer, self._solution[slot])
-            )
+            # The last answer belongs to the puzzle in the slot only if that has spent a segment.
+            answer = None if self._answer is None or self._segment[slot] == 0 else self._answer[slot]
+            puzzle, solution = self._inputs[slot], self._solution[slot]
+            frames.append(_render(self.task, self.render_mode, puzzle, answer, solution))
         return tuple(frames)
 
     def close_extras(self, **kwargs: Any) -> None:
@@ -329,8 +329,10 @@ class ActVectorEnv(VectorEnv[dict[str, Any], dict[str, Any], NDArray[Any]]):
         """Last observation and info of the slots that are done, as `SyncVectorEnv` nests them: zeros
         elsewhere, and a mask beside every key."""
         final_obs = np.full(self.num_envs, None, dtype=object)
-        for slot in np.flatnonzero(done):
-            final_obs[slot] = {"puzzle": self._inputs[slot].copy(), "segment": self._segment[slot]}
+        for slot, puzzle, segment in zip(
+            np.flatnonzero(done), self._inputs[done], self._segment[done], strict=True
+        ):
+            final_obs[slot] = {"puzzle": puzzle, "segment": segment}
         final_info: dict[str, Any] = {}
         for key, values in (
             ("solution", self._solution),

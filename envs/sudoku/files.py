@@ -9,12 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from envs.files import read_columns, read_text, refuse_bad_rows
 from envs.puzzle import DataError, Tokens
 from envs.sudoku.board import BLANK, board_of_size
-from envs.sudoku.solver import is_solved, solve
+from envs.sudoku.solver import conflicting_cells, is_solved, solve
 
 PUZZLE_COLUMNS = ("puzzle", "question")
 SOLUTION_COLUMNS = ("solution", "answer")
@@ -81,14 +80,3 @@ def _tokens(
             continue
         tokens[i] = row
     return tokens
-
-
-def conflicting_cells(boards: Tokens) -> NDArray[np.bool_]:
-    """(N, L) the digits of each board that occur twice in one of their units."""
-    board = board_of_size(round(boards.shape[1] ** 0.5))
-    conflict = np.zeros(boards.shape, np.bool_)
-    for unit in board.cells_of:  # (n,) cells
-        tokens = boards[:, unit]  # (N, n)
-        equal = (tokens[:, :, None] == tokens[:, None, :]).sum(axis=2) > 1
-        conflict[:, unit] |= equal & (tokens > BLANK)
-    return conflict

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from envs.puzzle import Tokens
 from envs.sudoku.board import BLANK, Board, board_of
-from envs.sudoku.files import conflicting_cells
+from envs.sudoku.solver import conflicting_cells
 
 # Five columns by seven rows a digit; '?' for a token that is no digit.
 _FONT = {

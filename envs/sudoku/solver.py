@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.sudoku.board import board_of
+from envs.sudoku.board import BLANK, board_of
 from envs.sudoku.kernels import search_all, solved_all
 
 
@@ -59,3 +59,13 @@ def is_solved(inputs: NDArray[np.uint8], answer: NDArray[np.uint8]) -> NDArray[n
     result = np.empty(len(inputs), np.bool_)
     solved_all(board, np.ascontiguousarray(inputs, np.uint8), np.ascontiguousarray(answer, np.uint8), result)
     return result
+
+
+def conflicting_cells(boards: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(N, L) the digits of each board that occur twice in one of their units."""
+    conflict = np.zeros(boards.shape, np.bool_)
+    for unit in board_of(boards).cells_of:  # (n,) cells
+        tokens = boards[:, unit]  # (N, n)
+        equal = (tokens[:, :, None] == tokens[:, None, :]).sum(axis=2) > 1
+        conflict[:, unit] |= equal & (tokens > BLANK)
+    return conflict

@@ -1,0 +1,66 @@
+"""What the tests of envs/ share: the tasks they run on, pools of puzzles, development data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from envs import PuzzleBatch, PuzzleTask, make_task
+
+DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
+
+# Every environment and source test runs on each of these: a new task joins by a line.
+# (gymnasium id, task name, task options, level)
+CASES = [
+    pytest.param(("hrm_rl/Sudoku-v0", "sudoku", {"size": 4}, "easy"), id="sudoku-4"),
+    pytest.param(("hrm_rl/Sudoku-v0", "sudoku", {"size": 6}, "medium"), id="sudoku-6"),
+    pytest.param(("hrm_rl/Sudoku-v0", "sudoku", {"size": 9}, "hard"), id="sudoku-9"),
+]
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> tuple[str, str, dict[str, object], str]:
+    return request.param
+
+
+@pytest.fixture
+def env_id(case) -> str:
+    return case[0]
+
+
+@pytest.fixture
+def options(case) -> dict[str, object]:
+    """Keyword arguments for gymnasium.make."""
+    return {**case[2], "level": case[3]}
+
+
+@pytest.fixture
+def task(case) -> PuzzleTask:
+    return make_task(case[1], **case[2])
+
+
+@pytest.fixture
+def pool(case) -> PuzzleBatch:
+    """32 puzzles of the case's task and level; do not write to it."""
+    return _pool(case[1], tuple(case[2].items()), case[3])
+
+
+@cache
+def _pool(name: str, options: tuple[tuple[str, object], ...], level: str) -> PuzzleBatch:
+    return make_task(name, **dict(options)).generate(level, 32, np.random.default_rng(0))
+
+
+@pytest.fixture
+def data_file() -> Callable[[str], Path]:
+    """Path of a development file; skips the test where the files are not there."""
+
+    def find(name: str) -> Path:
+        if not (DATA / name).exists():
+            pytest.skip(f"development data file {name} is not there")
+        return DATA / name
+
+    return find
