@@ -68,7 +68,7 @@ def _field_paths(model: type[BaseModel], prefix: str = "") -> list[str]:
 def _one_line(box: str) -> str:
     """The first paragraph inside tyro's box, without pydantic's wrapping."""
     lines = [re.sub(r"^[│╭╰]\s?|\s?[│╮╯]$", "", line).rstrip() for line in box.splitlines()]
-    paragraph = []
+    paragraph: list[str] = []
     for line in lines:
         if set(line) & set("─-") and not set(line) - set("─- ╮╯") and paragraph:
             break

@@ -11,9 +11,12 @@ from hrm_rl.errors import UserError
 
 def choose_device(name: Literal["auto", "cpu", "cuda", "mps"]) -> torch.device:
     """The device called `name`; `auto` takes the first of cuda, mps, cpu that is there. Raises UserError."""
-    here = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        name = next(kind for kind, present in here.items() if present)  # type: ignore[assignment]
-    if not here[name]:
-        raise UserError(f"this machine has no {name} device that torch can use; --train.device cpu always works")
-    return torch.device("cuda", torch.cuda.current_device()) if name == "cuda" else torch.device(name)
+    present: dict[str, bool] = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    kind: str = name if name != "auto" else next(k for k, here in present.items() if here)
+    if not present[kind]:
+        raise UserError(f"torch finds no {kind} device on this machine; --train.device cpu works everywhere")
+    return torch.device("cuda", torch.cuda.current_device()) if kind == "cuda" else torch.device(kind)

@@ -8,9 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-
 from hrm_rl.config import Config
-from hrm_rl.curriculum import LocalCurriculum
+from hrm_rl.curriculum import Curriculum, LocalCurriculum
 from hrm_rl.devices import choose_device
 from hrm_rl.training import Outcome, Trainer, use_threads
 
@@ -25,7 +24,7 @@ class LocalWorker:
         self.device = choose_device(config.train.device)
         self.run_dir = run_dir
         self.say = say
-        self.curriculum = LocalCurriculum(config.curriculum, config.train.log_every)
+        self.curriculum: Curriculum = LocalCurriculum(config.curriculum, config.train.log_every)
         self._stop = threading.Event()
 
     def stop(self) -> None:
@@ -34,9 +33,6 @@ class LocalWorker:
 
     def stop_requested(self) -> bool:
         return self._stop.is_set()
-
-    def saved(self, path: Path, metrics: dict[str, float]) -> None:
-        pass
 
 
 def train_here(config: Config, run_dir: Path, threads: int, say: Callable[[str], None] = print) -> Outcome:
@@ -64,5 +60,3 @@ def _interrupt(worker: LocalWorker) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, previous)
-
-

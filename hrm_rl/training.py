@@ -45,9 +45,6 @@ class Worker(Protocol):
     def stop_requested(self) -> bool:
         """Whether the user asked for an early end."""
 
-    def saved(self, path: Path, metrics: dict[str, float]) -> None:
-        """A checkpoint was written; called on all ranks. metrics: plain numbers of the last evaluation."""
-
 
 @dataclass(frozen=True)
 class Outcome:
@@ -271,9 +268,8 @@ class Trainer:
             config=self.config,
             score=self.metrics["eval/exact_accuracy"] if self.evaluated_at == update else None,
         )
-        path = checkpoint.save(self.checkpoints, self.learner, state, self.worker.rank, self.agree)
+        checkpoint.save(self.checkpoints, self.learner, state, self.worker.rank, self.agree)
         self.saved_at = update
-        self.worker.saved(path, {"update": update, **self.metrics})
 
     def _say(self, line: str) -> None:
         if self.worker.rank == 0:

@@ -1,0 +1,91 @@
+"""What a run is about to do, in a few lines: the banner, and `--dry-run`."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+import torch
+
+from hrm_rl.config import Config
+from hrm_rl.console import count, duration
+from hrm_rl.data import build_data
+from hrm_rl.devices import choose_device
+from hrm_rl.distributed.resources import Machine, Plan
+from hrm_rl.learner import Learner, slots_of_rank
+from hrm_rl.models import build_model, count_parameters
+from hrm_rl.training import build_learner, use_threads
+
+DRY_RUN_SLOTS = 16
+"""Most slots of the update that --dry-run does; a whole batch can take a minute on a CPU."""
+
+
+def print_banner(config: Config, plan: Plan, run_dir: Path) -> None:
+    """What, where, how large, and how to watch it."""
+    data = build_data(config)
+    data.source.close()
+    rows, columns = data.task.grid_shape
+    with torch.device("meta"):
+        model = build_model(config.model, data.task.vocab_size, rows * columns, data.identifiers)
+    shown = os.path.relpath(run_dir) if run_dir.is_relative_to(Path.cwd()) else str(run_dir)
+    device = (
+        "GPU"
+        if plan.gpus_per_worker
+        else str(choose_device(config.train.device))
+        if plan.high == 0
+        else "CPU"
+    )
+    print(f"{run_dir.name}: {config.model.name} on {data.task.name} {rows}x{columns}")
+    print(f"  parameters   {count(count_parameters(model))} ({config.model.dtype})")
+    print(f"  workers      {plan.describe()}, on {device}")
+    print(
+        f"  batch        {config.train.global_batch_size} slots, budget {config.halting.halt_max_steps} segments"
+    )
+    print(f"  folder       {shown}")
+    print(f"  watch        tensorboard --logdir {shown}/tensorboard")
+    print("", flush=True)
+
+
+def dry_run(config: Config, plan: Plan, machine: Machine, run_dir: Path) -> None:
+    """Build env and model, do one update with up to DRY_RUN_SLOTS slots, print what the run would be."""
+    started = time.perf_counter()
+    use_threads(plan.threads)
+    slots = slots_of_rank(config.train.global_batch_size, 0, max(1, plan.high))
+    tried = min(slots, DRY_RUN_SLOTS)
+    small = config.model_copy(update={"train": config.train.model_copy(update={"global_batch_size": tried})})
+    data = build_data(small)
+    learner = build_learner(small, data, choose_device(config.train.device), rank=0, world_size=1)
+    learner.start()
+    activations = _saved_bytes_of_an_update(learner)
+    data.source.close()
+
+    parameters = count_parameters(learner.model)
+    copies = 4 + (learner.averaged is not None)  # weights, gradients, two moments, averaged weights
+    print(config.to_yaml())
+    print(f"parameters     {count(parameters)}")
+    print(f"memory         {count(4 * parameters * copies)}B weights, gradients, optimiser; about "
+          f"{count(activations / tried * slots)}B activations for {slots} slots a worker")  # fmt: skip
+    print(f"plan           {plan.describe()}")
+    print(f"machine        {machine.name}: {machine.cpus:g} CPUs, {machine.gpus:g} GPUs")
+    print(f"update         one with {tried} of {slots} slots: loss {learner.tally.sums['loss'] / tried:.3f}, "
+          f"{duration(learner.tally.sums['seconds'])}")  # fmt: skip
+    print(f"run folder     {run_dir} (not created)")
+    print(f"dry run        done in {duration(time.perf_counter() - started)}; nothing was written")
+
+
+def _saved_bytes_of_an_update(learner: Learner) -> int:
+    """Do one update; bytes of the tensors that its forward pass kept for the backward pass."""
+    seen: dict[int, int] = {}
+    weights = {p.data_ptr() for p in learner.params}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            seen[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        learner.update()
+    learner.counts()
+    return sum(seen.values())

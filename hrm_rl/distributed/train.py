@@ -1,0 +1,234 @@
+"""One run under Ray Train: the adapter that each worker speaks through, and the driver that watches them.
+
+Ray Train starts the workers, joins them in a process group, and starts them again when one dies. Checkpoints are
+hrm_rl.checkpoint's, in the run's folder, so that they are the same with and without Ray; none is reported to Ray.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import ray.train
+import torch
+from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
+from ray.train.v2.api.exceptions import WorkerGroupError
+
+from hrm_rl.config import Config, validate
+from hrm_rl.curriculum import Curriculum
+from hrm_rl.devices import choose_device
+from hrm_rl.distributed.curriculum_actor import ActorCurriculum, CurriculumActor
+from hrm_rl.distributed.resources import Machine, Plan
+from hrm_rl.errors import UserError
+from hrm_rl.metrics import sum_over_ranks
+from hrm_rl.training import Outcome, Trainer, use_threads
+
+STOP_FILE = "stop-requested"
+CONSOLE_FILE = "console.log"
+MAX_FAILURES = 3
+"""Times that a run goes on from its last checkpoint after workers have died or raised."""
+
+
+class RunFailed(RuntimeError):
+    """The workers failed more often than MAX_FAILURES; the message is the first failing rank's own error."""
+
+
+class RayWorker:
+    """`hrm_rl.training.Worker` inside a Ray Train worker."""
+
+    def __init__(self, run_dir: Path, curriculum_actor: str, device: torch.device):
+        context = ray.train.get_context()
+        self.rank = context.get_world_rank()
+        self.world_size = context.get_world_size()
+        self.device = device
+        self.run_dir = run_dir
+        started = sum_over_ranks(np.array([time.time() * 1000 if self.rank == 0 else 0.0]), device)
+        self.curriculum: Curriculum = ActorCurriculum(
+            ray.get_actor(curriculum_actor), int(started[0]), self.rank, self.world_size
+        )
+
+    def say(self, line: str) -> None:
+        say_to_file(self.run_dir, line)
+
+    def stop_requested(self) -> bool:
+        return (self.run_dir / STOP_FILE).exists()
+
+
+def say_to_file(run_dir: Path, line: str) -> None:
+    """Add a line to the run's console.log, which the driver shows."""
+    with (run_dir / CONSOLE_FILE).open("a") as file:
+        file.write(line + "\n")
+
+
+def work(settings: dict[str, Any]) -> dict[str, Any]:
+    """What each Ray Train worker runs. Returns an Outcome as a dictionary, or `{"error": line}` for what the
+    user has to put right, which no restart would mend."""
+    _quieten_worker()
+    if Path(settings["cwd"]).is_dir():
+        os.chdir(settings["cwd"])
+    use_threads(settings["threads"])
+    config = validate(settings["config"], "driver")
+    device = ray.train.torch.get_device() if settings["gpu"] else choose_device("cpu")
+    worker = RayWorker(Path(settings["run_dir"]), settings["curriculum_actor"], device)
+    try:
+        trainer = Trainer(config, worker)
+        try:
+            return asdict(trainer.run())
+        except UserError as error:  # raised on all ranks alike
+            return {"error": str(error)}
+    except Exception as error:
+        worker.say(
+            f"worker {worker.rank} failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        )
+        raise
+
+
+def _quieten_worker() -> None:
+    """`Reporting training result ...` comes from a logger named after a file."""
+    import ray.train.v2._internal.execution.context as noisy
+
+    logging.getLogger(str(noisy.__file__)).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*barrier.*")
+
+
+def connect(address: str | None, verbose: bool) -> Machine:
+    """Join the cluster at `address`, or start Ray on this machine, and say what it has. Raises UserError."""
+    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    if not ray.is_initialized():
+        try:
+            ray.init(
+                address=address,
+                log_to_driver=verbose,
+                logging_level=logging.INFO if verbose else logging.ERROR,
+                configure_logging=True,
+            )
+        except (ConnectionError, ValueError, RuntimeError) as error:
+            reason = " ".join(str(error).split())
+            raise UserError(
+                f"cannot reach a Ray cluster at {address or 'this machine'}: {reason}; start one with "
+                "`ray start --head`, or leave --address out"
+            ) from None
+    total = ray.cluster_resources()
+    name = f"the cluster at {address}" if address else "this machine"
+    return Machine(name, total.get("CPU", 0.0), total.get("GPU", 0.0))
+
+
+def train_with_ray(
+    config: Config, run_dir: Path, plan: Plan, verbose: bool = False, say: Callable[[str], None] = print
+) -> Outcome:
+    """Train with `plan.low` to `plan.high` Ray workers; Ray must be connected.
+
+    The first Ctrl-C lets the workers end with a checkpoint, a second one ends them at once. Raises UserError
+    for what the user has to put right and RunFailed when the workers fail too often.
+    """
+    (run_dir / STOP_FILE).unlink(missing_ok=True)
+    (run_dir / CONSOLE_FILE).touch()
+    attempt = f"{run_dir.name}-{time.time_ns()}"
+    name = f"curriculum-{attempt}"
+    curriculum = CurriculumActor.options(name=name).remote(  # type: ignore[attr-defined]
+        config.curriculum, config.train.log_every
+    )
+    trainer = TorchTrainer(
+        work,  # type: ignore[arg-type]
+        train_loop_config={
+            "config": config.model_dump(mode="json"),
+            "run_dir": str(run_dir),
+            "curriculum_actor": name,
+            "cwd": os.getcwd(),
+            "threads": plan.threads,
+            "gpu": plan.gpus_per_worker > 0,
+        },
+        torch_config=TorchConfig(backend=plan.backend),
+        scaling_config=ScalingConfig(
+            num_workers=(plan.low, plan.high) if plan.elastic else plan.high,
+            use_gpu=plan.gpus_per_worker > 0,
+            resources_per_worker={"CPU": plan.cpus_per_worker}
+            | ({"GPU": plan.gpus_per_worker} if plan.gpus_per_worker else {}),
+        ),
+        run_config=RunConfig(  # type: ignore[arg-type]
+            name=attempt,  # never an old one: resuming is done from our own checkpoints
+            storage_path=str(run_dir / "ray"),
+            failure_config=FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=2),
+            logging_config=LoggingConfig(log_level="INFO" if verbose else "ERROR"),
+        ),
+    )
+    try:
+        result = _fit(trainer, run_dir, say)
+    finally:
+        ray.kill(curriculum)
+    values = dict(result.return_value)
+    if "error" in values:
+        raise UserError(values["error"])
+    return Outcome(**values)
+
+
+def _fit(trainer: TorchTrainer, run_dir: Path, say: Callable[[str], None]) -> Any:
+    """`trainer.fit()` in a thread, so that this one can show the run's console and hear Ctrl-C."""
+    box: dict[str, Any] = {}
+
+    def fit() -> None:
+        try:
+            box["result"] = trainer.fit()
+        except BaseException as error:
+            box["error"] = error
+
+    thread = threading.Thread(target=fit, name="fit", daemon=True)
+    with (run_dir / CONSOLE_FILE).open() as console:
+        console.seek(0, os.SEEK_END)
+        thread.start()
+        while True:
+            try:
+                thread.join(0.2)
+                for line in console:
+                    say(line.rstrip("\n"))
+                if not thread.is_alive():
+                    break
+            except KeyboardInterrupt:
+                if (run_dir / STOP_FILE).exists():
+                    raise
+                (run_dir / STOP_FILE).touch()
+                say("stopping with a checkpoint at the next log interval; Ctrl-C again to stop at once")
+        for line in console:
+            say(line.rstrip("\n"))
+    (run_dir / STOP_FILE).unlink(missing_ok=True)
+    if "error" in box:
+        raise _explained(box["error"], run_dir)
+    return box["result"]
+
+
+_SECONDARY = ("Connection closed by peer", "Connection reset", "connection", "gloo", "NCCL", "ProcessGroup")
+
+
+def _explained(error: BaseException, run_dir: Path) -> BaseException:
+    """The error to show for a failed run: the rank that failed first, not those that lost contact with it.
+    The full story goes to error.log in the run's folder."""
+    text = "".join(traceback.format_exception(error))
+    if not isinstance(error, WorkerGroupError):
+        (run_dir / "error.log").write_text(text)
+        return RunFailed(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
+    failures = sorted(error.worker_failures.items())
+    for rank, failure in failures:
+        text += f"\n--- worker {rank}\n" + "".join(traceback.format_exception(failure))
+    (run_dir / "error.log").write_text(text)
+    own = [(r, e) for r, e in failures if not any(word in str(e) for word in _SECONDARY)]
+    rank, first = (own or failures)[0]
+    cause = getattr(first, "cause", None) or first.__cause__ or first
+    if isinstance(cause, UserError):
+        return cause
+    summary = " ".join(str(cause).split())[:500]
+    return RunFailed(
+        f"worker {rank} failed: {type(cause).__name__}: {summary} (all of it: {run_dir}/error.log)"
+    )
