@@ -50,19 +50,23 @@ def read_columns(
     names: for each wanted column its accepted names; the first column is required, the others may be missing.
     Returns the line number of each row and, for each wanted column, its values or None.
     """
+    lines: list[int] = []
+    rows: list[list[str]] = []
     reader = csv.reader(io.StringIO(text))
-    header = [name.strip().lower() for name in next(reader)]
+    try:
+        for row in reader:
+            if row:
+                lines.append(reader.line_num)
+                rows.append(row)
+    except csv.Error as error:
+        raise DataError(f"{path}: line {reader.line_num} is no CSV ({error})") from None
+    header = [name.strip().lower() for name in rows.pop(0)]
+    del lines[0]
     places = [next((header.index(name) for name in accepted if name in header), None) for accepted in names]
     if places[0] is None:
         raise DataError(
             f"{path}: has columns {', '.join(header)}; one of them must be {' or '.join(names[0])}"
         )
-    lines: list[int] = []
-    rows: list[list[str]] = []
-    for row in reader:
-        if row:
-            lines.append(reader.line_num)
-            rows.append(row)
     return lines, [
         None if place is None else [row[place].strip() if place < len(row) else "" for row in rows]
         for place in places

@@ -192,6 +192,11 @@ class PoolSource:
     data_wait_seconds = 0.0
     """Nothing is waited for."""
 
+    _epoch: int
+    _offset: int  # of this rank's share of the epoch, how many are drawn
+    _order: NDArray[np.int64]  # this rank's share of the epoch, as indices of puzzles
+    _augment_rng: np.random.Generator
+
     def __init__(
         self,
         task: PuzzleTask,
@@ -215,11 +220,7 @@ class PoolSource:
         self._rank = rank
         self._world_size = world_size
         self._augment = augment
-        self._seed = seed
-        self._epoch = 0
-        self._offset = 0  # of this rank's share of the epoch, how many are drawn
-        self._order = self._order_of(0)
-        self._augment_rng = _rng(seed, _AUGMENT, rank)
+        self._start(seed)
 
     def draw(self, count: int) -> PuzzleBatch:
         _check_count(count)
@@ -263,7 +264,8 @@ class PoolSource:
         pass
 
     def _start(self, seed: int) -> None:
-        self._seed, self._epoch, self._offset = seed, 0, 0
+        self._seed = seed
+        self._epoch, self._offset = 0, 0
         self._order = self._order_of(0)
         self._augment_rng = _rng(seed, _AUGMENT, self._rank)
 

@@ -33,10 +33,11 @@ def read_puzzles(path: Path, size: int) -> tuple[Tokens, Tokens]:
     bad: dict[int, str] = {}
     inputs = _tokens(puzzles, lines, size, "puzzle", bad, blanks=True)
     solutions, counts = solve(inputs)
-    conflicts = np.any(conflicting_cells(inputs), axis=1, keepdims=True)
-    for i in np.flatnonzero(counts != 1):
-        reason = "has several solutions" if counts[i] else "has no solution"
-        bad.setdefault(lines[i], "two equal clues see each other" if conflicts[i, 0] else reason)
+    failed = np.flatnonzero(counts != 1)
+    clashing = np.count_nonzero(conflicting_cells(inputs[failed]), axis=1) > 0
+    for i, clash in zip(failed, clashing, strict=True):
+        reason = "two equal clues see each other" if clash else "has no solution"
+        bad.setdefault(lines[i], "has several solutions" if counts[i] else reason)
     if given is not None:
         rows = np.flatnonzero([len(text) > 0 for text in given])
         answers = _tokens([given[i] for i in rows], [lines[i] for i in rows], size, "solution", bad)
@@ -48,7 +49,7 @@ def read_puzzles(path: Path, size: int) -> tuple[Tokens, Tokens]:
 
 def _split(path: Path, text: str) -> tuple[list[int], list[str], list[str] | None]:
     """Line numbers, puzzles and, if the file has them, solutions."""
-    first = text.split("\n", 1)[0]
+    first = next(line for line in text.splitlines() if line.strip())
     if "," not in first and first.strip().lower() not in PUZZLE_COLUMNS:
         rows = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
         return [number for number, _ in rows], [line for _, line in rows], None

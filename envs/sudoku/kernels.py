@@ -20,6 +20,9 @@ from numpy.typing import NDArray
 SOLVED = -1
 CONTRADICTION = -2
 
+# np.int64, because Numba compiles a function anew for every Python integer that it is called with.
+_ZERO, _ONE, _NO_CELL = np.int64(0), np.int64(1), np.int64(-1)
+
 _POPCOUNT = np.array([bin(mask).count("1") for mask in range(1 << 9)], np.int32)
 
 
@@ -30,25 +33,25 @@ class Workspace(NamedTuple):
     used: NDArray[np.int32]  # (3n,) digits placed in each unit
     once: NDArray[np.int32]  # (3n,) scratch of `_propagate`
     twice: NDArray[np.int32]  # (3n,) scratch of `_propagate`
-    trail: NDArray[np.int32]  # (L,) cells in the order they were assigned
-    branch_cell: NDArray[np.int32]  # (L,) stack: the cell guessed at ...
-    branch_left: NDArray[np.int32]  # (L,) ... the digits not tried there yet ...
-    branch_mark: NDArray[np.int32]  # (L,) ... and the length of the trail before the guess
+    trail: NDArray[np.int64]  # (L,) cells in the order they were assigned
+    branch_cell: NDArray[np.int64]  # (L,) stack: the cell guessed at ...
+    branch_left: NDArray[np.int64]  # (L,) ... the digits not tried there yet ...
+    branch_mark: NDArray[np.int64]  # (L,) ... and the length of the trail before the guess
     found: NDArray[np.int32]  # (L,) the first solution, as digit bits
 
 
 @njit(cache=True, nogil=True)
 def _new_workspace(board):
-    n = board.size * board.size
+    n, units = board.size * board.size, 3 * board.size
     return Workspace(
         np.zeros(n, np.int32),
-        np.zeros(3 * board.size, np.int32),
-        np.zeros(3 * board.size, np.int32),
-        np.zeros(3 * board.size, np.int32),
-        np.zeros(n, np.int32),
-        np.zeros(n, np.int32),
-        np.zeros(n, np.int32),
-        np.zeros(n, np.int32),
+        np.zeros(units, np.int32),
+        np.zeros(units, np.int32),
+        np.zeros(units, np.int32),
+        np.zeros(n, np.int64),
+        np.zeros(n, np.int64),
+        np.zeros(n, np.int64),
+        np.zeros(n, np.int64),
         np.zeros(n, np.int32),
     )
 
@@ -171,17 +174,17 @@ def _propagate(board, work, length):
 
 
 @njit(cache=True, nogil=True)
-def _search(board, work, limit, root_cell, root_candidates, shuffle, state):
+def _search(board, work, limit, root_cell, root_candidates, state):
     """Depth-first search for solutions of the board in `work`, which is left as it was found.
 
-    root_cell, root_candidates: a cell to branch on first and the digits to try there; -1, 0 for none.
-    shuffle: try digits in an order drawn from `state` instead of ascending.
+    root_cell, root_candidates: a cell to branch on first and the digits to try there, or _NO_CELL, _ZERO.
+    Digits are tried in an order drawn from `state`.
     Returns (solutions found, at most `limit`; cells guessed at). The first solution is in `work.found`.
     """
-    count, guesses, depth, length = 0, 0, 0, 0
+    count, guesses, depth, length = 0, 0, 0, _ZERO
     branch, left = root_cell, root_candidates
     if root_cell < 0:
-        length, branch, left = _propagate(board, work, 0)
+        length, branch, left = _propagate(board, work, length)
     while True:
         if branch >= 0:
             work.branch_cell[depth] = branch
@@ -204,16 +207,14 @@ def _search(board, work, limit, root_cell, root_candidates, shuffle, state):
         length = work.branch_mark[depth - 1]
 
         left = work.branch_left[depth - 1]
+        for _ in range(_random_below(state, _POPCOUNT[left])):
+            left &= left - 1
         bit = left & -left
-        if shuffle:
-            for _ in range(_random_below(state, _POPCOUNT[left])):
-                left &= left - 1
-            bit = left & -left
         work.branch_left[depth - 1] &= ~bit
         length = _place(board, work, length, work.branch_cell[depth - 1], bit)
         length, branch, left = _propagate(board, work, length)
 
-    _undo(board, work, length, 0)
+    _undo(board, work, length, _ZERO)
     return count, guesses
 
 
@@ -239,7 +240,8 @@ def search_all(board, puzzles, limit, solutions, counts, guesses):
     for i in range(len(puzzles)):
         if not _place_clues(board, work, puzzles[i]):
             continue
-        counts[i], guesses[i] = _search(board, work, limit, -1, 0, False, state)
+        state[0] = 0  # the solution found must not depend on the puzzles before
+        counts[i], guesses[i] = _search(board, work, limit, _NO_CELL, _ZERO, state)
         if counts[i] > 0:
             for cell in range(len(work.found)):
                 solutions[i, cell] = _POPCOUNT[work.found[cell] - 1] + 2
@@ -290,7 +292,7 @@ def _fill(board, work, state, digits):
                 cell = board.cells_of[box, j]
                 work.cells[cell] = np.int32(1 << digits[j])
                 _toggle(board, work, cell, work.cells[cell])
-        count, _ = _search(board, work, 1, -1, 0, True, state)
+        count, _ = _search(board, work, _ONE, _NO_CELL, _ZERO, state)
         if count > 0:
             work.cells[:] = work.found
             work.used[:] = (1 << board.size) - 1
@@ -328,7 +330,7 @@ def _remove(board, work, state, order, target):
         others = _candidates_of(board, work, cell) & ~bit
         if others != 0 and not _forced(board, work, cell, bit):
             # The puzzle was unique with this clue, so a second solution must differ here.
-            count, _ = _search(board, work, 1, cell, others, False, state)
+            count, _ = _search(board, work, _ONE, cell, others, state)
             if count > 0:
                 work.cells[cell] = bit
                 _toggle(board, work, cell, bit)

@@ -57,8 +57,8 @@ def test_csv_columns_are_found_by_name(good, blank, newline, columns):
 
 @pytest.mark.parametrize(
     "text",
-    ["{}", "puzzle\n{}", "\n\n{}\n\n"],
-    ids=["plain lines", "one column", "blank lines"],
+    ["{}", "puzzle\n{}", "\n\n{}\n\n", "\npuzzle\n\n{}"],
+    ids=["plain lines", "one column", "blank lines", "blank lines in a CSV"],
 )
 def test_missing_solutions_are_found(good, text):
     batch, write = good
@@ -143,6 +143,7 @@ def test_many_bad_rows_are_counted_and_five_are_shown(good):
         (b"plain text", "a.csv.gz", "is named .gz but is no gzip file"),
         (gzip.compress(b"puzzle\n" * 100)[:-20], "a.csv.gz", "is a damaged gzip file"),
         (b"\xff\xfe\x00\x01", "a.csv", "is no text file"),
+        (b"puzzle\n" + b"1" * 200_000, "a.csv", "line 2 is no CSV (field larger than"),
     ],
 )
 def test_a_bad_file_is_named_in_one_line(good, content, name, message):
