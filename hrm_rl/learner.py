@@ -247,7 +247,8 @@ class Learner:
             "min_segments": self.min_segments,
             "explored": self.explored,
             "generator": self.generator.get_state(),
-            "tally": torch.from_numpy(self.counts()),
+            "tally": torch.from_numpy(self.tally.vector()),
+            "loss_sums": self._loss_sums,  # not yet in the tally: adding them here would round them early
         }
         tensors |= {f"env.{k}": torch.from_numpy(v) for k, v in self.env.state_arrays().items()}
         return tensors, {"source": self.env.source.state_dict()}
@@ -264,6 +265,7 @@ class Learner:
         self.min_segments, self.explored = tensors["min_segments"], tensors["explored"]
         self.generator.set_state(tensors["generator"])
         self.tally.load_vector(tensors["tally"].numpy())
+        self._loss_sums = tensors["loss_sums"].to(self.device)
 
 
 def _step_value(infos: dict[str, Any], key: str, finished: NDArray[np.bool_]) -> NDArray:
