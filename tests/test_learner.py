@@ -1,0 +1,423 @@
+"""One update of the learner: what it counts, what it skips, what it keeps, and that a seed decides it all."""
+
+from __future__ import annotations
+
+import copy
+import dataclasses
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from tiny import CPU, always, assert_same, learner_tensors, make_decisive, tiny_config, tiny_learner
+from torch import Tensor
+
+import hrm_rl.learner
+from envs import PAD, ActVectorEnv
+from hrm_rl.config import Config
+from hrm_rl.data import build_data
+from hrm_rl.errors import UserError
+from hrm_rl.learner import Learner, slots_of_rank
+from hrm_rl.losses import IGNORE
+from hrm_rl.metrics import SUMS, summarise
+from hrm_rl.training import build_learner
+
+PERF = ("seconds", "data_wait_seconds")
+
+
+def decisive_learner(config: Config) -> Learner:
+    """A learner whose model halts some puzzles early."""
+    learner = tiny_learner(config)
+    make_decisive(learner.model)
+    return learner
+
+
+def run(learner: Learner, updates: int) -> Learner:
+    for _ in range(updates):
+        learner.update()
+    return learner
+
+
+def tally(learner: Learner) -> dict[str, Any]:
+    learner.counts()
+    sums = {name: value for name, value in learner.tally.sums.items() if name not in PERF}
+    return sums | {
+        "halted_after": learner.tally.halted_after.tolist(),
+        "halted_after_solved": learner.tally.halted_after_solved.tolist(),
+    }
+
+
+@given(st.integers(1, 2000), st.integers(1, 64))
+def test_slots_of_all_ranks_are_the_global_batch_shared_out_evenly(batch: int, world_size: int) -> None:
+    slots = [slots_of_rank(batch, rank, world_size) for rank in range(world_size)]
+    assert sum(slots) == batch
+    assert max(slots) - min(slots) <= 1
+    assert slots[0] == max(slots)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {
+            "model": {"puzzle_emb_ndim": 16},
+            "optim": {"name": "adam_atan2"},
+            "halting": {"halt_max_steps": 4, "halt_exploration_prob": 0.5, "exploration": "per_episode"},
+        },
+        {"train": {"loss": "stablemax", "loss_on": "blanks"}, "model": {"dtype": "bfloat16"}},
+    ],
+    ids=["plain", "puzzle embedding", "bfloat16"],
+)
+def test_a_seed_decides_everything_bit_for_bit(changes: dict[str, Any]) -> None:
+    one = run(decisive_learner(tiny_config(**changes)), 6)
+    other = run(decisive_learner(tiny_config(**changes)), 6)
+    assert_same(learner_tensors(one), learner_tensors(other))
+    assert tally(one) == tally(other)
+    third = run(decisive_learner(tiny_config(seed=1, **changes)), 6)
+    assert not torch.equal(one.model.lm_head.weight, third.model.lm_head.weight)
+
+
+def test_ranks_have_the_same_weights_and_other_random_numbers() -> None:
+    config = tiny_config()
+    first, second = (
+        build_learner(config, build_data(config, rank, 2), CPU, rank, world_size=1) for rank in (0, 1)
+    )
+    for name, value in first.model.state_dict().items():
+        assert torch.equal(value, second.model.state_dict()[name]), name
+    assert not torch.equal(first.generator.get_state(), second.generator.get_state())
+    assert not np.array_equal(first.env.reset()[0]["puzzle"], second.env.reset()[0]["puzzle"]), (
+        "ranks train on their own puzzles"
+    )
+
+
+class Watcher:
+    """Wraps an environment's step: remembers what went in and what came out, with copies of what it held."""
+
+    def __init__(self, env: ActVectorEnv):
+        self.steps: list[dict[str, Any]] = []
+        self.env, self.step = env, env.step
+        env.step = self  # type: ignore[method-assign]
+
+    def __call__(self, action: dict[str, Any]) -> Any:
+        held = self.env.state_arrays()
+        result = self.step(action)
+        _, _, terminated, truncated, _ = result
+        self.steps.append(
+            held | {"answer": action["answer"].copy(), "terminated": terminated, "truncated": truncated}
+        )
+        return result
+
+
+def test_finished_slots_start_anew_and_the_others_think_on() -> None:
+    learner = decisive_learner(tiny_config(halting={"halt_max_steps": 4, "halt_exploration_prob": 0.0}))
+    watcher = Watcher(learner.env)
+    initial = learner.model.initial_carry(4)
+    kinds: Counter[bool] = Counter()
+    for _ in range(10):
+        tokens = torch.from_numpy(learner.env.state_arrays()["inputs"]).long()
+        with torch.no_grad():
+            expected, _, _ = learner.model(learner.carry, tokens, torch.zeros(4, dtype=torch.int64))
+        learner.update()
+        finished = watcher.steps[-1]["terminated"] | watcher.steps[-1]["truncated"]
+        for slot in range(4):
+            state = initial if finished[slot] else expected
+            torch.testing.assert_close(learner.carry.z_h[slot], state.z_h[slot], rtol=0, atol=0)
+            torch.testing.assert_close(learner.carry.z_l[slot], state.z_l[slot], rtol=0, atol=0)
+        kinds.update(finished.tolist())
+        assert not learner.carry.z_h.requires_grad
+    assert min(kinds[True], kinds[False]) > 5
+
+
+def test_tally_agrees_with_a_recount_of_what_the_environment_saw() -> None:
+    learner = decisive_learner(tiny_config(halting={"halt_max_steps": 4}, train={"global_batch_size": 6}))
+    watcher = Watcher(learner.env)
+    cheat_answers(learner, share=0.5)
+    run(learner, 12)
+    recount: Counter[str] = Counter(updates=12, slots=72)
+    after, after_solved = np.zeros(5), np.zeros(5)
+    task = learner.env.task
+    for step in watcher.steps:
+        for slot in np.flatnonzero(step["terminated"] | step["truncated"]):
+            question, solution = step["inputs"][slot], step["solution"][slot]
+            answer, segment = step["answer"][slot], step["segment"][slot] + 1
+            blank = question == 1
+            solved = bool(task.solved(question[None], answer[None])[0])
+            recount.update(
+                episodes=1,
+                exact=int((answer == solution).all()),
+                solved=int(solved),
+                cells=16,
+                cells_right=int((answer == solution).sum()),
+                blanks=int(blank.sum()),
+                blanks_right=int((answer == solution)[blank].sum()),
+                segments=int(segment),
+                segments_solved=int(segment) * solved,
+                forced=int(step["truncated"][slot]),
+            )
+            after[segment] += 1
+            after_solved[segment] += solved
+    counted = tally(learner)
+    for name, value in recount.items():
+        assert counted[name] == value, name
+    assert counted["halted_after"] == after.tolist()
+    assert counted["halted_after_solved"] == after_solved.tolist()
+    assert 0 < recount["exact"] == recount["solved"] < recount["episodes"]
+    assert 0 < recount["forced"] < recount["episodes"]
+
+
+def cheat_answers(learner: Learner, share: float) -> None:
+    """Replace a share of the answers handed to the environment by the right ones."""
+    random, step = np.random.default_rng(0), learner.env.step
+
+    def cheating(action: dict[str, Any]) -> Any:
+        rows = random.random(learner.env.num_envs) < share
+        action["answer"][rows] = learner.env.state_arrays()["solution"][rows]
+        return step(action)
+
+    learner.env.step = cheating  # type: ignore[method-assign]
+
+
+def recorded_losses(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the learner hands to `losses` and what it gets, from now on."""
+    calls: list[dict[str, Any]] = []
+    real = hrm_rl.learner.losses
+
+    def recording(logits, labels, q, solved, target, kind):
+        result = real(logits, labels, q, solved, target, kind)
+        calls.append(
+            {"labels": labels, "q": q.detach(), "solved": solved, "target": target, "result": result}
+        )
+        return result
+
+    monkeypatch.setattr(hrm_rl.learner, "losses", recording)
+    return calls
+
+
+@pytest.mark.parametrize("loss_on", ["all", "blanks"])
+def test_labels_are_the_solution_where_the_loss_is_to_look(
+    loss_on: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner, calls = tiny_learner(tiny_config(train={"loss_on": loss_on})), recorded_losses(monkeypatch)
+    held = learner.env.state_arrays()
+    learner.update()
+    labels = calls[0]["labels"].numpy()
+    looked_at = held["inputs"] == 1 if loss_on == "blanks" else held["solution"] != PAD
+    assert (labels[looked_at] == held["solution"][looked_at]).all()
+    assert (labels[~looked_at] == IGNORE).all()
+    assert looked_at.any()
+    assert looked_at.all() == (loss_on == "all")
+
+
+def test_mean_losses_are_per_slot_and_update(monkeypatch: pytest.MonkeyPatch) -> None:
+    learner, calls = tiny_learner(), recorded_losses(monkeypatch)
+    run(learner, 5)
+    learner.counts()
+    scalars = summarise(learner.tally, world_size=1)
+    for tag, part in (("loss", "total"), ("lm_loss", "lm"), ("q_halt_loss", "q_halt")):
+        expected = np.mean([getattr(c["result"], part).item() / 4 for c in calls])
+        assert scalars[f"train/{tag}"] == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_halt_value_is_taught_whether_the_answer_is_right_even_where_the_episode_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    learner, calls = decisive_learner(tiny_config()), recorded_losses(monkeypatch)
+    watcher = Watcher(learner.env)
+    cheat_answers(learner, share=0.5)
+    seen: Counter[tuple[bool, bool]] = Counter()
+    for _ in range(10):
+        learner.update()
+        step = watcher.steps[-1]
+        right = learner.env.task.solved(step["inputs"], step["answer"])
+        assert calls[-1]["solved"].tolist() == right.tolist()
+        seen.update(zip((step["terminated"] | step["truncated"]).tolist(), right.tolist(), strict=True))
+    assert all(seen[finished, right] for finished in (True, False) for right in (True, False))
+
+
+def test_one_segment_budget_trains_without_a_continue_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    learner, calls = tiny_learner(tiny_config(halting={"halt_max_steps": 1})), recorded_losses(monkeypatch)
+    run(learner, 3)
+    assert all(call["target"] is None for call in calls)
+    counted = tally(learner)
+    assert counted["episodes"] == counted["segments"] == 12
+    assert counted["q_continue_loss"] == 0
+
+
+def test_rate_of_every_update_is_that_of_the_schedule() -> None:
+    learner = tiny_learner(tiny_config(optim={"lr": 0.01, "warmup_updates": 4, "lr_min_ratio": 0.5}))
+    used = []
+    step = learner.optimizer.step
+    learner.optimizer.step = lambda: (used.append(learner.optimizer.param_groups[0]["lr"]), step())
+    run(learner, 5)
+    assert used[:4] == pytest.approx([0.0025, 0.005, 0.0075, 0.01])
+    assert used[4] < 0.01
+
+
+# Exploration: an episode is explored if it has ever kept the model from halting.
+
+
+def scripted_floors(monkeypatch: pytest.MonkeyPatch, floors: list[int]) -> None:
+    """Let exploration draw these floors, one an update, for all slots."""
+    left = iter(floors)
+    monkeypatch.setattr(
+        hrm_rl.learner.halting,
+        "explore",
+        lambda min_segments, *_: torch.full_like(min_segments, next(left)),
+    )
+
+
+@pytest.mark.parametrize(
+    ("floors", "explored", "segments"),
+    [
+        ([2, 0], 4, 2),  # held back once; in its last segment there is no floor
+        ([3, 3, 3], 4, 3),
+        ([0, 0], 0, 1),
+        ([2, 0, 0, 0], 4, 2),  # the episodes after it are not explored
+    ],
+)
+def test_an_episode_is_explored_if_exploration_ever_held_it_back(
+    floors: list[int], explored: int, segments: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner = tiny_learner(tiny_config(halting={"halt_max_steps": 5}, optim={"lr": 1e-9}))
+    always(learner.model, halt=True)
+    scripted_floors(monkeypatch, floors)
+    run(learner, len(floors))
+    counted = tally(learner)
+    assert counted["explored"] == explored
+    assert counted["halted_after"][segments] > 0
+    assert counted["forced"] == 0
+
+
+def test_a_floor_that_holds_nothing_back_does_not_count_as_exploration() -> None:
+    config = tiny_config(halting={"halt_exploration_prob": 1.0}, optim={"lr": 1e-9})
+    learner = tiny_learner(config)
+    always(learner.model, halt=False)
+    run(learner, 6)
+    counted = tally(learner)
+    assert counted["forced"] == counted["episodes"] == 8
+    assert counted["explored"] == 0
+
+
+# Losses and gradients that are not finite.
+
+
+def bad_loss(monkeypatch: pytest.MonkeyPatch, value: float) -> Callable[[], None]:
+    """Make every loss `value` from now on; returns the way back."""
+    real = hrm_rl.learner.losses
+
+    def poisoned(*args: Any) -> Any:
+        result = real(*args)
+        return dataclasses.replace(result, lm=result.lm + value)
+
+    monkeypatch.setattr(hrm_rl.learner, "losses", poisoned)
+    return lambda: monkeypatch.setattr(hrm_rl.learner, "losses", real)
+
+
+def learned(learner: Learner) -> dict[str, Tensor]:
+    return {name: v for name, v in learner_tensors(learner).items() if not name.startswith("carry")}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_a_loss_that_is_not_finite_changes_nothing_but_the_count(
+    value: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny_config(model={"puzzle_emb_ndim": 16}, optim={"name": "adam_atan2"})
+    learner = run(tiny_learner(config), 2)
+    before = learned(learner)
+    restore = bad_loss(monkeypatch, value)
+    run(learner, 2)
+    assert_same(learned(learner), before)
+    assert (learner.updates, learner.skipped_in_a_row) == (4, 2)
+    assert learner.tally.sums["skipped_updates"] == 2
+    restore()
+    learner.update()
+    assert learner.skipped_in_a_row == 0
+    assert not torch.equal(learned(learner)["model.lm_head.weight"], before["model.lm_head.weight"])
+    assert all(v.isfinite().all() for v in learner_tensors(learner).values())
+
+
+def test_a_gradient_that_is_not_finite_is_skipped_too() -> None:
+    learner = run(tiny_learner(), 1)
+    before = learned(learner)
+    hook = learner.model.lm_head.weight.register_hook(lambda grad: grad * float("nan"))
+    learner.update()
+    assert_same(learned(learner), before)
+    assert learner.skipped_in_a_row == 1
+    hook.remove()
+    learner.update()
+    assert learner.skipped_in_a_row == 0
+
+
+def test_a_state_that_is_not_finite_is_reset_and_the_run_recovers() -> None:
+    learner = run(tiny_learner(), 1)
+    initial = learner.model.initial_carry(4)
+    learner.carry = learner.carry.replace_rows(
+        torch.tensor([False, True, False, False]),
+        dataclasses.replace(initial, z_l=torch.full_like(initial.z_l, float("nan"))),
+    )
+    learner.update()
+    assert learner.skipped_in_a_row == 1
+    assert learner.carry.finite_rows().all()
+    assert torch.equal(learner.carry.z_h[1], initial.z_h[1])
+    assert not torch.equal(learner.carry.z_h[0], initial.z_h[0])
+    learner.update()
+    assert learner.skipped_in_a_row == 0
+
+
+def test_too_many_skips_in_a_row_end_the_run_with_advice() -> None:
+    learner = run(tiny_learner(tiny_config(optim={"max_skipped_updates": 3})), 1)
+    with torch.no_grad():
+        learner.model.l_level.layers[0].mlp.down_proj.weight[0, 0] = float("nan")
+    run(learner, 2)
+    with pytest.raises(UserError) as stop:
+        learner.update()
+    message = str(stop.value)
+    assert message.startswith("3 updates in a row")
+    assert "at update 4" in message
+    assert "--optim.lr (now 0.001)" in message
+    assert "\n" not in message
+
+
+def test_skips_apart_from_each_other_do_not_end_the_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    learner = tiny_learner(tiny_config(optim={"max_skipped_updates": 2}))
+    for _ in range(3):
+        restore = bad_loss(monkeypatch, float("nan"))
+        learner.update()
+        restore()
+        learner.update()
+    assert learner.tally.sums["skipped_updates"] == 3
+
+
+# What a worker alone knows, taken out and put back.
+
+
+def test_counting_does_not_change_what_is_counted() -> None:
+    looked, not_looked = tiny_learner(), tiny_learner()
+    for _ in range(5):
+        looked.update()
+        not_looked.update()
+        looked.rank_state()
+    assert tally(looked) == tally(not_looked)
+
+
+def test_a_learner_goes_on_from_its_rank_state_bit_for_bit() -> None:
+    config = tiny_config(halting={"halt_exploration_prob": 0.5, "exploration": "per_episode"})
+    learner = run(decisive_learner(config), 4)
+    tensors, values = learner.rank_state()
+    tensors = {name: tensor.clone() for name, tensor in tensors.items()}
+    twin = build_learner(config, build_data(config), CPU, rank=0, world_size=1)
+    twin.model.load_state_dict(learner.model.state_dict())
+    twin.optimizer.load_state_dict(copy.deepcopy(learner.optimizer.state_dict()))
+    for name, value in learner.averaged.average.items():
+        twin.averaged.average[name].copy_(value)
+    twin.updates = learner.updates
+    twin.load_rank_state(tensors, values)
+    run(learner, 5)
+    run(twin, 5)
+    assert_same(learner_tensors(twin), learner_tensors(learner))
+    assert tally(twin) == tally(learner)
+    assert set(SUMS) - set(PERF) <= set(tally(twin))
