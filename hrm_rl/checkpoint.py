@@ -26,7 +26,7 @@ from typing import Any
 
 import safetensors.torch
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from hrm_rl.config import Config, differences, validate
@@ -265,6 +265,16 @@ def load(path: Path, learner: Learner, rank: int = 0, world_size: int = 1) -> Tr
     else:
         learner.start()
     return state
+
+
+def identifiers(path: Path) -> int:
+    """Rows of the puzzle-embedding table of a checkpoint, 1 if it has none."""
+    try:
+        with safe_open(path / "model.safetensors", "pt") as file:
+            name = "puzzle_emb.weight"
+            return file.get_slice(name).get_shape()[0] if name in file.keys() else 1  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read {path / 'model.safetensors'}: {error}") from None
 
 
 def load_weights(path: Path, model: torch.nn.Module, weights: str = "averaged") -> None:

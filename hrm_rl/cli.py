@@ -76,8 +76,24 @@ def _one_line(box: str) -> str:
             paragraph.append(line.strip())
     text = " ".join(paragraph)
     text = re.sub(r"\s*\[type=.*?input_type=\w+\]|\s*For further information visit \S+", "", text)
-    text = re.sub(r"Error parsing ([\w.-]+): \d+ validation errors? for \w+ ", r"\1: ", text)
+    text = re.sub(
+        r"Error parsing ([\w.-]+): \d+ validation errors? for \w+ (?:([\w.]+) )?(?=Value|Input|[A-Z])",
+        _flag,
+        text,
+    )
+    text = re.sub(
+        r"Error parsing ([\w.-]+): no type matching \{None\}\|(\w+) could .*? from \[(.*?)\].*",
+        r"\1: \3 is not of type \2",
+        text,
+    )
     return text.replace("Value error, ", "") or "the command line cannot be understood; see --help"
+
+
+def _flag(match: re.Match[str]) -> str:
+    """`--section.field: ` from tyro's name of the section (the command's class, at top level) and the field."""
+    section, field = match.groups()
+    parts = [part for part in ("" if section[0].isupper() else section, field) if part]
+    return f"--{'.'.join(parts).replace('_', '-')}: " if parts else ""
 
 
 def run_script(main: Callable[[Sequence[str]], int | None]) -> NoReturn:

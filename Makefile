@@ -1,0 +1,37 @@
+# make train | test | lint | benchmark: each sets up .venv first if needed, and does nothing twice.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.PHONY: train test lint benchmark setup clean
+.DELETE_ON_ERROR:
+
+train: setup
+	$(BIN)/python scripts/train_ray.py --preset sudoku4-quick --num-workers $$($(BIN)/python -c "import os; print(min(2, len(os.sched_getaffinity(0))))")
+
+test: setup
+	$(BIN)/python -m pytest
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy hrm_rl envs
+
+benchmark: setup
+	$(BIN)/python scripts/benchmark.py
+
+setup: $(READY)
+
+# torch comes first and pinned: an open range would fetch another build of several GB.
+$(READY): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
+		{ echo "error: $(PYTHON) is older than 3.10; run make with PYTHON=python3.X" >&2; exit 2; }
+	@echo "setting up $(VENV): a few minutes, once"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt "$$(grep '^torch==' constraints.txt)"
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(READY)
+
+clean:
+	rm -rf $(VENV)

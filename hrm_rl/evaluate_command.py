@@ -1,0 +1,210 @@
+"""`scripts/evaluate.py`: a checkpoint, some puzzles, and a table or JSON of how well it does on each level."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import tyro
+from pydantic import Field
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Column, Table
+
+from envs import DataError, PuzzleBatch, fingerprint
+from envs.puzzle import PuzzleTask
+from hrm_rl import checkpoint
+from hrm_rl.cli import parse
+from hrm_rl.config import Config, Positive, Section
+from hrm_rl.console import duration
+from hrm_rl.data import ALL_LEVELS, build_data, build_task, generate_held_out, trained_levels
+from hrm_rl.devices import choose_device
+from hrm_rl.errors import UserError
+from hrm_rl.evaluation import Evaluation, Summary, evaluate, summaries
+from hrm_rl.models import HRM, build_model
+from hrm_rl.training import use_threads
+
+PROGRAM = "python scripts/evaluate.py"
+
+
+class EvaluateCommand(Section):
+    """Flags of scripts/evaluate.py."""
+
+    checkpoint: str = ""
+    """Run folder (its best checkpoint is taken, else the last) or one checkpoint's folder. Required."""
+    data: str | None = None
+    """File of puzzles to judge on. Without this, --level, --puzzles and --seed: the run's own held-out puzzles."""
+    level: str | None = None
+    """Level to generate; those of the training run if not given."""
+    puzzles: Positive | None = None
+    """Puzzles to generate over all levels (1000), or to take from the file at random (all)."""
+    halting: Literal["adaptive", "fixed"] = "adaptive"
+    """Stop each puzzle where the model says so, or spend the whole budget on each."""
+    max_segments: Positive | None = None
+    """Budget of segments; the training run's if not given."""
+    weights: Literal["averaged", "raw"] = "averaged"
+    """Averaged weights, where the run keeps them, or the raw ones."""
+    batch_size: Positive = 256
+    """Puzzles thought about at once."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the network runs."""
+    threads: Positive | None = None
+    """CPU threads; torch's choice if not given."""
+    seed: Annotated[int | None, Field(ge=0)] = None
+    """Seed of the generated or chosen puzzles (1)."""
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
+    """Print one JSON object and nothing else."""
+
+
+def main(args: Sequence[str]) -> int:
+    """Run scripts/evaluate.py. Returns the exit status; raises UserError."""
+    command = parse(EvaluateCommand(), args, "Judge a trained model on puzzles.", PROGRAM)
+    if not command.checkpoint:
+        raise UserError(f"say which model: {PROGRAM} --checkpoint runs/NAME")
+    if command.threads:
+        use_threads(command.threads)
+    path = find_checkpoint(Path(command.checkpoint))
+    state = checkpoint.read_state(path)
+    task = build_task(state.config)
+    puzzles = choose_puzzles(command, state.config, task)
+    model = load_model(path, state.config, task, command)
+
+    budget = command.max_segments or state.config.halting.halt_max_steps
+    console = Console(stderr=True)
+    started = time.perf_counter()
+    with Progress(
+        console=console, transient=True, disable=command.as_json or not console.is_terminal
+    ) as progress:
+        bar = progress.add_task("evaluating", total=len(puzzles))
+        result = evaluate(
+            model, task, puzzles, budget, command.halting, batch_size=command.batch_size,
+            progress=lambda done: progress.update(bar, completed=done),
+        )  # fmt: skip
+    seconds = time.perf_counter() - started
+
+    about = {
+        "checkpoint": str(path), "update": state.update, "weights": command.weights, "puzzles": _origin(command),
+        "halting": command.halting, "budget": budget, "puzzles_per_s": len(puzzles) / seconds,
+    }  # fmt: skip
+    if command.as_json:
+        print(json.dumps(as_dictionary(result, task, about), indent=1))
+    else:
+        print_table(result, task, about, seconds)
+    return 0
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The checkpoint meant by a run folder or a checkpoint's folder. Raises UserError."""
+    if (path / "state.json").exists():
+        reason = checkpoint.damage(path)
+        if reason is not None:
+            raise UserError(f"checkpoint {path} is damaged: {reason}; choose another in {path.parent}")
+        return path
+    root = path / "checkpoints"
+    best = checkpoint.best(root)
+    if best is not None and checkpoint.damage(best) is None:
+        return best
+    latest = checkpoint.latest_sound(root, lambda line: None)
+    if latest is None:
+        raise UserError(
+            f"{path} holds no sound checkpoint: give a run folder such as runs/NAME, or train first"
+        )
+    return latest
+
+
+def choose_puzzles(command: EvaluateCommand, config: Config, task: PuzzleTask) -> PuzzleBatch:
+    """The puzzles to judge on, none of which is in the training run's file. Raises UserError."""
+    if command.data is not None and command.level is not None:
+        raise UserError("give --data FILE or --level NAME, not both: a file's puzzles are reported by level")
+    if command.data is not None:
+        try:
+            puzzles = task.read(Path(command.data))
+        except DataError as error:
+            raise UserError(str(error)) from None
+        if command.puzzles is not None and len(puzzles) > command.puzzles:
+            rng = np.random.default_rng(_seed(command))
+            puzzles = puzzles.take(np.sort(rng.choice(len(puzzles), command.puzzles, replace=False)))
+    else:
+        if _own_held_out(command):
+            data = build_data(config)
+            data.source.close()
+            return data.held_out
+        levels = [command.level] if command.level else trained_levels(config)
+        levels = [name for name in levels if name != ALL_LEVELS] or list(task.levels)
+        puzzles = generate_held_out(task, levels, command.puzzles or 1000, _seed(command))
+    return _without_training_file(puzzles, config, task)
+
+
+def _own_held_out(command: EvaluateCommand) -> bool:
+    return (command.data, command.level, command.puzzles, command.seed) == (None, None, None, None)
+
+
+def _seed(command: EvaluateCommand) -> int:
+    return 1 if command.seed is None else command.seed
+
+
+def _origin(command: EvaluateCommand) -> str:
+    if command.data is not None:
+        return command.data
+    return "held out by the run" if _own_held_out(command) else f"generated, seed {_seed(command)}"
+
+
+def _without_training_file(puzzles: PuzzleBatch, config: Config, task: PuzzleTask) -> PuzzleBatch:
+    """Refuse puzzles that the run was trained on."""
+    if config.data.path is None or not Path(config.data.path).exists():
+        return puzzles
+    training = task.read(Path(config.data.path))
+    shared = np.isin(fingerprint(puzzles.inputs), fingerprint(training.inputs))
+    if shared.all():
+        raise UserError(
+            f"all of these puzzles are in the run's training file {config.data.path}: give others"
+        )
+    if shared.any():
+        Console(stderr=True).print(f"left out {shared.sum()} puzzles that are in the training file")
+    return puzzles.take(~shared)
+
+
+def load_model(path: Path, config: Config, task: PuzzleTask, command: EvaluateCommand) -> HRM:
+    """The checkpoint's network on the chosen device."""
+    rows, columns = task.grid_shape
+    identifiers = checkpoint.identifiers(path)
+    model = build_model(config.model, task.vocab_size, rows * columns, identifiers)
+    checkpoint.load_weights(path, model, command.weights)
+    return model.to(choose_device(command.device))
+
+
+def as_dictionary(result: Evaluation, task: PuzzleTask, about: dict[str, Any]) -> dict[str, Any]:
+    sums = result.sums(len(task.levels))
+    levels = {name: asdict(summary) for name, summary in summaries(sums, task.levels).items()}
+    return {**about, "all": asdict(Summary.of(sums.sum(axis=0))), "levels": levels}
+
+
+def print_table(result: Evaluation, task: PuzzleTask, about: dict[str, Any], seconds: float) -> None:
+    sums = result.sums(len(task.levels))
+    rows = summaries(sums, task.levels)
+    if len(rows) > 1:
+        rows["all"] = Summary.of(sums.sum(axis=0))
+    console = Console(highlight=False)
+    console.print(
+        f"{about['checkpoint']} (update {about['update']}), {about['halting']} halting, "
+        f"at most {about['budget']} segments, puzzles: {about['puzzles']}", soft_wrap=True,
+    )  # fmt: skip
+    table = Table(
+        "level",
+        *[Column(name, justify="right") for name in ("puzzles", "exact", "solved", "cells", "segments")],
+    )
+    for name, row in rows.items():
+        table.add_row(
+            name, str(row.puzzles), f"{row.exact_accuracy:.1%}", f"{row.solved:.1%}", f"{row.cell_accuracy:.2%}",
+            f"{row.segments_mean:.2f}",
+        )  # fmt: skip
+    console.print(table)
+    after = list(rows.values())[-1].accuracy_after_segment
+    curve = "  ".join(f"{k}: {a:.1%}" for k, a in enumerate(after, start=1))
+    console.print(f"exact after segment  {curve}", soft_wrap=True)
+    console.print(f"{about['puzzles_per_s']:.0f} puzzles/s, {duration(seconds)}")
