@@ -55,7 +55,10 @@ class TrainingState:
     update: int
     skipped_in_a_row: int
     world_size: int
+    stage: int
+    """Stage that puzzles are drawn from."""
     curriculum: CurriculumState
+    """The curriculum's last answer. Its stage is acted upon at the end of the next interval."""
     config: Config
     score: float | None
     """Held-out exact accuracy at this update, if it was evaluated."""
@@ -65,6 +68,7 @@ class TrainingState:
             "update": self.update,
             "skipped_in_a_row": self.skipped_in_a_row,
             "world_size": self.world_size,
+            "stage": self.stage,
             "score": self.score,
             "curriculum": self.curriculum.to_json(),
             "config": self.config.model_dump(mode="json"),
@@ -79,6 +83,7 @@ class TrainingState:
             values["update"],
             values["skipped_in_a_row"],
             values["world_size"],
+            values["stage"],
             CurriculumState.from_json(values["curriculum"]),
             validate(values["config"], origin),
             values["score"],

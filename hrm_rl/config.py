@@ -215,13 +215,13 @@ class Config(Section):
 RESUMABLE_FIELDS = (
     "preset",
     "train.max_updates",
-    "train.log_every",
     "train.eval_every",
     "train.checkpoint_every",
     "train.device",
     "optim.max_skipped_updates",
 )
-"""Fields that may differ between a checkpoint and the run that resumes it."""
+"""Fields that may differ between a checkpoint and the run that resumes it. Not train.log_every: the curriculum
+counts in intervals of it."""
 
 
 def parse_weights(stage: str) -> dict[str, float]:

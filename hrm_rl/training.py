@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -129,13 +129,13 @@ class Trainer:
         path = self.checkpoints / f"update-{update:08d}"
         worker = self.worker
         state = checkpoint.load(path, self.learner, worker.rank, worker.world_size)
-        self.curriculum = state.curriculum
+        self.curriculum = replace(state.curriculum, stage=state.stage)
         worker.curriculum.resume(state.curriculum)
         self.saved_at = update
         best = checkpoint.best(self.checkpoints)
         self.best_score = checkpoint.read_state(best).score if best else None
         if state.world_size != worker.world_size:
-            self._enter_stage(state.curriculum)
+            self._enter_stage(self.curriculum)
             self._say(
                 f"{state.world_size} -> {worker.world_size} workers: weights and optimisers resume, slots begin anew"
             )
@@ -264,6 +264,7 @@ class Trainer:
             update=update,
             skipped_in_a_row=self.learner.skipped_in_a_row,
             world_size=self.worker.world_size,
+            stage=self.curriculum.stage,
             curriculum=self.worker.curriculum.answer(),
             config=self.config,
             score=self.metrics["eval/exact_accuracy"] if self.evaluated_at == update else None,
