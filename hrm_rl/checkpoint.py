@@ -116,7 +116,7 @@ def save(
             "free some space, or choose another --storage-path, then resume from the checkpoint before"
         )
     if rank == 0:
-        prune(root)
+        prune(root, final)
     return final
 
 
@@ -191,22 +191,29 @@ def checkpoints(root: Path) -> list[Path]:
     return sorted((p for p in root.iterdir() if re.fullmatch(r"update-\d{8}", p.name)), reverse=True)
 
 
-def best(root: Path) -> Path | None:
-    """The checkpoint with the highest score, the newest of equals; None if none was evaluated."""
-    scored = [(score, path.name, path) for path in checkpoints(root) if (score := _score(path)) is not None]
+def best(root: Path, newest: Path | None = None) -> Path | None:
+    """The checkpoint with the highest score, the newest of equals; None if none was evaluated.
+
+    newest: do not look at those after this one.
+    """
+    found = [p for p in checkpoints(root) if newest is None or p.name <= newest.name]
+    scored = [(value, path.name, path) for path in found if (value := score(path)) is not None]
     return max(scored)[2] if scored else None
 
 
-def _score(path: Path) -> float | None:
+def score(path: Path) -> float | None:
+    """The score that a checkpoint was saved with; None if it has none that can be read."""
     try:
         return json.loads((path / "state.json").read_text())["score"]
     except (OSError, ValueError, KeyError):
         return None
 
 
-def prune(root: Path) -> None:
-    """Delete all checkpoints but the last two and the best."""
-    keep = {*checkpoints(root)[:KEEP_LAST], best(root)}
+def prune(root: Path, newest: Path) -> None:
+    """Delete all checkpoints but the last two up to `newest`, just saved, and the best of them. Those after it
+    are damaged ones that the run went back behind."""
+    upto = [p for p in checkpoints(root) if p.name <= newest.name]
+    keep = {*upto[:KEEP_LAST], best(root, newest)}
     for path in checkpoints(root):
         if path not in keep:
             shutil.rmtree(path, ignore_errors=True)
@@ -223,7 +230,7 @@ def damage(path: Path) -> str | None:
                 return f"{name} is corrupted"
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         return f"{MANIFEST} is unreadable ({error})"
     return None
 

@@ -16,7 +16,7 @@ from hrm_rl import checkpoint
 from hrm_rl.checkpoint import Agree, TrainingState, agree_alone
 from hrm_rl.config import Config
 from hrm_rl.console import evaluation_line, status_line
-from hrm_rl.curriculum import Curriculum, CurriculumState, counts_of, window_intervals
+from hrm_rl.curriculum import Curriculum, CurriculumState, advance, counts_of, window_intervals
 from hrm_rl.data import Data, build_data
 from hrm_rl.evaluation import Summary, answers_by_segment, evaluate, summaries
 from hrm_rl.learner import Learner, slots_of_rank
@@ -107,6 +107,9 @@ class Trainer:
         self.checkpoints = worker.run_dir / "checkpoints"
         self.curriculum = CurriculumState()
         """The last answer of the curriculum that was acted upon."""
+        self.pending = CurriculumState()
+        """Its next answer, worked out here: a checkpoint must not wait for a call that only some ranks have an
+        answer to, since the actor may have died in between."""
         self.metrics: dict[str, float] = {}
         """Of the last evaluation."""
         self.evaluated_at = -1
@@ -130,10 +133,11 @@ class Trainer:
         worker = self.worker
         state = checkpoint.load(path, self.learner, worker.rank, worker.world_size)
         self.curriculum = replace(state.curriculum, stage=state.stage)
-        worker.curriculum.resume(state.curriculum)
+        self.pending = state.curriculum
+        worker.curriculum.resume(self.pending)
         self.saved_at = update
-        best = checkpoint.best(self.checkpoints)
-        self.best_score = checkpoint.read_state(best).score if best else None
+        best = checkpoint.best(self.checkpoints, newest=path)
+        self.best_score = checkpoint.score(best) if best else None
         if state.world_size != worker.world_size:
             self._enter_stage(self.curriculum)
             self._say(
@@ -198,10 +202,12 @@ class Trainer:
             self._enter_stage(answer)
         self.curriculum = answer
         worker.curriculum.send(learner.updates // self.every, counts, known=answer)
-        if self.telemetry is not None:
-            total = Tally(learner.tally.budget)
-            total.load_vector(everyone[:-1])
-            self._report(total, started, first)
+        total = Tally(learner.tally.budget)
+        total.load_vector(everyone[:-1])
+        self.pending = advance(
+            answer, counts_of(total, self.config.curriculum), self.config.curriculum, self.every
+        )
+        self._report(total, started, first)
 
     def _enter_stage(self, state: CurriculumState) -> None:
         self.data.source.set_level_weights(self.config.curriculum.weights(state.stage))
@@ -211,7 +217,8 @@ class Trainer:
         )
 
     def _report(self, total: Tally, started: float, first: int) -> None:
-        assert self.telemetry is not None
+        if self.telemetry is None:
+            return
         update = self.learner.updates
         scalars = summarise(total, self.worker.world_size) | {
             "train/lr": self.learner.lr,
@@ -265,7 +272,7 @@ class Trainer:
             skipped_in_a_row=self.learner.skipped_in_a_row,
             world_size=self.worker.world_size,
             stage=self.curriculum.stage,
-            curriculum=self.worker.curriculum.answer(),
+            curriculum=self.pending,
             config=self.config,
             score=self.metrics["eval/exact_accuracy"] if self.evaluated_at == update else None,
         )
