@@ -1,0 +1,211 @@
+"""Evaluation against thinking about one puzzle at a time, and its sums against its parts."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+from tiny import TINY, make_decisive, puzzles
+
+from envs import NO_LEVEL, PAD, PuzzleBatch, make_task
+from hrm_rl.evaluation import Evaluation, Summary, answers_by_segment, evaluate, summaries
+from hrm_rl.models import HRM, build_model
+
+TASK = make_task("sudoku", size=4)
+BUDGET = 6
+
+
+@pytest.fixture(scope="module")
+def model() -> HRM:
+    torch.manual_seed(0)
+    model = build_model(TINY.model, TASK.vocab_size, 16)
+    make_decisive(model)
+    # Let it want to halt after about a sixth of all segments.
+    carry, advantage = model.initial_carry(30), []
+    tokens = torch.from_numpy(mixed_puzzles().inputs).long()
+    with torch.no_grad():
+        for _ in range(BUDGET):
+            carry, _, q = model(carry, tokens, torch.zeros(30, dtype=torch.int64))
+            advantage.append(q[:, 0] - q[:, 1])
+        model.q_head.bias[1] = torch.cat(advantage).quantile(5 / 6)
+    return model
+
+
+def mixed_puzzles() -> PuzzleBatch:
+    return PuzzleBatch.concatenate([puzzles(15, "easy"), puzzles(15, "hard")])
+
+
+@pytest.fixture(scope="module")
+def held_out() -> PuzzleBatch:
+    """30 puzzles of two levels, some with unlabelled cells, the last of no level."""
+    batch = mixed_puzzles()
+    batch.solution[:5, 3] = PAD
+    batch.level[-1] = NO_LEVEL
+    return batch
+
+
+@torch.no_grad()
+def alone(model: HRM, puzzle: PuzzleBatch, budget: int) -> list[tuple[np.ndarray, bool]]:
+    """Answer and wish to halt after each segment of thinking about one puzzle (1, L) without a batch."""
+    carry, thoughts = model.initial_carry(1), []
+    for _ in range(budget):
+        tokens = torch.from_numpy(puzzle.inputs).long()
+        carry, logits, q = model(carry, tokens, torch.from_numpy(puzzle.identifier))
+        thoughts.append((logits.argmax(-1)[0].numpy().astype(np.uint8), bool(q[0, 0] > q[0, 1])))
+    return thoughts
+
+
+def assert_equal(one: Evaluation, other: Evaluation) -> None:
+    for field in fields(Evaluation):
+        np.testing.assert_array_equal(getattr(one, field.name), getattr(other, field.name), field.name)
+
+
+def exact(answer: np.ndarray, solution: np.ndarray) -> bool:
+    return bool(((answer == solution) | (solution == PAD)).all())
+
+
+def test_adaptive_is_thinking_about_each_puzzle_until_its_own_halt(model: HRM, held_out: PuzzleBatch) -> None:
+    result = evaluate(model, TASK, held_out, BUDGET)
+    for n in range(len(held_out)):
+        puzzle = held_out.take(slice(n, n + 1))
+        thoughts = alone(model, puzzle, BUDGET)
+        segments = next((k for k, (_, halts) in enumerate(thoughts, start=1) if halts), BUDGET)
+        answer, solution = thoughts[segments - 1][0], held_out.solution[n]
+        labelled = solution != PAD
+        assert result.segments[n] == segments
+        assert result.answer[n].tolist() == answer.tolist()
+        assert result.exact[n] == exact(answer, solution)
+        assert result.solved[n] == TASK.solved(puzzle.inputs, answer[None])[0]
+        assert result.cells[n] == labelled.sum()
+        assert result.cells_right[n] == (answer == solution)[labelled].sum()
+        held = [thoughts[min(k, segments) - 1][0] for k in range(1, BUDGET + 1)]
+        assert result.exact_after[n].tolist() == [exact(a, solution) for a in held]
+    assert 1 in result.segments
+    assert BUDGET in result.segments
+    assert len(set(result.segments)) > 2
+
+
+def test_fixed_spends_the_whole_budget_on_every_puzzle(model: HRM, held_out: PuzzleBatch) -> None:
+    result = evaluate(model, TASK, held_out, BUDGET, halting="fixed")
+    assert (result.segments == BUDGET).all()
+    for n in (0, 7, 29):
+        answers = [a for a, _ in alone(model, held_out.take(slice(n, n + 1)), BUDGET)]
+        assert result.answer[n].tolist() == answers[-1].tolist()
+        assert result.exact_after[n].tolist() == [exact(a, held_out.solution[n]) for a in answers]
+
+
+def solution_by_segment(monkeypatch: pytest.MonkeyPatch, held_out: PuzzleBatch, model: HRM) -> None:
+    """Let the model's answers be the solution in odd segments only, so that when one looks matters."""
+    real, segment_of = model.forward, {}
+
+    def forward(carry, tokens, identifier):
+        next_carry, logits, q = real(carry, tokens, identifier)
+        segment = segment_of.get(id(carry), 0) + 1
+        segment_of[id(next_carry)] = segment
+        kept.append(next_carry)
+        if segment % 2:
+            rows = [np.flatnonzero((held_out.inputs == t.numpy()).all(-1))[0] for t in tokens]
+            solution = torch.from_numpy(held_out.solution[rows]).long()
+            logits = torch.nn.functional.one_hot(solution, 6).float()
+        return next_carry, logits, q
+
+    kept: list[object] = []  # so that ids stay unique
+    monkeypatch.setattr(model, "forward", forward)
+
+
+def test_thinking_on_judges_every_segment_as_fixed_does_and_halts_as_adaptive_does(
+    model: HRM, held_out: PuzzleBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    solution_by_segment(monkeypatch, held_out, model)
+    think_on = evaluate(model, TASK, held_out, BUDGET, think_on=True)
+    fixed = evaluate(model, TASK, held_out, BUDGET, halting="fixed")
+    np.testing.assert_array_equal(think_on.exact_after, fixed.exact_after)
+    assert fixed.exact_after[:, ::2].all()
+    assert not fixed.exact_after[:, 1::2].any()
+    monkeypatch.undo()
+    adaptive = evaluate(model, TASK, held_out, BUDGET)
+    on = evaluate(model, TASK, held_out, BUDGET, think_on=True)
+    for name in ("segments", "answer", "exact", "solved", "cells_right"):
+        np.testing.assert_array_equal(getattr(on, name), getattr(adaptive, name), name)
+
+
+@pytest.mark.parametrize("halting", ["adaptive", "fixed"])
+@pytest.mark.parametrize("batch_size", [1, 7, 30])
+def test_batch_size_changes_nothing(batch_size: int, halting: str, model: HRM, held_out: PuzzleBatch) -> None:
+    expected = evaluate(model, TASK, held_out, BUDGET, halting=halting)
+    assert_equal(evaluate(model, TASK, held_out, BUDGET, halting=halting, batch_size=batch_size), expected)
+
+
+def test_progress_counts_the_puzzles_done(model: HRM, held_out: PuzzleBatch) -> None:
+    done: list[int] = []
+    evaluate(model, TASK, held_out, 1, batch_size=12, progress=done.append)
+    assert done == [12, 24, 30]
+
+
+def test_a_larger_budget_changes_nothing_for_puzzles_that_halted(model: HRM, held_out: PuzzleBatch) -> None:
+    short, long = (evaluate(model, TASK, held_out, budget) for budget in (BUDGET, 5 * BUDGET))
+    halted = short.segments < BUDGET
+    np.testing.assert_array_equal(long.segments[halted], short.segments[halted])
+    np.testing.assert_array_equal(long.answer[halted], short.answer[halted])
+    np.testing.assert_array_equal(long.exact_after[:, :BUDGET][halted], short.exact_after[halted])
+    assert (long.segments[~halted] >= BUDGET).all()
+    assert long.segments.max() > BUDGET
+    assert long.exact_after.shape == (30, 5 * BUDGET)
+
+
+def test_evaluation_leaves_the_model_as_it_was(model: HRM, held_out: PuzzleBatch) -> None:
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    evaluate(model, TASK, held_out, 2)
+    assert model.training
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert all(p.grad is None for p in model.parameters())
+
+
+def test_sums_of_parts_add_up_to_those_of_the_whole(model: HRM, held_out: PuzzleBatch) -> None:
+    levels = len(TASK.levels)
+    whole = evaluate(model, TASK, held_out, BUDGET).sums(levels)
+    for workers in (2, 3):
+        parts = [
+            evaluate(model, TASK, held_out.take(slice(rank, None, workers)), BUDGET).sums(levels)
+            for rank in range(workers)
+        ]
+        np.testing.assert_array_equal(np.sum(parts, axis=0), whole)
+
+
+def test_a_worker_without_puzzles_adds_nothing(model: HRM, held_out: PuzzleBatch) -> None:
+    nothing = evaluate(model, TASK, held_out.take(slice(0, 0)), BUDGET).sums(len(TASK.levels))
+    assert nothing.shape == (len(TASK.levels) + 1, 6 + BUDGET)
+    assert not nothing.any()
+
+
+def test_summaries_are_means_by_level_with_other_for_puzzles_of_none(
+    model: HRM, held_out: PuzzleBatch
+) -> None:
+    result = evaluate(model, TASK, held_out, BUDGET)
+    sums = result.sums(len(TASK.levels))
+    by_level = summaries(sums, TASK.levels)
+    assert list(by_level) == ["easy", "hard", "other"]
+    for name, index in (("easy", 1), ("hard", 3), ("other", NO_LEVEL)):
+        rows, summary = result.level == index, by_level[name]
+        assert summary.puzzles == rows.sum()
+        assert summary.exact_accuracy == pytest.approx(result.exact[rows].mean())
+        assert summary.solved == pytest.approx(result.solved[rows].mean())
+        assert summary.segments_mean == pytest.approx(result.segments[rows].mean())
+        assert summary.cell_accuracy == pytest.approx(
+            result.cells_right[rows].sum() / result.cells[rows].sum()
+        )
+        assert summary.accuracy_after_segment == pytest.approx(result.exact_after[rows].mean(0).tolist())
+    total = Summary.of(sums.sum(axis=0))
+    assert total.puzzles == 30
+    assert total.segments_mean == pytest.approx(result.segments.mean())
+
+
+def test_pictured_answers_are_those_of_a_fixed_budget(model: HRM, held_out: PuzzleBatch) -> None:
+    few = held_out.take(np.array([0, 9, 20]))
+    answers = answers_by_segment(model, few, 4)
+    assert answers.shape == (4, 3, 16)
+    for n in range(3):
+        thoughts = alone(model, few.take(slice(n, n + 1)), 4)
+        assert answers[:, n].tolist() == [a.tolist() for a, _ in thoughts]
