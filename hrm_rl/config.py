@@ -6,6 +6,7 @@ folder is this object written out and is enough to repeat the run.
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -15,13 +16,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from hrm_rl.errors import UserError, nearest
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
+Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
 
 
 class Section(BaseModel):
     """A frozen group of settings that refuses names it does not know."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
 
 
 class EnvConfig(Section):
@@ -115,7 +117,7 @@ class OptimConfig(Section):
     """Optimiser of the network's weights."""
     lr: Annotated[float, Field(gt=0.0)] = 1e-4
     """Learning rate after warm-up."""
-    betas: tuple[Probability, Probability] = (0.9, 0.95)
+    betas: tuple[Decay, Decay] = (0.9, 0.95)
     """Decay of the first and second moment."""
     weight_decay: Annotated[float, Field(ge=0.0)] = 0.1
     """Decoupled weight decay, times the learning rate."""
@@ -129,7 +131,7 @@ class OptimConfig(Section):
     """Weight decay of the puzzle embeddings."""
     grad_clip: Annotated[float, Field(ge=0.0)] = 1.0
     """Largest gradient norm of the network's weights; 0 does not clip."""
-    ema_decay: Probability = 0.0
+    ema_decay: Decay = 0.0
     """Decay of the averaged weights that evaluation uses; 0 evaluates the raw weights."""
     max_skipped_updates: Positive = 20
     """Stop after this many updates in a row with a loss or gradient that is not finite."""
@@ -225,17 +227,21 @@ counts in intervals of it."""
 
 
 def parse_weights(stage: str) -> dict[str, float]:
-    """`easy=0.7,medium=0.3` as a mapping. Raises ValueError that shows the right form."""
+    """`easy=0.7,medium=0.3` as a mapping; levels of weight 0 are left out. Raises ValueError that shows the
+    right form."""
     weights: dict[str, float] = {}
     for part in stage.split(","):
-        level, _, weight = part.partition("=")
+        level, _, weight = (word.strip() for word in part.partition("="))
         try:
-            weights[level.strip()] = float(weight)
+            value = float(weight)
         except ValueError:
-            raise ValueError(f"stage '{stage}' is not of the form easy=0.7,medium=0.3") from None
-    if min(weights.values()) < 0 or sum(weights.values()) <= 0:
+            level = ""
+        if not level or level in weights:
+            raise ValueError(f"stage '{stage}' is not of the form easy=0.7,medium=0.3")
+        weights[level] = value
+    if not all(0 <= weight < math.inf for weight in weights.values()) or not any(weights.values()):
         raise ValueError(f"stage '{stage}' needs weights of at least 0 and one above 0")
-    return weights
+    return {level: weight for level, weight in weights.items() if weight}
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

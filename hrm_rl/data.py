@@ -64,10 +64,9 @@ def held_out_seed(seed: int) -> np.random.Generator:
 
 
 def trained_levels(config: Config) -> list[str]:
-    """Levels with a weight above 0 in any stage of the curriculum, in order of appearance."""
+    """Levels of all stages of the curriculum, in order of appearance."""
     stages = range(len(config.curriculum.stages))
-    used = [name for s in stages for name, weight in config.curriculum.weights(s).items() if weight > 0]
-    return list(dict.fromkeys(used))
+    return list(dict.fromkeys(name for stage in stages for name in config.curriculum.weights(stage)))
 
 
 def generate_held_out(task: PuzzleTask, levels: list[str], puzzles: int, seed: int) -> PuzzleBatch:
@@ -75,11 +74,8 @@ def generate_held_out(task: PuzzleTask, levels: list[str], puzzles: int, seed: i
     no more. Raises UserError for an unknown level."""
     rng = held_out_seed(seed)
     batches = []
+    _check_levels(task, levels)
     for level in levels:
-        if level not in task.levels:
-            raise UserError(
-                f"unknown level '{level}'{nearest(level, task.levels)} (levels: {', '.join(task.levels)})"
-            )
         try:
             batches.append(
                 _distinct(task.generate(level, max(1, puzzles // len(levels)), rng, held_out=True))
@@ -89,12 +85,21 @@ def generate_held_out(task: PuzzleTask, levels: list[str], puzzles: int, seed: i
     return PuzzleBatch.concatenate(batches)
 
 
+def _check_levels(task: PuzzleTask, levels: list[str]) -> None:
+    for level in levels:
+        if level not in task.levels:
+            raise UserError(
+                f"unknown level '{level}'{nearest(level, task.levels)} (levels: {', '.join(task.levels)})"
+            )
+
+
 def _generated(task: PuzzleTask, config: Config, rank: int) -> Data:
     levels = trained_levels(config)
     if ALL_LEVELS in levels:
         raise UserError(
             "a curriculum stage 'all' needs a file of puzzles: give one with --data.path FILE.csv"
         )
+    _check_levels(task, levels)
     if config.data.eval_path is not None:
         held_out = task.read(Path(config.data.eval_path))
     else:
@@ -138,6 +143,11 @@ def _from_file(task: PuzzleTask, config: Config, rank: int, world_size: int) -> 
             raise UserError(
                 f"the curriculum asks for level '{level}' but {path} has no such puzzle (it has "
                 f"{', '.join(present) or 'none of the known levels'}; '{ALL_LEVELS}' takes every puzzle alike)"
+            )
+        if len(chosen) < world_size:
+            raise UserError(
+                f"{world_size} workers cannot share the {len(chosen)} training puzzles of level '{level}' of {path}: "
+                f"take at most {len(chosen)} workers or a larger file"
             )
         children[level] = PoolSource(task, chosen, config.seed, rank, world_size, augment=config.data.augment)
     source = MixedSource(children, config.curriculum.weights(0), config.seed, rank)
