@@ -19,14 +19,18 @@ Command = TypeVar("Command", bound=BaseModel)
 
 
 def flag_value(args: Sequence[str], name: str) -> str | None:
-    """The value given for flag `name` (as in `--preset x` or `--preset=x`), the last one if there are several.
-    For the few flags that decide what the defaults of all others are."""
+    """The value given for flag `name` (as in `--preset x` or `--preset=x`), the last one if there are several;
+    `--run_name` is `--run-name`, as it is to tyro. For the few flags that decide what the defaults of all
+    others are."""
     value = None
     for i, arg in enumerate(args):
-        if arg == f"--{name}" and i + 1 < len(args):
+        flag, equals, rest = arg.partition("=")
+        if flag.replace("_", "-") != f"--{name}":
+            continue
+        if equals:
+            value = rest
+        elif i + 1 < len(args):
             value = args[i + 1]
-        elif arg.startswith(f"--{name}="):
-            value = arg.partition("=")[2]
     return value
 
 
