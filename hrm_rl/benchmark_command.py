@@ -169,7 +169,7 @@ def _instrument(learner: Learner, watch: Stopwatch) -> None:
     """Time the phases of `learner.update` where it hands over to them."""
     model: Any = learner.model
     learner.training_model = watch.wrap("forward", model)
-    learner.model = _TimedModel(model, watch.wrap("bootstrap forward", model))
+    learner.model = _TimedModel(model, watch.wrap("bootstrap forward", model))  # type: ignore[assignment]
     env: Any = learner.env
     env.step = watch.wrap("env", env.step)
     env.source.draw = watch.wrap("data", env.source.draw)

@@ -1,0 +1,81 @@
+"""What a run asks for, against what there is."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hrm_rl.distributed.resources import Machine, check, make_plan
+from hrm_rl.errors import UserError
+
+LAPTOP = Machine("this machine", 2, 0)
+GPU_BOX = Machine("this machine", 16, 4)
+
+
+def test_what_the_flags_leave_open_is_filled_in_from_the_machine() -> None:
+    plan = make_plan(None, None, None, GPU_BOX)
+    assert (plan.high, plan.gpus_per_worker, plan.cpus_per_worker, plan.backend) == (4, 1, 4, "nccl")
+    plan = make_plan("2", None, None, LAPTOP)
+    assert (plan.high, plan.gpus_per_worker, plan.threads, plan.backend) == (2, 0, 1, "gloo")
+    assert make_plan("0", None, None, LAPTOP).threads == 2
+
+
+def test_less_than_a_gpu_for_each_worker_takes_gloo() -> None:
+    assert make_plan("8", None, 0.5, GPU_BOX).backend == "gloo"
+
+
+def test_a_range_of_workers_is_elastic() -> None:
+    plan = make_plan("1:3", None, None, GPU_BOX)
+    assert (plan.low, plan.high, plan.elastic) == (1, 3, True)
+    assert not make_plan("3", None, None, GPU_BOX).elastic
+
+
+@pytest.mark.parametrize("workers", ["x", "1:", "3:2", "-1", "0:2", "1.5", ""])
+def test_a_worker_count_that_means_nothing_is_refused_in_one_line(workers: str) -> None:
+    with pytest.raises(UserError) as error:
+        make_plan(workers, None, None, LAPTOP)
+    assert "--num-workers" in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("cpus", "gpus"), [(0.5, None), (None, -1.0), (None, 2.0)])
+def test_impossible_shares_are_refused(cpus: float | None, gpus: float | None) -> None:
+    with pytest.raises(UserError):
+        make_plan("1", cpus, gpus, GPU_BOX)
+
+
+def test_more_workers_than_slots_are_refused() -> None:
+    with pytest.raises(UserError, match="at least one slot"):
+        check(make_plan("4", None, None, GPU_BOX), GPU_BOX, 3, "cmd")
+
+
+@given(
+    workers=st.integers(1, 64),
+    gpus=st.sampled_from([None, 0.0, 0.25, 0.5, 1.0]),
+    cpus=st.none() | st.integers(1, 32).map(float),
+    machine=st.builds(Machine, st.just("this machine"), st.integers(1, 16), st.integers(0, 4)),
+)
+def test_the_advice_of_a_refusal_runs_on_the_machine(
+    workers: int, gpus: float | None, cpus: float | None, machine: Machine
+) -> None:
+    plan = make_plan(str(workers), cpus, gpus, machine)
+    lacks = plan.high * plan.cpus_per_worker > machine.cpus or plan.high * plan.gpus_per_worker > machine.gpus
+    if not lacks:
+        check(plan, machine, 1000, "cmd")
+        return
+    with pytest.raises(UserError) as error:
+        check(plan, machine, 1000, "cmd")
+    assert "\n" not in str(error.value)
+    flags = dict(
+        re.findall(r"--([\w-]+) ([\d.]+)", str(error.value).partition("this would run here: cmd")[2])
+    )
+    advised = make_plan(
+        flags["num-workers"],
+        float(flags["cpus-per-worker"]) if "cpus-per-worker" in flags else None,
+        float(flags["gpus-per-worker"]),
+        machine,
+    )
+    check(advised, machine, 1000, "cmd")
