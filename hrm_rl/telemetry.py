@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,7 @@ class Telemetry:
         """update: the one that the run starts or resumes from; whatever was recorded after it is dropped."""
         self.path = run_dir / "metrics.jsonl"
         _drop_after(self.path, update)
-        self.writer = SummaryWriter(
-            str(run_dir / "tensorboard"), purge_step=update + 1 if update else None, flush_secs=10
-        )
+        self.writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=update + 1, flush_secs=10)
         if not update:
             self.writer.add_custom_scalars(LAYOUT)
             self.writer.add_text("config", "```yaml\n" + config.to_yaml() + "```", 0)
@@ -56,7 +55,7 @@ class Telemetry:
         for tag, value in values.items():
             self.writer.add_scalar(tag, value, update)
         with self.path.open("a") as file:
-            file.write(json.dumps({"update": update, **{k: round(v, 6) for k, v in values.items()}}) + "\n")
+            file.write(json.dumps({"update": update, **{k: _plain(v) for k, v in values.items()}}) + "\n")
 
     def segments_histogram(self, update: int, halted_after: NDArray[np.float64]) -> None:
         """halted_after[k]: episodes that ended after k segments; k = 0 is unused."""
@@ -111,6 +110,11 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             break
     return records
+
+
+def _plain(value: float) -> float | None:
+    """Seven digits, and null for what JSON has no number for."""
+    return float(f"{value:.7g}") if math.isfinite(value) else None
 
 
 def _drop_after(path: Path, update: int) -> None:
