@@ -18,7 +18,7 @@ from hrm_rl.cli import flag_value, parse
 from hrm_rl.config import Config, differences, load_config, validate
 from hrm_rl.console import duration
 from hrm_rl.data import build_data
-from hrm_rl.distributed.plan_report import dry_run, print_banner
+from hrm_rl.distributed.plan_report import banner, dry_run, shown_path
 from hrm_rl.distributed.resources import Plan, check, make_plan, this_machine
 from hrm_rl.errors import UserError
 from hrm_rl.files import provenance, write_atomically
@@ -93,11 +93,13 @@ def main(args: Sequence[str]) -> int:
     if command.dry_run:
         dry_run(config, plan, machine, run_dir)
         return 0
-    build_data(config).source.close()  # a wrong file or level is said here, before any worker starts
+    data = build_data(config)  # what is wrong with files, levels and sizes is said before any worker starts
+    data.source.close()
+    about = banner(config, data, plan, run_dir)
     if command.resume:
         _check_resumable(run_dir, config)
     _create(run_dir, config, args)
-    print_banner(config, plan, run_dir)
+    print(about, flush=True)
     return _run(command, config, plan, run_dir, _resume_command(run_dir, args))
 
 
@@ -228,7 +230,7 @@ def _resume_command(run_dir: Path, args: Sequence[str]) -> str:
 
 
 def _print_summary(outcome: Outcome, config: Config, run_dir: Path, resume: str) -> None:
-    shown = os.path.relpath(run_dir) if run_dir.is_relative_to(Path.cwd()) else run_dir
+    shown = shown_path(run_dir)
     end = "finished" if outcome.finished else "stopped"
     print(
         f"\n{end} at update {outcome.update} of {config.train.max_updates} after {duration(outcome.seconds)}"

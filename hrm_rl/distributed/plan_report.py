@@ -10,7 +10,7 @@ import torch
 
 from hrm_rl.config import Config
 from hrm_rl.console import count, duration
-from hrm_rl.data import build_data
+from hrm_rl.data import Data, build_data
 from hrm_rl.devices import choose_device
 from hrm_rl.distributed.resources import Machine, Plan
 from hrm_rl.learner import Learner, slots_of_rank
@@ -21,30 +21,33 @@ DRY_RUN_SLOTS = 16
 """Most slots of the update that --dry-run does; a whole batch can take a minute on a CPU."""
 
 
-def print_banner(config: Config, plan: Plan, run_dir: Path) -> None:
-    """What, where, how large, and how to watch it."""
-    data = build_data(config)
-    data.source.close()
+def banner(config: Config, data: Data, plan: Plan, run_dir: Path) -> str:
+    """What, where, how large, and how to watch it. Raises UserError if the network cannot be built."""
     rows, columns = data.task.grid_shape
     with torch.device("meta"):
         model = build_model(config.model, data.task.vocab_size, rows * columns, data.identifiers)
-    shown = os.path.relpath(run_dir) if run_dir.is_relative_to(Path.cwd()) else str(run_dir)
     device = (
-        "GPU"
-        if plan.gpus_per_worker
-        else str(choose_device(config.train.device))
+        choose_device(config.train.device).type
         if plan.high == 0
-        else "CPU"
+        else "cuda"
+        if plan.gpus_per_worker
+        else "cpu"
     )
-    print(f"{run_dir.name}: {config.model.name} on {data.task.name} {rows}x{columns}")
-    print(f"  parameters   {count(count_parameters(model))} ({config.model.dtype})")
-    print(f"  workers      {plan.describe()}, on {device}")
-    print(
-        f"  batch        {config.train.global_batch_size} slots, budget {config.halting.halt_max_steps} segments"
-    )
-    print(f"  folder       {shown}")
-    print(f"  watch        tensorboard --logdir {shown}/tensorboard")
-    print("", flush=True)
+    shown = shown_path(run_dir)
+    batch, budget = config.train.global_batch_size, config.halting.halt_max_steps
+    return f"""\
+{run_dir.name}: {config.model.name} on {data.task.name} {rows}x{columns}
+  parameters   {count(count_parameters(model))} ({config.model.dtype})
+  workers      {plan.describe()}, on {device}
+  batch        {batch} slots, budget {budget} segments
+  folder       {shown}
+  watch        tensorboard --logdir {shown}/tensorboard
+"""
+
+
+def shown_path(path: Path) -> str:
+    """`path` as one would type it here."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def dry_run(config: Config, plan: Plan, machine: Machine, run_dir: Path) -> None:

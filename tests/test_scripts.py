@@ -1,0 +1,142 @@
+"""scripts/evaluate.py and scripts/benchmark.py as a user meets them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from tiny import puzzles, tiny_config, write_csv
+
+from hrm_rl import benchmark_command, evaluate_command
+from hrm_rl.errors import UserError
+from hrm_rl.local import LocalWorker
+from hrm_rl.training import Trainer
+
+
+@pytest.fixture(scope="module")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "r"
+    folder.mkdir()
+    config = tiny_config(train={"max_updates": 8, "eval_every": 4}, curriculum={"stages": ("easy=1,hard=1",)})
+    Trainer(config, LocalWorker(config, folder, lambda line: None)).run()
+    return folder
+
+
+def evaluated(capsys: pytest.CaptureFixture[str], *args: str) -> dict:
+    assert evaluate_command.main([*args, "--json"]) == 0
+    return json.loads(capsys.readouterr().out)
+
+
+def refused(*args: str) -> str:
+    with pytest.raises(UserError) as error:
+        evaluate_command.main(args)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def test_without_other_flags_the_runs_own_held_out_puzzles_are_judged(
+    run_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = evaluated(capsys, "--checkpoint", str(run_dir))
+    assert found["puzzles"] == "held out by the run"
+    records = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
+    (logged,) = [r for r in records if r["update"] == found["update"] and "eval/exact_accuracy" in r]
+    for name in ("exact_accuracy", "cell_accuracy", "segments_mean", "solved"):
+        assert found["all"][name] == pytest.approx(logged[f"eval/{name}"], abs=1e-6)
+    for level in ("easy", "hard"):
+        assert found["levels"][level]["cell_accuracy"] == pytest.approx(
+            logged[f"eval/{level}/cell_accuracy"], abs=1e-6
+        )
+    assert set(found["levels"]) == {"easy", "hard"}
+
+
+def test_the_best_checkpoint_is_taken_and_any_can_be_named(
+    run_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = run_dir / "checkpoints" / "update-00000008"
+    assert evaluated(capsys, "--checkpoint", str(path))["checkpoint"] == str(path)
+
+
+def test_fixed_halting_spends_the_budget_and_the_budget_may_exceed_trainings(
+    run_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    args = ("--checkpoint", str(run_dir), "--level", "hard", "--puzzles", "12", "--max-segments", "5")
+    found = evaluated(capsys, *args, "--halting", "fixed")
+    assert found["all"]["segments_mean"] == 5
+    assert len(found["all"]["accuracy_after_segment"]) == 5
+    assert set(found["levels"]) == {"hard"}
+    assert found["all"]["exact_accuracy"] == found["all"]["accuracy_after_segment"][-1]
+
+
+def test_a_file_is_judged_by_level(run_dir: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = write_csv(tmp_path / "p.csv", puzzles(10, "medium"))
+    found = evaluated(capsys, "--checkpoint", str(run_dir), "--data", str(path))
+    assert {name: level["puzzles"] for name, level in found["levels"].items()} == {"medium": 10}
+    found = evaluated(capsys, "--checkpoint", str(run_dir), "--data", str(path), "--puzzles", "4")
+    assert found["all"]["puzzles"] == 4
+
+
+def test_the_table_shows_each_level_and_all(run_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    evaluate_command.main(["--checkpoint", str(run_dir)])
+    out = capsys.readouterr().out
+    for part in ("easy", "hard", "all", "exact", "solved", "segments", "exact after segment  1:"):
+        assert part in out, part
+
+
+def test_puzzles_of_the_training_file_are_left_out_or_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_csv(tmp_path / "train.csv", puzzles(30))
+    config = tiny_config(data={"path": str(path), "eval_puzzles": 4}, curriculum={"stages": ("all=1",)})
+    folder = tmp_path / "r"
+    folder.mkdir()
+    Trainer(config, LocalWorker(config, folder, lambda line: None)).run()
+    assert evaluated(capsys, "--checkpoint", str(folder))["all"]["puzzles"] > 0
+    assert "training file" in refused("--checkpoint", str(folder), "--data", str(path))
+
+
+@pytest.mark.parametrize(
+    ("args", "part"),
+    [
+        ("", "--checkpoint runs/NAME"),
+        ("--checkpoint gone", "gone holds no sound checkpoint"),
+        ("--checkpoint RUN --level hrad", "did you mean 'hard'"),
+        ("--checkpoint RUN --data gone.csv", "gone.csv"),
+        ("--checkpoint RUN --data x --level easy", "not both"),
+        ("--checkpoint RUN --max-segments 0", "--max-segments"),
+        ("--checkpoint RUN --haltig fixed", "did you mean '--halting'"),
+    ],
+)
+def test_mistakes_of_evaluate_are_one_line(args: str, part: str, run_dir: Path) -> None:
+    assert part in refused(*args.replace("RUN", str(run_dir)).split())
+
+
+def test_a_damaged_checkpoint_is_refused_by_name(run_dir: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "update-00000008"
+    shutil.copytree(run_dir / "checkpoints" / "update-00000008", copy)
+    (copy / "model.safetensors").write_bytes(b"x")
+    assert "model.safetensors is truncated" in refused("--checkpoint", str(copy))
+
+
+@pytest.mark.slow
+def test_the_benchmark_measures_every_part_and_its_shares_add_up(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "b.json"
+    small = "--env.size 4 --model.hidden-size 16 --model.num-heads 2 --model.h-layers 1 --model.l-layers 1"
+    batch = "--train.global-batch-size 4 --halting.halt-max-steps 2 --seconds 0.01 --json-file"
+    assert benchmark_command.main([*small.split(), *batch.split(), str(out)]) == 0
+    found = json.loads(out.read_text())
+    assert set(benchmark_command.PARTS) <= set(found)
+    assert sum(found["update"]["phases"].values()) == pytest.approx(1)
+    assert found["update"]["phases"]["forward"] > 0
+    assert 0 < found["update"]["share_of_peak"] < 1
+    assert len(found["generator"]["puzzles_per_s_and_core"]) == 15
+    assert found["env"]["slot_steps_per_s"] > 0
+    assert found["evaluation"]["puzzles_per_s"] > 0
+    table = capsys.readouterr().out
+    for part in ("9x9 extreme", "slot_steps_per_s", "bootstrap forward", "share_of_peak"):
+        assert part in table
