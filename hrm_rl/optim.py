@@ -96,7 +96,10 @@ class SignSGD:
 
 
 def _gather_rows(identifier: Tensor, grad: Tensor, max_slots: int) -> tuple[Tensor, Tensor]:
-    """The rows of all ranks, in rank order. Ranks with fewer slots than max_slots pad with identifier -1."""
+    """The rows of all ranks, in rank order. Ranks with fewer slots than max_slots pad with identifier -1.
+
+    The loss is scaled for DDP, which averages gradients over ranks; so are these rows.
+    """
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return identifier, grad
     padding = max_slots - len(identifier)
@@ -108,7 +111,7 @@ def _gather_rows(identifier: Tensor, grad: Tensor, max_slots: int) -> tuple[Tens
     dist.all_gather(grads, grad)
     everyone = torch.cat(identifiers)
     real = everyone >= 0
-    return everyone[real], torch.cat(grads)[real]
+    return everyone[real], torch.cat(grads)[real] / dist.get_world_size()
 
 
 def build_optimizer(params: Iterable[Tensor], config: OptimConfig) -> torch.optim.Optimizer:
