@@ -49,6 +49,9 @@ class FixedSource:
         assert count == len(self.batch), "no episode ends in these tests"
         return self.batch
 
+    def state_dict(self) -> dict[str, Any]:
+        return {}
+
 
 def config_of(slots: int) -> Config:
     """No exploration and a long budget: fresh Q-values never halt, so no new puzzle is drawn."""
@@ -162,6 +165,7 @@ def save_together(rank: int, folder: Path) -> dict[str, Any]:
     except UserError as error:
         refusal = str(error)
     hrm_rl.checkpoint.write_atomically = real
+    dist.barrier()  # rank 0 has cleared up
     left = sorted(p.name for p in folder.iterdir())
     dist.barrier()  # nobody saves before both have looked
     path = save(folder, learner, state(2), rank, agree)
