@@ -13,6 +13,8 @@ settings.load_profile("hrm_rl")
 
 @pytest.fixture(autouse=True)
 def _calm_torch() -> None:
-    """One thread, which is what a machine shared with other jobs has to give, and a known seed."""
+    """One thread, which is what a machine shared with other jobs has to give, a known seed, and arithmetic as
+    it is by default: a test that trains through `train_here` leaves denormal numbers flushed to zero."""
     torch.set_num_threads(1)
+    torch.set_flush_denormal(False)
     torch.manual_seed(0)
