@@ -31,9 +31,9 @@ PRESETS: dict[str, Config] = {
             hidden_size=64, num_heads=4, h_layers=1, l_layers=1, swiglu_multiple=32, pos_encodings="learned"
         ),
         halting=HaltingConfig(halt_max_steps=8),
-        optim=OptimConfig(lr=1e-3, ema_decay=0.99),
+        optim=OptimConfig(lr=2e-3, warmup_updates=50, lr_min_ratio=0.1, ema_decay=0.99),
         train=TrainConfig(
-            global_batch_size=64, max_updates=3000, eval_every=500, checkpoint_every=500, log_every=20
+            global_batch_size=64, max_updates=1200, eval_every=300, checkpoint_every=300, log_every=20
         ),
         curriculum=CurriculumConfig(stages=("easy=1,medium=1,hard=1,extreme=1",)),
     ),
