@@ -16,6 +16,7 @@ from tiny import TINY, assert_same, learner_tensors, tiny_config, tiny_learner
 import hrm_rl
 import hrm_rl.checkpoint
 import hrm_rl.files
+import hrm_rl.training
 from hrm_rl import checkpoint
 from hrm_rl.checkpoint import TrainingState
 from hrm_rl.config import Config
@@ -263,6 +264,30 @@ def test_a_trainer_goes_back_behind_damage_and_says_so(tmp_path: Path) -> None:
     trainer.run()
     assert names(root) == ["update-00000004", "update-00000008"]
     assert checkpoint.damage(root / "update-00000008") is None
+
+
+def test_a_trainer_saves_when_due_and_whenever_it_has_become_better(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    accuracy = iter([0.0, 0.2, 0.1, 0.3, 0.3])
+    monkeypatch.setattr(
+        hrm_rl.training, "evaluation_scalars", lambda *_: dict.fromkeys(EVALUATED, next(accuracy))
+    )
+    saved: list[tuple[int, float | None]] = []
+    real = checkpoint.save
+
+    def recording(root: Path, learner: Learner, state: TrainingState, *rest: object) -> Path:
+        saved.append((state.update, state.score))
+        return real(root, learner, state, *rest)
+
+    monkeypatch.setattr(checkpoint, "save", recording)
+    config = tiny_config(train={"max_updates": 10, "log_every": 5, "eval_every": 2, "checkpoint_every": 5})
+    outcome = Trainer(config, LocalWorker(config, tmp_path, lambda line: None)).run()
+    assert saved == [(2, 0.0), (4, 0.2), (5, None), (8, 0.3), (10, 0.3)]
+    assert (outcome.accuracy, outcome.best_accuracy) == (0.3, 0.3)
+
+
+EVALUATED = ("eval/exact_accuracy", "eval/cell_accuracy", "eval/segments_mean")
 
 
 def test_a_folder_that_is_no_checkpoint_is_refused_in_one_line(tmp_path: Path) -> None:

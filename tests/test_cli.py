@@ -32,6 +32,7 @@ def refusal(*args: str) -> str:
     assert "\n" not in message
     assert "│" not in message
     assert "pydantic" not in message
+    assert "Value error" not in message
     return message
 
 

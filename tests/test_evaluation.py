@@ -131,6 +131,18 @@ def test_thinking_on_judges_every_segment_as_fixed_does_and_halts_as_adaptive_do
         np.testing.assert_array_equal(getattr(on, name), getattr(adaptive, name), name)
 
 
+def test_an_answer_is_held_to_the_end_of_the_budget_after_the_last_puzzle_has_halted(
+    model: HRM, held_out: PuzzleBatch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    solution_by_segment(monkeypatch, held_out, model)
+    with monkeypatch.context() as eager:
+        eager.setattr(model.q_head.bias, "data", torch.tensor([1e6, -1e6]))
+        result = evaluate(model, TASK, held_out, BUDGET)
+    assert (result.segments == 1).all()
+    assert result.exact.all()
+    assert result.exact_after.all()
+
+
 @pytest.mark.parametrize("halting", ["adaptive", "fixed"])
 @pytest.mark.parametrize("batch_size", [1, 7, 30])
 def test_batch_size_changes_nothing(batch_size: int, halting: str, model: HRM, held_out: PuzzleBatch) -> None:

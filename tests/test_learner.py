@@ -134,12 +134,14 @@ def test_finished_slots_start_anew_and_the_others_think_on() -> None:
 
 def test_tally_agrees_with_a_recount_of_what_the_environment_saw() -> None:
     learner = decisive_learner(tiny_config(halting={"halt_max_steps": 4}, train={"global_batch_size": 6}))
+    task, rule = learner.env.task, learner.env.task.solved
+    # A rule that is content with less than the solution: `solved` and `exact` are counted apart.
+    task.solved = lambda inputs, answer: rule(inputs, answer) | (answer.sum(-1) % 2 == 1)
     watcher = Watcher(learner.env)
     cheat_answers(learner, share=0.5)
     run(learner, 12)
     recount: Counter[str] = Counter(updates=12, slots=72)
     after, after_solved = np.zeros(5), np.zeros(5)
-    task = learner.env.task
     for step in watcher.steps:
         for slot in np.flatnonzero(step["terminated"] | step["truncated"]):
             question, solution = step["inputs"][slot], step["solution"][slot]
@@ -165,7 +167,7 @@ def test_tally_agrees_with_a_recount_of_what_the_environment_saw() -> None:
         assert counted[name] == value, name
     assert counted["halted_after"] == after.tolist()
     assert counted["halted_after_solved"] == after_solved.tolist()
-    assert 0 < recount["exact"] == recount["solved"] < recount["episodes"]
+    assert 0 < recount["exact"] < recount["solved"] < recount["episodes"]
     assert 0 < recount["forced"] < recount["episodes"]
 
 
@@ -257,6 +259,16 @@ def test_rate_of_every_update_is_that_of_the_schedule() -> None:
     assert used[4] < 0.01
 
 
+def test_rate_of_the_puzzle_embedding_follows_the_same_schedule() -> None:
+    learner = tiny_learner(
+        tiny_config(model={"puzzle_emb_ndim": 16}, optim={"puzzle_emb_lr": 0.1, "warmup_updates": 4})
+    )
+    learner.update()
+    step = learner.model.puzzle_emb.weight.abs()
+    assert step.max() == pytest.approx(0.1 / 4)  # from 0: one step of the sign, in the first of 4 updates
+    assert (step[step > 0] == step.max()).all()
+
+
 # Exploration: an episode is explored if it has ever kept the model from halting.
 
 
@@ -290,6 +302,24 @@ def test_an_episode_is_explored_if_exploration_ever_held_it_back(
     assert counted["explored"] == explored
     assert counted["halted_after"][segments] > 0
     assert counted["forced"] == 0
+
+
+def test_a_floor_already_reached_when_the_model_wants_to_halt_holds_nothing_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    learner = tiny_learner(tiny_config(halting={"halt_max_steps": 5}))
+    scripted_floors(monkeypatch, [2, 2])
+    forward = learner.training_model
+
+    def halts_after_the_second_segment(*args: Any) -> Any:
+        carry, logits, q = forward(*args)
+        return carry, logits, q + torch.tensor([1.0 if learner._segment[0] == 1 else -1.0, 0.0])
+
+    learner.training_model = halts_after_the_second_segment
+    run(learner, 2)
+    counted = tally(learner)
+    assert counted["halted_after"][2] == counted["episodes"] == 4
+    assert counted["explored"] == 0
 
 
 def test_a_floor_that_holds_nothing_back_does_not_count_as_exploration() -> None:
