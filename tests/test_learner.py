@@ -434,9 +434,15 @@ def test_counting_does_not_change_what_is_counted() -> None:
     assert tally(looked) == tally(not_looked)
 
 
-def test_a_learner_goes_on_from_its_rank_state_bit_for_bit() -> None:
-    config = tiny_config(halting={"halt_exploration_prob": 0.5, "exploration": "per_episode"})
-    learner = run(decisive_learner(config), 4)
+@pytest.mark.parametrize("kind", ["decisive", "held back by exploration alone"])
+def test_a_learner_goes_on_from_its_rank_state_bit_for_bit(kind: str) -> None:
+    halting = {"halt_max_steps": 6, "halt_exploration_prob": 0.9, "exploration": "per_episode"}
+    config = tiny_config(halting=halting, optim={"lr": 1e-3 if kind == "decisive" else 1e-9})
+    learner = decisive_learner(config)
+    if kind != "decisive":
+        always(learner.model, halt=True)
+    run(learner, 4)
+    assert (learner.env.state_arrays()["segment"] > 0).any(), "some slot is in the middle of an episode"
     tensors, values = learner.rank_state()
     tensors = {name: tensor.clone() for name, tensor in tensors.items()}
     twin = build_learner(config, build_data(config), CPU, rank=0, world_size=1)

@@ -178,24 +178,24 @@ def train_with_ray(
 def _fit(trainer: TorchTrainer, run_dir: Path, say: Callable[[str], None]) -> Any:
     """`trainer.fit()` in a thread, so that this one can show the run's console and hear Ctrl-C."""
     box: dict[str, Any] = {}
+    done = threading.Event()  # Thread.join takes an interrupted thread for a finished one (CPython 3.11)
 
     def fit() -> None:
         try:
             box["result"] = trainer.fit()
         except BaseException as error:
             box["error"] = error
+        finally:
+            done.set()
 
-    thread = threading.Thread(target=fit, name="fit", daemon=True)
     with (run_dir / CONSOLE_FILE).open() as console:
         console.seek(0, os.SEEK_END)
-        thread.start()
-        while True:
+        threading.Thread(target=fit, name="fit", daemon=True).start()
+        while not done.is_set():
             try:
-                thread.join(0.2)
+                done.wait(0.2)
                 for line in console:
                     say(line.rstrip("\n"))
-                if not thread.is_alive():
-                    break
             except KeyboardInterrupt:
                 if (run_dir / STOP_FILE).exists():
                     raise

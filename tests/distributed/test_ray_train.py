@@ -152,11 +152,12 @@ def test_a_killed_curriculum_actor_changes_neither_the_stages_nor_a_single_weigh
     assert final_weights(folder) == final_weights(undisturbed)
 
 
-def test_a_stopped_run_resumes_with_another_number_of_workers(tmp_path: Path) -> None:
+def test_ctrl_c_ends_with_a_checkpoint_that_another_number_of_workers_resumes(tmp_path: Path) -> None:
     folder = tmp_path / "run"
-    watcher = when_update(folder, 110, (folder / "stop-requested").touch)
-    outcome, _ = run(folder)
+    watcher = when_update(folder, 110, lambda: os.kill(os.getpid(), signal.SIGINT))
+    outcome, said = run(folder)
     watcher.join(5)
+    assert any(line.startswith("stopping with a checkpoint") for line in said), said
     assert not outcome.finished
     assert 110 <= outcome.update < 240
     one_or_two = make_plan(
