@@ -205,10 +205,12 @@ class PoolSource:
         rank: int = 0,
         world_size: int = 1,
         augment: bool = False,
+        exclude: NDArray[np.uint64] | None = None,
     ) -> None:
         """
         rank, world_size: of each epoch's order, this source takes elements rank, rank + world_size, ...
         augment: give every puzzle under a random symmetry of the task, a new one each time.
+        exclude: fingerprints of puzzles that no symmetry may lead to; the puzzle itself is given instead.
         """
         _check_seed(seed, rank)
         if not rank < world_size:
@@ -220,6 +222,7 @@ class PoolSource:
         self._rank = rank
         self._world_size = world_size
         self._augment = augment
+        self._exclude = np.zeros(0, np.uint64) if exclude is None else exclude
         self._start(seed)
 
     def draw(self, count: int) -> PuzzleBatch:
@@ -236,7 +239,14 @@ class PoolSource:
                 self._offset = 0
                 self._order = self._order_of(self._epoch)
         batch = self._puzzles.take(np.concatenate(parts))
-        return self.task.augment(batch, self._augment_rng) if self._augment else batch
+        if not self._augment:
+            return batch
+        augmented = self.task.augment(batch, self._augment_rng)
+        excluded = np.isin(fingerprint(augmented.inputs), self._exclude)
+        if not excluded.any():
+            return augmented
+        both = PuzzleBatch.concatenate([augmented, batch])
+        return both.take(np.arange(count) + count * excluded)
 
     def reseed(self, seed: int) -> None:
         _check_seed(seed, self._rank)

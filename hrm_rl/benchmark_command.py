@@ -21,7 +21,7 @@ from envs import ActVectorEnv, PoolSource, make_task
 from hrm_rl import learner as learner_module
 from hrm_rl.cli import flag_value, parse
 from hrm_rl.config import Config, Positive
-from hrm_rl.data import build_data, held_out_seed
+from hrm_rl.data import build_data, held_out_rng
 from hrm_rl.devices import choose_device
 from hrm_rl.errors import UserError
 from hrm_rl.evaluation import evaluate
@@ -92,7 +92,7 @@ def time_generator(command: BenchmarkCommand) -> dict[str, Any]:
     for size in (4, 6, 9):
         task = make_task("sudoku", size=size)
         for level in task.levels:
-            rng = held_out_seed(0)
+            rng = held_out_rng(0)
 
             def work(level: str = level, task: Any = task, rng: np.random.Generator = rng) -> int:
                 return len(task.generate(level, 500, rng))
@@ -104,7 +104,7 @@ def time_generator(command: BenchmarkCommand) -> dict[str, Any]:
 def time_env(command: BenchmarkCommand) -> dict[str, Any]:
     """Slot-steps a second of the vector environment under a random policy, puzzles from memory."""
     task = make_task("sudoku", size=9)
-    source = PoolSource(task, task.generate("easy", 10_000, held_out_seed(0)), seed=0)
+    source = PoolSource(task, task.generate("easy", 10_000, held_out_rng(0)), seed=0)
     env = ActVectorEnv(task, source, ENV_SLOTS, halt_max_steps=16)
     rng = np.random.default_rng(0)
     answer = rng.integers(0, task.vocab_size, (ENV_SLOTS, 81), dtype=np.uint8)

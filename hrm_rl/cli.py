@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import NoReturn, TypeVar
 
 import tyro
@@ -37,8 +38,9 @@ def flag_value(args: Sequence[str], name: str) -> str | None:
 def parse(default: Command, args: Sequence[str], description: str, prog: str) -> Command:
     """`default` with the flags of `args` over it. `--help` prints and exits. Raises UserError."""
     printed = io.StringIO()
+    wide = {} if {"-h", "--help"} & set(args) else {"COLUMNS": "10000"}  # errors are not to be wrapped
     try:
-        with contextlib.redirect_stderr(printed):
+        with contextlib.redirect_stderr(printed), _environment(wide):
             command, unknown = tyro.cli(
                 type(default),
                 default=default,
@@ -54,8 +56,21 @@ def parse(default: Command, args: Sequence[str], description: str, prog: str) ->
     if unknown:
         flags = [f"--{name.replace('_', '-')}" for name in _field_paths(type(default))]
         flag = unknown[0].partition("=")[0]
+        if not flag.startswith("--"):
+            raise UserError(f"'{flag}' is not expected here (a yes-or-no setting is --flag or --no-flag)")
         raise UserError(f"unknown flag {flag}{nearest(flag, flags)} (--help lists all flags)")
     return command
+
+
+@contextlib.contextmanager
+def _environment(values: dict[str, str]) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def _field_paths(model: type[BaseModel], prefix: str = "") -> list[str]:

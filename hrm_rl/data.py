@@ -38,8 +38,8 @@ def build_task(config: Config) -> PuzzleTask:
         options["size"] = config.env.size
     try:
         return make_task(config.env.task, **options)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{error} (--env.task, --env.size, --env.options)") from None
 
 
 def build_data(config: Config, rank: int = 0, world_size: int = 1) -> Data:
@@ -58,7 +58,7 @@ def build_data(config: Config, rank: int = 0, world_size: int = 1) -> Data:
         raise UserError(str(error)) from None
 
 
-def held_out_seed(seed: int) -> np.random.Generator:
+def held_out_rng(seed: int) -> np.random.Generator:
     """The random stream that held-out puzzles are made from."""
     return np.random.default_rng([seed, _HELD_OUT_STREAM])
 
@@ -72,7 +72,7 @@ def trained_levels(config: Config) -> list[str]:
 def generate_held_out(task: PuzzleTask, levels: list[str], puzzles: int, seed: int) -> PuzzleBatch:
     """`puzzles` different generated puzzles, divided evenly among `levels`, fewer where a small board has
     no more. Raises UserError for an unknown level."""
-    rng = held_out_seed(seed)
+    rng = held_out_rng(seed)
     batches = []
     _check_levels(task, levels)
     for level in levels:
@@ -131,6 +131,7 @@ def _from_file(task: PuzzleTask, config: Config, rank: int, world_size: int) -> 
         order = order[count:]
     training = puzzles.take(np.sort(order[: config.data.max_puzzles]))
 
+    exclude = fingerprint(held_out.inputs)
     children: dict[str, PuzzleSource] = {}
     for level in trained_levels(config):
         if level == ALL_LEVELS:
@@ -149,7 +150,9 @@ def _from_file(task: PuzzleTask, config: Config, rank: int, world_size: int) -> 
                 f"{world_size} workers cannot share the {len(chosen)} training puzzles of level '{level}' of {path}: "
                 f"take at most {len(chosen)} workers or a larger file"
             )
-        children[level] = PoolSource(task, chosen, config.seed, rank, world_size, augment=config.data.augment)
+        children[level] = PoolSource(
+            task, chosen, config.seed, rank, world_size, augment=config.data.augment, exclude=exclude
+        )
     source = MixedSource(children, config.curriculum.weights(0), config.seed, rank)
     return Data(task, source, held_out, identifiers=int(puzzles.identifier.max()) + 1)
 

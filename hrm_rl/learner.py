@@ -82,10 +82,8 @@ class Learner:
 
     @property
     def lr(self) -> float:
-        """Learning rate of the next update."""
-        return self.config.optim.lr * lr_scale(
-            self.updates + 1, self.config.train.max_updates, self.config.optim
-        )
+        """Learning rate of the last update, which the optimiser still holds."""
+        return float(self.optimizer.param_groups[0]["lr"])
 
     def start(self) -> None:
         """Give every slot a new puzzle and an initial carry."""
@@ -167,18 +165,19 @@ class Learner:
 
     def _learn(self, total: Tensor) -> None:
         """Backward pass and optimiser step on the loss summed over this worker's slots."""
+        scale = lr_scale(self.updates + 1, self.config.train.max_updates, self.config.optim)
         for group in self.optimizer.param_groups:
-            group["lr"] = self.lr
+            group["lr"] = self.config.optim.lr * scale
         # DDP averages over ranks: times world_size / global slots makes that the gradient of
         # (sum over all slots) / (all slots). A loss that is not finite makes every gradient NaN, on all ranks.
-        scale = self.world_size / self.config.train.global_batch_size
+        share = self.world_size / self.config.train.global_batch_size
         poison = torch.where(total.detach().isfinite(), 1.0, float("nan"))
-        (total * scale * poison).backward()
+        (total * share * poison).backward()
         norm = float(clip_gradients(self.params, self.config.optim.grad_clip))
         if np.isfinite(norm):
             self.optimizer.step()
             if self.sign_sgd is not None:
-                self.sign_sgd.step(self.lr / self.config.optim.lr)
+                self.sign_sgd.step(scale)
             if self.averaged is not None:
                 self.averaged.update()
             self.skipped_in_a_row = 0

@@ -156,6 +156,14 @@ class Trainer:
 
     def run(self) -> Outcome:
         """Train until train.max_updates or until the user asks to stop; either way end on a checkpoint."""
+        try:
+            return self._run()
+        finally:
+            if self.telemetry is not None:
+                self.telemetry.close()
+            self.data.source.close()
+
+    def _run(self) -> Outcome:
         started, first = time.perf_counter(), self.learner.updates
         self._next_status = started
         total, train = self.config.train.max_updates, self.config.train
@@ -173,9 +181,6 @@ class Trainer:
                 self._save()
         if self.saved_at != self.learner.updates:
             self._save()
-        if self.telemetry is not None:
-            self.telemetry.close()
-        self.data.source.close()
         return Outcome(
             update=self.learner.updates,
             finished=self.learner.updates >= total,

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from tiny import puzzles, tiny_config, write_csv
 
-from envs import PuzzleBatch, fingerprint, make_task
+from envs import PoolSource, PuzzleBatch, fingerprint, make_task
 from hrm_rl.config import Config
 from hrm_rl.data import Data, build_data, generate_held_out, trained_levels
 from hrm_rl.errors import UserError
@@ -216,3 +216,18 @@ def test_held_out_puzzles_are_a_function_of_task_levels_number_and_seed() -> Non
     one, other = (generate_held_out(TASK, ["easy", "hard"], 20, seed=3) for _ in range(2))
     assert one.inputs.tolist() == other.inputs.tolist()
     assert build(data={"eval_puzzles": 1}).held_out.level.tolist() == [EASY]
+
+
+def test_no_symmetry_leads_a_training_puzzle_to_a_held_out_one(tmp_path: Path) -> None:
+    """The held-out puzzles here are symmetric to the training ones, so that augmentation would meet them."""
+    task = make_task("sudoku", size=4)
+    base = puzzles(4, "medium")
+    rng = np.random.default_rng(0)
+    images = PuzzleBatch.concatenate([task.augment(base, rng) for _ in range(300)])
+    held_out = images.take(~np.isin(fingerprint(images.inputs), fingerprint(base.inputs)))
+    source = PoolSource(task, base, seed=0, augment=True, exclude=fingerprint(held_out.inputs))
+    unguarded = PoolSource(task, base, seed=0, augment=True)
+    assert np.isin(fingerprint(unguarded.draw(400).inputs), fingerprint(held_out.inputs)).any()
+    drawn = source.draw(400)
+    assert not np.isin(fingerprint(drawn.inputs), fingerprint(held_out.inputs)).any()
+    assert task.solved(drawn.inputs, drawn.solution).all()

@@ -18,6 +18,7 @@ from hrm_rl.config import Config
 from hrm_rl.distributed import launch
 from hrm_rl.distributed.resources import Machine
 from hrm_rl.errors import UserError
+from hrm_rl.presets import PRESETS
 from hrm_rl.telemetry import read_metrics
 
 TINY = """
@@ -196,7 +197,7 @@ def test_resuming_with_another_configuration_names_the_fields(capsys: pytest.Cap
     line = refused(
         *["--run-name", "r", "--resume", "--num-workers", "0", "--max-updates", "4", "--optim.lr", "0.5"]
     )
-    assert "optim.lr: 0.001 -> 0.5" in line
+    assert f"optim.lr: {PRESETS['sudoku4-quick'].optim.lr} -> 0.5" in line
 
 
 def test_a_damaged_checkpoint_is_passed_over_and_said(capsys: pytest.CaptureFixture[str]) -> None:

@@ -145,9 +145,14 @@ class Recorder:
 def test_six_updates_agree_with_the_reference(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
     config, source = golden_config(loss), GoldenSource()
     env = SameBatchEnv(
-        LabelTask(source.batch.solution), source, GOLDEN["config"]["batch_size"], config.halting.halt_max_steps
+        LabelTask(source.batch.solution),
+        source,
+        GOLDEN["config"]["batch_size"],
+        config.halting.halt_max_steps,
     )
-    model = build_model(config.model, GOLDEN["config"]["vocab_size"], 81, GOLDEN["config"]["num_puzzle_identifiers"])
+    model = build_model(
+        config.model, GOLDEN["config"]["vocab_size"], 81, GOLDEN["config"]["num_puzzle_identifiers"]
+    )
     fill_by_rule(model)
     learner = Learner(model, env, config, torch.device("cpu"))
     learner.start()
@@ -163,7 +168,9 @@ def test_six_updates_agree_with_the_reference(loss: str, monkeypatch: pytest.Mon
             assert float(seen[name]) == pytest.approx(expected[name], rel=LOSS_TOLERANCE), name
         for name in ("q_halt", "q_continue", "target_q_continue", "logits_slot0_token0",
                      "logits_last_slot_last_token"):  # fmt: skip
-            np.testing.assert_allclose(seen[name].detach(), expected[name], rtol=1e-4, atol=1e-4, err_msg=name)
+            np.testing.assert_allclose(
+                seen[name].detach(), expected[name], rtol=1e-4, atol=1e-4, err_msg=name
+            )
         for name, norm in expected["grad_norms"].items():
             assert seen["grad_norms"][name] == pytest.approx(norm, rel=GRADIENT_TOLERANCE), name
         assert set(seen["grad_norms"]) == set(expected["grad_norms"])

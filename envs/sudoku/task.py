@@ -36,8 +36,8 @@ class SudokuTask:
             of the generator's 20 to 27, in equal shares of what is aimed at.
         """
         board_of_size(size)
-        if min_guesses < 0:
-            raise ValueError(f"min_guesses is {min_guesses}; it must be 0 or more")
+        if not isinstance(min_guesses, int) or min_guesses < 0:
+            raise ValueError(f"min_guesses is {min_guesses!r}; it must be a whole number, 0 or more")
         if catalogue is not None and size != 9:
             raise ValueError(f"a catalogue holds 9x9 puzzles; it cannot be used with size {size}")
         self.size = size
