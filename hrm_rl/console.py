@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from collections.abc import Mapping
+from pathlib import Path
 
 
 def duration(seconds: float) -> str:
@@ -47,3 +51,18 @@ def evaluation_line(update: int, metrics: Mapping[str, float], best: bool, secon
         f"{' (best so far)' if best else ''}, cells {metrics['eval/cell_accuracy']:.1%}, "
         f"{metrics['eval/segments_mean']:.1f} segments  [evaluated in {duration(seconds)}]"
     )
+
+
+def shown_path(path: Path) -> str:
+    """`path` as one would type it here."""
+    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def typed(program: str) -> str:
+    """How to type a program that is installed beside this Python: its bare name where the shell finds just that
+    one, else its path, for example .venv/bin/tensorboard."""
+    beside = Path(sys.executable).with_name(program)
+    found = shutil.which(program)
+    if not beside.exists() or (found and Path(found) == beside):
+        return program
+    return shown_path(beside)

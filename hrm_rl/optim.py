@@ -102,16 +102,17 @@ def _gather_rows(identifier: Tensor, grad: Tensor, max_slots: int) -> tuple[Tens
     """
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return identifier, grad
-    padding = max_slots - len(identifier)
-    identifier = nn.functional.pad(identifier, (0, padding), value=-1)
-    grad = nn.functional.pad(grad, (0, 0, 0, padding))
+    device, padding = grad.device, max_slots - len(identifier)
+    on = torch.device("cpu") if dist.get_backend() == "gloo" else device  # gloo gathers on the CPU only
+    identifier = nn.functional.pad(identifier, (0, padding), value=-1).to(on)
+    grad = nn.functional.pad(grad, (0, 0, 0, padding)).to(on)
     identifiers = [torch.empty_like(identifier) for _ in range(dist.get_world_size())]
     grads = [torch.empty_like(grad) for _ in identifiers]
     dist.all_gather(identifiers, identifier)
     dist.all_gather(grads, grad)
-    everyone = torch.cat(identifiers)
+    everyone = torch.cat(identifiers).to(device)
     real = everyone >= 0
-    return everyone[real], torch.cat(grads)[real] / dist.get_world_size()
+    return everyone[real], torch.cat(grads).to(device)[real] / dist.get_world_size()
 
 
 def build_optimizer(params: Iterable[Tensor], config: OptimConfig) -> torch.optim.Optimizer:

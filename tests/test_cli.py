@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from hrm_rl.cli import flag_value, parse, run_script
 from hrm_rl.config import Config, field_names
-from hrm_rl.distributed.launch import PROGRAM, TrainCommand, _defaults
+from hrm_rl.distributed.launch import SCRIPT, TrainCommand, _defaults
 from hrm_rl.errors import UserError
 from hrm_rl.presets import get_preset
 
 
 def command(*args: str) -> TrainCommand:
-    return parse(TrainCommand(**_defaults(args).model_dump()), args, "", PROGRAM)
+    return parse(TrainCommand(**_defaults(args).model_dump()), args, "", SCRIPT)
 
 
 def settings(*args: str) -> Config:

@@ -16,9 +16,9 @@ import tyro
 from hrm_rl import checkpoint
 from hrm_rl.cli import flag_value, parse
 from hrm_rl.config import Config, differences, load_config, validate
-from hrm_rl.console import duration
+from hrm_rl.console import duration, shown_path, typed
 from hrm_rl.data import build_data
-from hrm_rl.distributed.plan_report import banner, dry_run, shown_path
+from hrm_rl.distributed.plan_report import banner, dry_run
 from hrm_rl.distributed.resources import Plan, check, make_plan, this_machine
 from hrm_rl.errors import UserError
 from hrm_rl.files import provenance, write_atomically
@@ -27,7 +27,7 @@ from hrm_rl.presets import get_preset
 from hrm_rl.training import Outcome
 
 DEFAULT_PRESET = "sudoku9-curriculum"
-PROGRAM = "python scripts/train_ray.py"
+SCRIPT = "scripts/train_ray.py"
 RESOURCE_FLAGS = ("--num-workers", "--gpus-per-worker", "--cpus-per-worker")
 
 
@@ -76,7 +76,7 @@ def main(args: Sequence[str]) -> int:
         TrainCommand(**_defaults(args).model_dump()),
         args,
         "Train a recurrent reasoning model. Settings: preset, then --config, then flags.",
-        PROGRAM,
+        f"python {SCRIPT}",
     )
     config = absolute_paths(command.settings())
     run_dir = _run_dir(command, config)
@@ -89,7 +89,7 @@ def main(args: Sequence[str]) -> int:
 
         machine = connect(remote, command.verbose)
     plan = make_plan(command.num_workers, command.cpus_per_worker, command.gpus_per_worker, machine)
-    check(plan, machine, config.train.global_batch_size, f"{PROGRAM} {retyped}".strip())
+    check(plan, machine, config.train.global_batch_size, f"{typed('python')} {SCRIPT} {retyped}".strip())
     if command.dry_run:
         dry_run(config, plan, machine, run_dir)
         return 0
@@ -199,7 +199,7 @@ def _create(run_dir: Path, config: Config, args: Sequence[str]) -> None:
     try:
         run_dir.mkdir(parents=True, exist_ok=True)
         write_atomically(run_dir / "config.yaml", config.to_yaml())
-        record = {"command": f"{PROGRAM} {shlex.join(args)}", **provenance()}
+        record = {"command": f"python {SCRIPT} {shlex.join(args)}", **provenance()}
         with (run_dir / "versions.jsonl").open("a") as file:
             file.write(json.dumps(record) + "\n")
     except OSError as error:
@@ -221,7 +221,7 @@ def _without(args: Sequence[str], flags: Sequence[str]) -> str:
 
 def _resume_command(run_dir: Path, args: Sequence[str]) -> str:
     """The command that goes on with this run: its resources as typed, its settings from the run folder."""
-    parts = [PROGRAM, "--run-name", run_dir.name]
+    parts = [typed("python"), SCRIPT, "--run-name", run_dir.name]
     for name in ("storage-path", "num-workers", "gpus-per-worker", "cpus-per-worker", "address"):
         value = flag_value(args, name)
         if value is not None:
@@ -243,6 +243,6 @@ def _print_summary(outcome: Outcome, config: Config, run_dir: Path, resume: str)
         )
     if len(config.curriculum.stages) > 1:
         print(f"  stage {outcome.stage + 1} of {len(config.curriculum.stages)}")
-    print(f"  evaluate:    python scripts/evaluate.py --checkpoint {shown}")
-    print(f"  watch:       tensorboard --logdir {shown}/tensorboard")
+    print(f"  evaluate:    {typed('python')} scripts/evaluate.py --checkpoint {shown}")
+    print(f"  watch:       {typed('tensorboard')} --logdir {shown}/tensorboard")
     print(f"  resume:      {resume}" if not outcome.finished else f"  train on:    {resume} --max-updates N")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 
 import torch
 
 from hrm_rl.config import Config
-from hrm_rl.console import count, duration
+from hrm_rl.console import count, duration, shown_path, typed
 from hrm_rl.data import Data, build_data
 from hrm_rl.devices import choose_device
 from hrm_rl.distributed.resources import Machine, Plan
@@ -41,13 +40,8 @@ def banner(config: Config, data: Data, plan: Plan, run_dir: Path) -> str:
   workers      {plan.describe()}, on {device}
   batch        {batch} slots, budget {budget} segments
   folder       {shown}
-  watch        tensorboard --logdir {shown}/tensorboard
+  watch        {typed("tensorboard")} --logdir {shown}/tensorboard
 """
-
-
-def shown_path(path: Path) -> str:
-    """`path` as one would type it here."""
-    return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
 
 
 def dry_run(config: Config, plan: Plan, machine: Machine, run_dir: Path) -> None:
