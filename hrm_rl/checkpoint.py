@@ -253,18 +253,23 @@ def read_state(path: Path) -> TrainingState:
         raise UserError(f"{path} is no checkpoint that can be read: {error}") from None
 
 
+def refuse_changes(path: Path, state: TrainingState, config: Config) -> None:
+    """Raise UserError, naming the fields, if `config` may not go on from this checkpoint."""
+    changed = differences(state.config, config)
+    if changed:
+        raise UserError(
+            f"checkpoint {path.name} was made with another configuration: {'; '.join(changed)} "
+            "(stored -> asked for); leave these as they were, or start a new run"
+        )
+
+
 def load(path: Path, learner: Learner, rank: int = 0, world_size: int = 1) -> TrainingState:
     """Put `learner` where the checkpoint was. With another number of workers the slots begin anew.
 
     Raises UserError if the configuration differs, naming the fields.
     """
     state = read_state(path)
-    changed = differences(state.config, learner.config)
-    if changed:
-        raise UserError(
-            f"checkpoint {path.name} was made with another configuration: {'; '.join(changed)} "
-            "(stored -> asked for); leave these as they were, or start a new run"
-        )
+    refuse_changes(path, state, learner.config)
     learner.model.load_state_dict(_read_tensors(path / "model.safetensors", learner.device))
     if learner.averaged is not None:
         for name, value in _read_tensors(path / "averaged.safetensors", learner.device).items():
@@ -275,7 +280,7 @@ def load(path: Path, learner: Learner, rank: int = 0, world_size: int = 1) -> Tr
         values: dict[str, Any] = json.loads((path / f"rank-{rank:04d}.json").read_text())
         learner.load_rank_state(_read_tensors(path / f"rank-{rank:04d}.safetensors"), values)
     else:
-        learner.start()
+        learner.start_anew(state.stage)
     return state
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import errno
 from collections.abc import Iterable
 
 
@@ -15,3 +16,13 @@ def nearest(word: str, choices: Iterable[str]) -> str:
     """`; did you mean 'x'?` with the most similar of `choices`, or an empty string when none is similar."""
     match = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
     return f"; did you mean '{match[0]}'?" if match else ""
+
+
+def refused_by_disk(error: OSError) -> UserError | None:
+    """What to tell the user when the disk takes no more; None for any other error."""
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+        return None
+    where = f" ({error.filename})" if error.filename else ""
+    return UserError(
+        f"cannot write: {error.strerror}{where}; free some space or choose another --storage-path"
+    )

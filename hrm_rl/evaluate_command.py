@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -107,9 +108,12 @@ def find_checkpoint(path: Path) -> Path:
         return path
     root = path / "checkpoints"
     best = checkpoint.best(root)
-    if best is not None and checkpoint.damage(best) is None:
-        return best
-    latest = checkpoint.latest_sound(root, lambda line: None)
+    if best is not None:
+        reason = checkpoint.damage(best)
+        if reason is None:
+            return best
+        print(f"the best checkpoint, {best.name}, is damaged ({reason}): taking the last", file=sys.stderr)
+    latest = checkpoint.latest_sound(root, lambda line: print(line, file=sys.stderr))
     if latest is None:
         raise UserError(
             f"{path} holds no sound checkpoint: give a run folder such as runs/NAME, or train first"
@@ -204,7 +208,8 @@ def print_table(result: Evaluation, task: PuzzleTask, about: dict[str, Any], sec
             f"{row.segments_mean:.2f}",
         )  # fmt: skip
     console.print(table)
-    after = list(rows.values())[-1].accuracy_after_segment
-    curve = "  ".join(f"{k}: {a:.1%}" for k, a in enumerate(after, start=1))
-    console.print(f"exact after segment  {curve}", soft_wrap=True)
+    console.print("exact after segment 1, 2, 3, ...")
+    for name, row in rows.items():
+        curve = " ".join(f"{accuracy:6.1%}" for accuracy in row.accuracy_after_segment)
+        console.print(f"  {name:<10} {curve}", soft_wrap=True)
     console.print(f"{about['puzzles_per_s']:.0f} puzzles/s, {duration(seconds)}")

@@ -45,6 +45,7 @@ class Learner:
         self.config = config
         self.env = env
         self.device = device
+        self.rank = rank
         self.world_size = world_size
         self.model = model.to(device)
         self.params = list(model.parameters())
@@ -91,6 +92,15 @@ class Learner:
         self.carry = self.model.initial_carry(self.env.num_envs)
         self.min_segments = torch.zeros(self.env.num_envs, dtype=torch.int64)
         self.explored = torch.zeros(self.env.num_envs, dtype=torch.bool)
+
+    def start_anew(self, stage: int) -> None:
+        """Give every slot a new puzzle of a curriculum stage, from streams that begin with the present update:
+        those of the run's beginning would show its first puzzles again."""
+        seeds = np.random.SeedSequence([self.config.seed, self.rank, 3, self.updates]).generate_state(2)
+        self.env.source.reseed(int(seeds[0]))
+        self.env.source.set_level_weights(self.config.curriculum.weights(stage))
+        self.generator.manual_seed(int(seeds[1]))
+        self.start()
 
     def resume_slots(self, obs: dict[str, NDArray], infos: dict[str, Any]) -> None:
         """Take up the puzzles that the environment's slots hold."""

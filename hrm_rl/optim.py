@@ -83,8 +83,8 @@ class SignSGD:
         assert rows.grad is not None, "gradient() before backward()"
         identifier, grad = _gather_rows(identifier, rows.grad, self.max_slots)
         unique, position = identifier.unique(return_inverse=True)
-        total = torch.zeros(len(unique), grad.shape[1], dtype=grad.dtype, device=grad.device)
-        return unique, total.index_add_(0, position, grad)
+        chosen = nn.functional.one_hot(position, len(unique)).to(grad.dtype)
+        return unique, chosen.T @ grad  # not index_add_, whose order of summation varies on CUDA
 
     @torch.no_grad()
     def step(self, lr_scale: float = 1.0) -> None:

@@ -101,6 +101,8 @@ class Trainer:
     def __init__(self, config: Config, worker: Worker):
         self.config = config
         self.worker = worker
+        if worker.device.type == "cuda":
+            torch.set_float32_matmul_precision("high")  # TF32
         self.data = build_data(config, worker.rank, worker.world_size)
         self.learner = build_learner(config, self.data, worker.device, worker.rank, worker.world_size)
         self.agree = agree_over_ranks(worker.world_size, worker.device)
@@ -139,7 +141,6 @@ class Trainer:
         best = checkpoint.best(self.checkpoints, newest=path)
         self.best_score = checkpoint.score(best) if best else None
         if state.world_size != worker.world_size:
-            self._enter_stage(self.curriculum)
             self._say(
                 f"{state.world_size} -> {worker.world_size} workers: weights and optimisers resume, slots begin anew"
             )

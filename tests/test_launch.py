@@ -18,8 +18,9 @@ from hrm_rl.config import Config
 from hrm_rl.distributed import launch
 from hrm_rl.distributed.resources import Machine
 from hrm_rl.errors import UserError
+from hrm_rl.learner import Learner
 from hrm_rl.presets import PRESETS
-from hrm_rl.telemetry import read_metrics
+from hrm_rl.telemetry import Telemetry, read_metrics
 
 TINY = """
     --preset sudoku4-quick --num-workers 0 --cpus-per-worker 1 --model.hidden-size 16 --model.num-heads 2
@@ -136,6 +137,11 @@ def test_a_dry_run_writes_nothing_and_shows_the_plan(capsys: pytest.CaptureFixtu
         ("--num-workers 4 --gpus-per-worker 1", ["GPU", "this would run here"]),
         ("--resume", ["--run-name NAME"]),
         ("--resume --run-name gone", ["no run to resume", "leave out --resume"]),
+        ("--num-workers 0 --cpus-per-worker 400", ["CPU", "--num-workers 0 --cpus-per-worker"]),
+        (
+            "--num-workers 2 --cpus-per-worker 1 --gpus-per-worker 0 --train.device cuda",
+            ["--train.device cuda"],
+        ),
         ("--run-name a/b", ["plain folder name", "--storage-path"]),
         ("--config gone.yaml", ["cannot read configuration gone.yaml"]),
         ("--data.path gone.csv", ["gone.csv"]),
@@ -260,3 +266,47 @@ def test_ctrl_c_ends_with_a_checkpoint_and_the_command_to_resume(capsys: pytest.
     newest = checkpoint.checkpoints(Path("runs/r/checkpoints"))[0]
     assert checkpoint.damage(newest) is None
     assert f"stopped at update {int(newest.name.removeprefix('update-'))} of 100000" in out
+
+
+def test_resuming_takes_no_other_preset_or_file(capsys: pytest.CaptureFixture[str]) -> None:
+    launch.main([*TINY, "--max-updates", "2"])
+    assert "leave out --preset" in refused(*TINY, "--resume")
+    assert "leave out --config" in refused("--run-name", "r", "--resume", "--config", "x.yaml")
+
+
+def test_a_disk_that_fills_up_between_checkpoints_is_one_line_with_the_command_to_resume(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    real = Telemetry.scalars
+
+    def full(self: Telemetry, update: int, values: dict[str, float]) -> None:
+        if update > 4:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "metrics.jsonl")
+        real(self, update, values)
+
+    monkeypatch.setattr(Telemetry, "scalars", full)
+    line = refused(*TINY, "--max-updates", "12")
+    assert "No space left on device" in line
+    assert "--run-name r" in line
+    assert line.endswith("--resume")
+
+
+def test_any_other_failure_is_one_line_with_the_story_in_a_file_and_resumes(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(self: Learner) -> None:
+        if self.updates == 6:
+            raise RuntimeError("out of\nmemory")
+        real(self)
+
+    real = Learner.update
+    monkeypatch.setattr(Learner, "update", fail)
+    assert launch.main([*TINY, "--max-updates", "8"]) == 1
+    error = capsys.readouterr().err
+    assert "error: RuntimeError: out of memory" in error
+    assert "Traceback" not in error
+    assert "Traceback" in Path("runs/r/error.log").read_text()
+    monkeypatch.setattr(Learner, "update", real)
+    command = error.partition("scripts/train_ray.py ")[2]
+    assert launch.main(command.split()) == 0
+    assert "resuming from update 4" in capsys.readouterr().out

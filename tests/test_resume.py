@@ -226,6 +226,13 @@ def test_another_number_of_workers_keeps_weights_and_stage_and_starts_the_slots_
     initial = resumed.trainer.learner.model.initial_carry(4)
     assert torch.equal(resumed.trainer.learner.carry.z_h, initial.z_h)
     assert resumed.end()["source"]["weights"] == {"easy": 1, "hard": 1, "extreme": 0}
+    held, first = (
+        resumed.trainer.learner.env.state_arrays(),
+        Run(tmp_path / "new").trainer.learner.env.state_arrays(),
+    )
+    assert not (held["inputs"] == first["inputs"]).all(-1).any(), (
+        "the stream began again with its first puzzles"
+    )
     assert any(line.startswith("3 -> 1 workers") for line in resumed.said)
     assert resumed.to_the_end().stage == 2
 
@@ -238,3 +245,13 @@ def edit_state(path: Path, **changes: Any) -> None:
     content = (path / "state.json").read_bytes()
     manifest["state.json"] = {"bytes": len(content), "sha256": hashlib.sha256(content).hexdigest()}
     (path / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_slots_that_begin_anew_hold_puzzles_of_the_present_stage(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.stop_after(21)
+    edit_state(checkpoint.checkpoints(tmp_path / "checkpoints")[0], world_size=2)
+    resumed = Run(tmp_path)
+    assert CONFIG.curriculum.stages[resumed.trainer.curriculum.stage] == "extreme=1"
+    extreme = resumed.trainer.data.task.levels.index("extreme")
+    assert (resumed.trainer.learner.env.state_arrays()["level"] == extreme).all()

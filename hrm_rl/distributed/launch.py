@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shlex
 import sys
 import time
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
@@ -15,12 +17,12 @@ import tyro
 
 from hrm_rl import checkpoint
 from hrm_rl.cli import flag_value, parse
-from hrm_rl.config import Config, differences, load_config, validate
+from hrm_rl.config import Config, load_config, validate
 from hrm_rl.console import duration, shown_path, typed
 from hrm_rl.data import build_data
 from hrm_rl.distributed.plan_report import banner, dry_run
-from hrm_rl.distributed.resources import Plan, check, make_plan, this_machine
-from hrm_rl.errors import UserError
+from hrm_rl.distributed.resources import Machine, Plan, check, make_plan, this_machine
+from hrm_rl.errors import UserError, refused_by_disk
 from hrm_rl.files import provenance, write_atomically
 from hrm_rl.local import train_here
 from hrm_rl.presets import get_preset
@@ -87,8 +89,10 @@ def main(args: Sequence[str]) -> int:
     if remote and not command.dry_run:
         from hrm_rl.distributed.train import connect
 
-        machine = connect(remote, command.verbose)
-    plan = make_plan(command.num_workers, command.cpus_per_worker, command.gpus_per_worker, machine)
+        machine = connect(remote, machine, command.verbose)
+    plan = make_plan(
+        command.num_workers, command.cpus_per_worker, command.gpus_per_worker, machine, config.train.device
+    )
     check(plan, machine, config.train.global_batch_size, f"{typed('python')} {SCRIPT} {retyped}".strip())
     if command.dry_run:
         dry_run(config, plan, machine, run_dir)
@@ -100,18 +104,19 @@ def main(args: Sequence[str]) -> int:
         _check_resumable(run_dir, config)
     _create(run_dir, config, args)
     print(about, flush=True)
-    return _run(command, config, plan, run_dir, _resume_command(run_dir, args))
+    return _run(command, config, plan, machine, run_dir, _resume_command(run_dir, args))
 
 
-def _run(command: TrainCommand, config: Config, plan: Plan, run_dir: Path, resume: str) -> int:
+def _run(
+    command: TrainCommand, config: Config, plan: Plan, machine: Machine, run_dir: Path, resume: str
+) -> int:
     try:
         if plan.high == 0:
             outcome = train_here(config, run_dir, plan.threads)
         else:
             from hrm_rl.distributed.train import RunFailed, connect, train_with_ray
 
-            if plan.high:
-                connect(command.address, command.verbose)
+            connect(command.address or os.environ.get("RAY_ADDRESS"), machine, command.verbose)
             try:
                 outcome = train_with_ray(config, run_dir, plan, command.verbose)
             except RunFailed as failure:
@@ -121,11 +126,31 @@ def _run(command: TrainCommand, config: Config, plan: Plan, run_dir: Path, resum
         if checkpoint.checkpoints(run_dir / "checkpoints"):
             raise UserError(f"{error}; resume with: {resume}") from None
         raise
+    except OSError as error:
+        refused = refused_by_disk(error)
+        if refused is None:
+            return _failed(error, run_dir, resume)
+        raise UserError(f"{refused}; resume with: {resume}") from None
     except KeyboardInterrupt:
         print(f"stopped at once; resume from the last checkpoint with: {resume}", file=sys.stderr)
         return 130
+    except Exception as error:
+        return _failed(error, run_dir, resume)
     _print_summary(outcome, config, run_dir, resume)
     return 0 if outcome.finished else 130
+
+
+def _failed(error: Exception, run_dir: Path, resume: str) -> int:
+    """One line for an error that is nobody's mistake known here; the traceback goes to error.log."""
+    with contextlib.suppress(OSError):
+        (run_dir / "error.log").write_text("".join(traceback.format_exception(error)))
+    summary = " ".join(str(error).split())[:500]
+    print(
+        f"error: {type(error).__name__}: {summary} (all of it: {shown_path(run_dir)}/error.log)",
+        file=sys.stderr,
+    )
+    print(f"resume from the last checkpoint with: {resume}", file=sys.stderr)
+    return 1
 
 
 def _defaults(args: Sequence[str]) -> Config:
@@ -134,6 +159,11 @@ def _defaults(args: Sequence[str]) -> Config:
         name = flag_value(args, "run-name")
         if name is None:
             raise UserError("--resume needs --run-name NAME, the run to go on with")
+        for flag in ("config", "preset"):
+            if flag_value(args, flag) is not None:
+                raise UserError(
+                    f"--resume takes the run's own settings: leave out --{flag}, or start a new run"
+                )
         stored = Path(flag_value(args, "storage-path") or "runs") / name / "config.yaml"
         if not stored.exists():
             raise UserError(f"there is no run to resume in {stored.parent}; leave out --resume to start it")
@@ -182,12 +212,7 @@ def _check_resumable(run_dir: Path, config: Config) -> None:
             raise UserError(f"no checkpoint of {run_dir.name} is sound: {'; '.join(said)}; start a new run")
         return
     state = checkpoint.read_state(path)
-    changed = differences(state.config, config)
-    if changed:
-        raise UserError(
-            f"checkpoint {path.name} was made with another configuration: {'; '.join(changed)} "
-            "(stored -> asked for); leave these as they were, or start a new run"
-        )
+    checkpoint.refuse_changes(path, state, config)
     if state.update >= config.train.max_updates:
         raise UserError(
             f"run {run_dir.name} is finished at update {state.update}: give a larger --max-updates "
@@ -221,7 +246,7 @@ def _without(args: Sequence[str], flags: Sequence[str]) -> str:
 
 def _resume_command(run_dir: Path, args: Sequence[str]) -> str:
     """The command that goes on with this run: its resources as typed, its settings from the run folder."""
-    parts = [typed("python"), SCRIPT, "--run-name", run_dir.name]
+    parts = [typed("python"), SCRIPT, "--run-name", shlex.quote(run_dir.name)]
     for name in ("storage-path", "num-workers", "gpus-per-worker", "cpus-per-worker", "address"):
         value = flag_value(args, name)
         if value is not None:

@@ -17,6 +17,15 @@ class Machine:
     name: str
     cpus: float
     gpus: float
+    nodes: tuple[tuple[float, float], ...] = ()
+    """CPUs and GPUs of each machine of a cluster; empty for a single machine."""
+
+    def room(self, cpus: float, gpus: float) -> int:
+        """Workers of this size that fit, none of them spread over two machines."""
+        return sum(
+            min(int(node_cpus // cpus), int(node_gpus // gpus) if gpus else int(node_cpus // cpus))
+            for node_cpus, node_gpus in self.nodes or ((self.cpus, self.gpus),)
+        )
 
 
 @dataclass(frozen=True)
@@ -62,18 +71,35 @@ def this_machine() -> Machine:
     return Machine("this machine", cpus, torch.cuda.device_count())
 
 
-def make_plan(workers: str | None, cpus: float | None, gpus: float | None, machine: Machine) -> Plan:
+def make_plan(
+    workers: str | None, cpus: float | None, gpus: float | None, machine: Machine, device: str = "auto"
+) -> Plan:
     """The plan that the flags ask for, with what they leave open filled in from the machine: a GPU for each
     worker if there are any, as many workers as GPUs or else one, and an even share of the CPUs.
 
+    device: train.device; `cpu` takes no GPU.
     Raises UserError for flags that mean nothing; `check` says whether the machine can carry the plan.
     """
-    low, high = _worker_range(workers, machine)
+    on_cpu = device == "cpu" or gpus == 0
+    low, high = _worker_range(workers, 1 if on_cpu else max(1, int(machine.gpus)))
+    if high == 0 and gpus:
+        raise UserError(
+            "--gpus-per-worker is for Ray workers; --num-workers 0 takes the device of --train.device"
+        )
     if gpus is None:
-        gpus = 1.0 if machine.gpus and high else 0.0
+        gpus = 1.0 if machine.gpus and high and not on_cpu else 0.0
+    if device == "cpu" and gpus:
+        raise UserError(f"--train.device cpu and --gpus-per-worker {gpus:g} contradict each other")
+    if high and (device == "mps" or (device == "cuda" and not gpus)):
+        raise UserError(
+            f"--train.device {device}: a Ray worker runs on the GPUs of --gpus-per-worker, else on the CPU; "
+            f"--num-workers 0 uses {device} in this process"
+        )
     if cpus is None:
-        share = int(machine.cpus) // max(1, high)
-        cpus = float(max(1, share))
+        share = max(1, int(machine.cpus) // max(1, high))
+        while share > 1 and high and machine.room(share, gpus) < high:
+            share -= 1  # the share of the whole cluster may be more than any of its nodes has
+        cpus = float(share)
     if cpus < 1:
         raise UserError(f"--cpus-per-worker {cpus:g} is too little: a worker needs at least 1")
     if gpus < 0:
@@ -85,10 +111,9 @@ def make_plan(workers: str | None, cpus: float | None, gpus: float | None, machi
     return Plan(low, high, cpus, gpus)
 
 
-def _worker_range(workers: str | None, machine: Machine) -> tuple[int, int]:
+def _worker_range(workers: str | None, default: int) -> tuple[int, int]:
     if workers is None:
-        count = max(1, int(machine.gpus))
-        return count, count
+        return default, default
     first, colon, last = workers.partition(":")
     try:
         low, high = int(first), int(last if colon else first)
@@ -111,18 +136,19 @@ def check(plan: Plan, machine: Machine, global_batch_size: int, command: str) ->
             f"--num-workers {plan.high} is more than --train.global-batch-size {global_batch_size}: "
             "a worker needs at least one slot"
         )
-    if plan.high == 0:
+    low = max(1, plan.low)  # training in this process takes as much as one worker
+    if machine.room(plan.cpus_per_worker, plan.gpus_per_worker) >= low:
         return
-    wanted = (plan.low * plan.cpus_per_worker, plan.low * plan.gpus_per_worker)
-    if wanted[0] <= machine.cpus and wanted[1] <= machine.gpus:
-        return
+    wanted = (low * plan.cpus_per_worker, low * plan.gpus_per_worker)
     lacks = []
     if wanted[1] > machine.gpus:
         lacks.append(f"{wanted[1]:g} GPUs, {machine.name} has {machine.gpus:g}")
     if wanted[0] > machine.cpus:
         lacks.append(f"{wanted[0]:g} CPUs, {machine.name} has {machine.cpus:g}")
+    if not lacks:
+        lacks.append("machines that are larger: each worker must fit on one")
     raise UserError(
-        f"{plan.low} workers with {plan.cpus_per_worker:g} CPU and {plan.gpus_per_worker:g} GPU each need "
+        f"{low} workers with {plan.cpus_per_worker:g} CPU and {plan.gpus_per_worker:g} GPU each need "
         f"{' and '.join(lacks)}; this would run here: {command} {_fitting_flags(plan, machine)}"
     )
 
@@ -132,8 +158,11 @@ def _fitting_flags(plan: Plan, machine: Machine) -> str:
     on_gpu = plan.gpus_per_worker > 0 and machine.gpus >= plan.gpus_per_worker
     gpus = plan.gpus_per_worker if on_gpu else 0.0
     by_gpu = int(machine.gpus // gpus) if gpus else plan.low
-    workers = max(1, min(plan.low, by_gpu, int(machine.cpus)))
+    if plan.high == 0:
+        return f"--num-workers 0 --cpus-per-worker {int(machine.cpus)}"
+    workers = max(1, min(plan.low, by_gpu, int(machine.cpus), machine.room(1, gpus)))
     flags = f"--num-workers {workers} --gpus-per-worker {gpus:g}"
-    if workers * plan.cpus_per_worker > machine.cpus:
-        flags += f" --cpus-per-worker {max(1, int(machine.cpus) // workers)}"
-    return flags
+    cpus = int(plan.cpus_per_worker)
+    while cpus > 1 and machine.room(cpus, gpus) < workers:
+        cpus -= 1
+    return flags if cpus == plan.cpus_per_worker else f"{flags} --cpus-per-worker {cpus}"

@@ -30,7 +30,7 @@ from hrm_rl.curriculum import Curriculum
 from hrm_rl.devices import choose_device
 from hrm_rl.distributed.curriculum_actor import ActorCurriculum, CurriculumActor
 from hrm_rl.distributed.resources import Machine, Plan
-from hrm_rl.errors import UserError
+from hrm_rl.errors import UserError, refused_by_disk
 from hrm_rl.metrics import sum_over_ranks
 from hrm_rl.training import Outcome, Trainer, use_threads
 
@@ -102,15 +102,17 @@ def _quieten_worker() -> None:
     warnings.filterwarnings("ignore", message=".*barrier.*")
 
 
-def connect(address: str | None, verbose: bool) -> Machine:
-    """Join the cluster at `address`, or start Ray on this machine, and say what it has. Raises UserError."""
+def connect(address: str | None, machine: Machine, verbose: bool) -> Machine:
+    """Join the cluster at `address`, or start Ray on this `machine`, and say what there is. Raises UserError."""
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     if not ray.is_initialized():
         try:
             ray.init(
-                address=address,
+                address=address or "local",  # never a cluster that happens to run here
+                num_cpus=None if address else int(machine.cpus),
+                num_gpus=None if address else int(machine.gpus),
                 log_to_driver=verbose,
                 logging_level=logging.INFO if verbose else logging.ERROR,
                 configure_logging=True,
@@ -121,9 +123,11 @@ def connect(address: str | None, verbose: bool) -> Machine:
                 f"cannot reach a Ray cluster at {address or 'this machine'}: {reason}; start one with "
                 "`ray start --head`, or leave --address out"
             ) from None
-    total = ray.cluster_resources()
-    name = f"the cluster at {address}" if address else "this machine"
-    return Machine(name, total.get("CPU", 0.0), total.get("GPU", 0.0))
+    if not address:
+        return machine
+    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = tuple((node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive)
+    return Machine(f"the cluster at {address}", sum(c for c, _ in nodes), sum(g for _, g in nodes), nodes)
 
 
 def train_with_ray(
@@ -228,6 +232,8 @@ def _explained(error: BaseException, run_dir: Path) -> BaseException:
     cause = getattr(first, "cause", None) or first.__cause__ or first
     if isinstance(cause, UserError):
         return cause
+    if isinstance(cause, OSError) and (refused := refused_by_disk(cause)):
+        return refused
     summary = " ".join(str(cause).split())[:500]
     return RunFailed(
         f"worker {rank} failed: {type(cause).__name__}: {summary} (all of it: {run_dir}/error.log)"

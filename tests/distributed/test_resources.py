@@ -79,3 +79,34 @@ def test_the_advice_of_a_refusal_runs_on_the_machine(
         machine,
     )
     check(advised, machine, 1000, "cmd")
+
+
+def test_no_worker_is_planned_larger_than_the_machine_it_has_to_fit_on() -> None:
+    four_nodes = Machine("the cluster", 32, 0, ((8, 0),) * 4)
+    assert make_plan(None, None, None, four_nodes).cpus_per_worker == 8
+    head_and_two = Machine("the cluster", 36, 2, ((4, 0), (16, 1), (16, 1)))
+    plan = make_plan(None, None, None, head_and_two)
+    assert (plan.high, plan.gpus_per_worker, plan.cpus_per_worker) == (2, 1, 16)
+    check(plan, head_and_two, 64, "cmd")
+    with pytest.raises(UserError, match="each worker must fit on one"):
+        check(make_plan("1", 9, 0, four_nodes), four_nodes, 64, "cmd")
+    with pytest.raises(UserError, match="each worker must fit on one"):
+        check(make_plan("3", 1, 0.6, GPU_PAIR), GPU_PAIR, 64, "cmd")
+
+
+GPU_PAIR = Machine("the cluster", 8, 2, ((4, 1), (4, 1)))
+
+
+def test_training_in_this_process_is_held_to_the_machine_too() -> None:
+    with pytest.raises(UserError, match="--num-workers 0 --cpus-per-worker 2"):
+        check(make_plan("0", 64, None, LAPTOP), LAPTOP, 64, "cmd")
+    with pytest.raises(UserError, match=r"--train\.device"):
+        make_plan("0", None, 1, GPU_BOX)
+
+
+def test_the_device_and_the_gpus_may_not_contradict_each_other() -> None:
+    plan = make_plan(None, None, None, GPU_BOX, device="cpu")
+    assert (plan.high, plan.gpus_per_worker) == (1, 0)
+    for device, gpus in (("cpu", 1.0), ("cuda", 0.0), ("mps", None)):
+        with pytest.raises(UserError, match=r"--train\.device"):
+            make_plan("2", None, gpus, GPU_BOX, device=device)
