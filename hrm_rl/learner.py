@@ -200,8 +200,8 @@ class Learner:
         if self.skipped_in_a_row >= self.config.optim.max_skipped_updates:
             raise UserError(
                 f"{self.skipped_in_a_row} updates in a row had a loss or gradient that is not finite (at update "
-                f"{self.updates}): lower --optim.lr (now {self.config.optim.lr}), clip harder with "
-                f"--optim.grad-clip (now {self.config.optim.grad_clip}) or use --model.dtype float32"
+                f"{self.updates}): start a new run with a lower --optim.lr (now {self.config.optim.lr}), a smaller "
+                f"--optim.grad-clip (now {self.config.optim.grad_clip}) or --model.dtype float32"
             )
 
     def _count_episodes(

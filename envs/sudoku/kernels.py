@@ -137,6 +137,8 @@ def _propagate(board, work, length):
                 length = _place(board, work, length, cell, mask)
                 placed = True
                 continue
+            if placed:
+                continue  # only naked singles count until the next sweep: the rest would be out of date
             twice[a] |= once[a] & mask
             twice[b] |= once[b] & mask
             twice[c] |= once[c] & mask
@@ -148,7 +150,7 @@ def _propagate(board, work, length):
                 if choices < fewest:
                     branch, branch_candidates, fewest = cell, mask, choices
         if placed:
-            continue  # what was counted before a naked single was placed is out of date
+            continue
         if branch == SOLVED:
             return length, SOLVED, 0
 
