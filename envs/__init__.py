@@ -7,12 +7,13 @@ from envs.puzzle import (
     PAD,
     DataError,
     PuzzleBatch,
+    Puzzles,
     PuzzleSource,
-    PuzzleTask,
     fingerprint,
 )
 from envs.registration import TASKS, make_task, register_tasks
 from envs.sources import GeneratedSource, MixedSource, PoolSource
+from envs.task import Progress, PuzzleTask
 
 __all__ = [
     "NO_LEVEL",
@@ -24,9 +25,11 @@ __all__ = [
     "GeneratedSource",
     "MixedSource",
     "PoolSource",
+    "Progress",
     "PuzzleBatch",
     "PuzzleSource",
     "PuzzleTask",
+    "Puzzles",
     "fingerprint",
     "make_task",
 ]

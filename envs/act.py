@@ -15,7 +15,8 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from envs.puzzle import PuzzleBatch, PuzzleSource, PuzzleTask, Tokens
+from envs.puzzle import PuzzleBatch, PuzzleSource, Tokens
+from envs.task import PuzzleTask
 
 RENDER_MODES = ("ansi", "rgb_array")
 

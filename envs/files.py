@@ -13,7 +13,12 @@ import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from envs.puzzle import DataError
+import numpy as np
+
+from envs.puzzle import DataError, Tokens
+
+QUESTION_COLUMNS = ("question", "puzzle")
+ANSWER_COLUMNS = ("answer", "solution")
 
 SHOWN_ROWS = 5
 
@@ -48,7 +53,7 @@ def read_columns(
     """Columns of a CSV text with a header line.
 
     names: for each wanted column its accepted names; the first column is required, the others may be missing.
-    Returns the line number of each row and, for each wanted column, its values or None.
+    Returns the line number of each row and, for each wanted column, its values as they stand, or None.
     """
     lines: list[int] = []
     rows: list[list[str]] = []
@@ -68,9 +73,60 @@ def read_columns(
             f"{path}: has columns {', '.join(header)}; one of them must be {' or '.join(names[0])}"
         )
     return lines, [
-        None if place is None else [row[place].strip() if place < len(row) else "" for row in rows]
+        None if place is None else [row[place] if place < len(row) else "" for row in rows]
         for place in places
     ]
+
+
+def tokens_of(
+    texts: Sequence[str],
+    lines: Sequence[int],
+    length: int,
+    codes: Mapping[str, int],
+    what: str,
+    bad: dict[int, str],
+    filler: int,
+) -> Tokens:
+    """Rows of `length` characters as tokens (N, length).
+
+    codes: the token of each character. lines: the line number of each row. Faults go to `bad`, by line, and leave
+    a row of `filler`; what: how they call the row.
+    """
+    table = np.full(256, 255, np.uint8)
+    for character, token in codes.items():
+        table[ord(character)] = token
+    tokens = np.full((len(texts), length), filler, np.uint8)
+    whole = [i for i, text in enumerate(texts) if len(text) == length]
+    for i in set(range(len(texts))) - set(whole):
+        bad.setdefault(lines[i], f"the {what} has {len(texts[i])} characters, not {length}")
+    joined = "".join(texts[i] for i in whole).encode("latin-1", "replace")
+    found = table[np.frombuffer(joined, np.uint8)].reshape(len(whole), length)
+    foreign = found == 255
+    for row in np.flatnonzero(foreign.any(axis=1)):
+        i, place = whole[row], int(np.argmax(foreign[row]))
+        bad.setdefault(
+            lines[i],
+            f"character {place + 1} of the {what} is {texts[i][place]!r}, not one of '{''.join(codes)}'",
+        )
+        found[row] = filler
+    tokens[whole] = found
+    return tokens
+
+
+def read_csv(path: Path, characters: str, length: int) -> tuple[list[int], Tokens, Tokens]:
+    """Line numbers, questions (N, length) and answers (N, length) of a CSV file with columns question,answer (or
+    puzzle,solution), token t written as characters[t]. Raises DataError."""
+    codes = {character: token for token, character in enumerate(characters) if token}
+    lines, (questions, answers) = read_columns(path, read_text(path), (QUESTION_COLUMNS, ANSWER_COLUMNS))
+    if not lines:
+        raise DataError(f"{path}: has a header but no rows")
+    if questions is None or answers is None:
+        raise DataError(f"{path}: has no column {' or '.join(ANSWER_COLUMNS)}")
+    bad: dict[int, str] = {}
+    inputs = tokens_of(questions, lines, length, codes, "question", bad, filler=1)
+    solution = tokens_of(answers, lines, length, codes, "answer", bad, filler=1)
+    refuse_bad_rows(path, bad)
+    return lines, inputs, solution
 
 
 def refuse_bad_rows(path: Path, reasons: Mapping[int, str]) -> None:

@@ -1,4 +1,4 @@
-"""What a puzzle, a task and a source are: the seam between the tasks and everything that trains on them.
+"""What a puzzle and a source of puzzles are: with envs/task.py, the seam between tasks and all that trains on them.
 
 Legend: N puzzles, L tokens a puzzle (the cells of a grid, row by row), V token values.
 Nothing here knows a particular task; nothing in envs/ knows torch or Ray.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -59,49 +58,13 @@ class PuzzleBatch:
         )
 
 
-class PuzzleTask(Protocol):
-    """A family of puzzles: its tokens, its levels, its rule, its generator, its files, its pictures."""
+class Puzzles(Protocol):
+    """N puzzles that may lie in memory (`PuzzleBatch`) or on disk (`PuzzleFolder`)."""
 
-    name: str
-    vocab_size: int
-    """V: tokens are 0..V-1, with 0 = PAD."""
-    grid_shape: tuple[int, int]
-    """(rows, columns); L = rows * columns."""
-    levels: tuple[str, ...]
-    """Names of the difficulties, the easiest first."""
+    def __len__(self) -> int: ...
 
-    def solved(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
-        """(N,) whether each answer (N, L) is right by the task's rule. Needs no solution."""
-
-    def unknown(self, inputs: Tokens) -> NDArray[np.bool_]:
-        """(N, L) the cells that an answer has to find; the others are given."""
-
-    def generate(
-        self, level: str, count: int, rng: np.random.Generator, held_out: bool = False
-    ) -> PuzzleBatch:
-        """`count` new puzzles of `level`: a pure function of its arguments.
-
-        `held_out` matters only where a task draws on a file: then the two values never share a puzzle.
-        Raises ValueError for a level that is unknown or out of the generator's reach.
-        """
-
-    def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
-        """Every puzzle under a random symmetry of the task. Takes the same amount of randomness for each
-        puzzle, in order, so that augmenting 2 + 3 puzzles equals augmenting 5."""
-
-    def read(self, path: Path) -> PuzzleBatch:
-        """All puzzles of a file, checked. Raises DataError naming line and reason."""
-
-    def render_text(
-        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
-    ) -> str:
-        """One puzzle (L,) as text for a terminal, with the answer filled in and wrong cells marked."""
-
-    def render_rgb(
-        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
-    ) -> NDArray[np.uint8]:
-        """One puzzle (L,) as an image (height, width, 3), with the answer filled in and wrong cells
-        marked."""
+    def take(self, index: NDArray[Any] | slice) -> PuzzleBatch:
+        """The puzzles at `index` (integers, a mask or a slice), in memory."""
 
 
 class PuzzleSource(Protocol):

@@ -11,9 +11,9 @@ import gymnasium
 import numpy as np
 
 from envs.act import ActEnv, ActVectorEnv
-from envs.puzzle import PuzzleTask
 from envs.sources import GeneratedSource, MixedSource
 from envs.sudoku import SudokuTask
+from envs.task import PuzzleTask
 
 TASKS: dict[str, Callable[..., PuzzleTask]] = {
     "sudoku": SudokuTask,

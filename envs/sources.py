@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.puzzle import PuzzleBatch, PuzzleSource, PuzzleTask, fingerprint
+from envs.puzzle import PuzzleBatch, PuzzleSource, fingerprint
+from envs.task import PuzzleTask
 
 # First entry of a spawn key: what the random numbers are for.
 _GENERATE, _PERMUTE, _AUGMENT, _MIX = range(4)

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from envs import DataError, GeneratedSource, MixedSource, PoolSource, PuzzleBatch, fingerprint, make_task
-from envs.puzzle import PuzzleSource, PuzzleTask
+from envs.puzzle import PuzzleSource
+from envs.task import PuzzleTask
 from hrm_rl.config import Config
 from hrm_rl.errors import UserError, nearest
 

@@ -18,7 +18,7 @@ from rich.progress import Progress
 from rich.table import Column, Table
 
 from envs import DataError, PuzzleBatch, fingerprint
-from envs.puzzle import PuzzleTask
+from envs.task import PuzzleTask
 from hrm_rl import checkpoint
 from hrm_rl.cli import parse
 from hrm_rl.config import Config, Positive, Section

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from envs import PAD, PuzzleBatch
-from envs.puzzle import PuzzleTask
+from envs.task import PuzzleTask
 from hrm_rl.halting import decide
 from hrm_rl.models import HRM
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from envs import PuzzleBatch
-from envs.puzzle import PuzzleTask
+from envs.task import PuzzleTask
 from hrm_rl.config import Config
 from hrm_rl.files import write_atomically
 

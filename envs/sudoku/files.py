@@ -10,14 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
-from envs.files import read_columns, read_text, refuse_bad_rows
+from envs.files import (
+    ANSWER_COLUMNS,
+    QUESTION_COLUMNS,
+    read_columns,
+    read_text,
+    refuse_bad_rows,
+    tokens_of,
+)
 from envs.puzzle import DataError, Tokens
-from envs.sudoku.board import BLANK, board_of_size
+from envs.sudoku.board import BLANK
 from envs.sudoku.solver import conflicting_cells, is_solved, solve
-
-PUZZLE_COLUMNS = ("puzzle", "question")
-SOLUTION_COLUMNS = ("solution", "answer")
-_NO_TOKEN = 255
 
 
 def read_puzzles(path: Path, size: int) -> tuple[Tokens, Tokens]:
@@ -31,7 +34,7 @@ def read_puzzles(path: Path, size: int) -> tuple[Tokens, Tokens]:
     if not lines:
         raise DataError(f"{path}: has a header but no rows")
     bad: dict[int, str] = {}
-    inputs = _tokens(puzzles, lines, size, "puzzle", bad, blanks=True)
+    inputs = tokens_of(puzzles, lines, size**2, _codes(size, blanks=True), "puzzle", bad, BLANK)
     solutions, counts = solve(inputs)
     failed = np.flatnonzero(counts != 1)
     clashing = np.count_nonzero(conflicting_cells(inputs[failed]), axis=1) > 0
@@ -40,7 +43,10 @@ def read_puzzles(path: Path, size: int) -> tuple[Tokens, Tokens]:
         bad.setdefault(lines[i], "has several solutions" if counts[i] else reason)
     if given is not None:
         rows = np.flatnonzero([len(text) > 0 for text in given])
-        answers = _tokens([given[i] for i in rows], [lines[i] for i in rows], size, "solution", bad)
+        answers = tokens_of(
+            [given[i] for i in rows], [lines[i] for i in rows], size**2, _codes(size, blanks=False),
+            "solution", bad, BLANK,
+        )  # fmt: skip
         for i in rows[~is_solved(inputs[rows], answers)]:
             bad.setdefault(lines[i], "the solution does not fit the puzzle")
     refuse_bad_rows(path, bad)
@@ -50,34 +56,16 @@ def read_puzzles(path: Path, size: int) -> tuple[Tokens, Tokens]:
 def _split(path: Path, text: str) -> tuple[list[int], list[str], list[str] | None]:
     """Line numbers, puzzles and, if the file has them, solutions."""
     first = next(line for line in text.splitlines() if line.strip())
-    if "," not in first and first.strip().lower() not in PUZZLE_COLUMNS:
+    if "," not in first and first.strip().lower() not in QUESTION_COLUMNS:
         rows = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
         return [number for number, _ in rows], [line for _, line in rows], None
-    lines, (puzzles, solutions) = read_columns(path, text, (PUZZLE_COLUMNS, SOLUTION_COLUMNS))
+    lines, (puzzles, solutions) = read_columns(path, text, (QUESTION_COLUMNS, ANSWER_COLUMNS))
     assert puzzles is not None
-    return lines, puzzles, solutions
+    stripped = None if solutions is None else [text.strip() for text in solutions]
+    return lines, [text.strip() for text in puzzles], stripped
 
 
-def _tokens(
-    texts: list[str], lines: list[int], size: int, what: str, bad: dict[int, str], blanks: bool = False
-) -> Tokens:
-    """Rows of characters as tokens (N, L). Faults go to `bad` and leave a row of blanks."""
-    length = board_of_size(size).size ** 2
-    table = np.full(256, _NO_TOKEN, np.uint8)
-    for digit in range(1, size + 1):
-        table[ord(str(digit))] = BLANK + digit
-    if blanks:
-        table[[ord("."), ord("0")]] = BLANK
-    tokens = np.full((len(texts), length), BLANK, np.uint8)
-    for i, text in enumerate(texts):
-        if len(text) != length:
-            bad.setdefault(lines[i], f"the {what} has {len(text)} characters, not {length}")
-            continue
-        row = table[np.frombuffer(text.encode("latin-1", "replace"), np.uint8)]
-        if (row == _NO_TOKEN).any():
-            place = int(np.argmax(row == _NO_TOKEN))
-            allowed = f"1-{size}" + (", '.' or '0'" if blanks else "")
-            bad.setdefault(lines[i], f"character {place + 1} of the {what} is {text[place]!r}, not {allowed}")
-            continue
-        tokens[i] = row
-    return tokens
+def _codes(size: int, blanks: bool) -> dict[str, int]:
+    """The token of each character."""
+    digits = {str(digit): BLANK + digit for digit in range(1, size + 1)}
+    return digits | {".": BLANK, "0": BLANK} if blanks else digits

@@ -12,10 +12,11 @@ from envs.sudoku import files, levels, rendering, solver
 from envs.sudoku.board import BLANK, board_of_size
 from envs.sudoku.catalogue import CATALOGUE_CLUES, Catalogue
 from envs.sudoku.generator import FEWEST_CLUES, generate_puzzles
-from envs.sudoku.symmetries import random_symmetries
+from envs.sudoku.symmetries import random_symmetries, symmetry_hash
+from envs.task import PuzzleTask
 
 
-class SudokuTask:
+class SudokuTask(PuzzleTask):
     """Fill the blanks so that every row, column and box holds each digit once.
 
     Tokens: 0 padding, 1 blank, digit d = d + 1. Levels: very-easy, easy, medium, hard, extreme, by number of
@@ -41,7 +42,7 @@ class SudokuTask:
         if catalogue is not None and size != 9:
             raise ValueError(f"a catalogue holds 9x9 puzzles; it cannot be used with size {size}")
         self.size = size
-        self.vocab_size = size + 2
+        self.characters = "_.123456789"[: size + 2]
         self.grid_shape = (size, size)
         self.min_guesses = min_guesses
         self.catalogue = None if catalogue is None else Catalogue(Path(catalogue))
@@ -90,6 +91,10 @@ class SudokuTask:
         return PuzzleBatch(
             symmetries.apply(batch.inputs), symmetries.apply(batch.solution), batch.level, batch.identifier
         )
+
+    def invariant(self, inputs: Tokens) -> NDArray[np.uint64]:
+        """(N,) a hash that all symmetries of a puzzle share (see `symmetry_hash`)."""
+        return symmetry_hash(inputs)
 
     def read(self, path: Path) -> PuzzleBatch:
         """All puzzles of a file (see envs/sudoku/files.py). Raises DataError naming line and reason."""

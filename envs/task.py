@@ -1,0 +1,120 @@
+"""What a task is: the one class that a new task fills in.
+
+Three methods and four attributes make a task; everything else has a default that a task replaces where it knows
+better. Legend: N puzzles, L tokens a puzzle (the cells of a grid, row by row), V token values, M measures.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs import plain
+from envs.files import read_csv, refuse_bad_rows
+from envs.puzzle import NO_LEVEL, PuzzleBatch, Tokens, fingerprint
+
+Progress = Callable[[str, int, int], None]
+"""Told of slow work: what is being made, how much is done, how much there is."""
+
+
+class PuzzleTask(ABC):
+    """A family of puzzles: its tokens, its levels, its rule, its generator, its files, its pictures."""
+
+    name: str
+    characters: str
+    """How token t is written in files and in a terminal: characters[t]. The first is that of PAD."""
+    grid_shape: tuple[int, int]
+    """(rows, columns); L = rows * columns."""
+    levels: tuple[str, ...]
+    """Names of the difficulties, the easiest first."""
+    measures: tuple[str, ...] = ()
+    """Names of what `measure` gives."""
+
+    @property
+    def vocab_size(self) -> int:
+        """V: tokens are 0..V-1, with 0 = PAD."""
+        return len(self.characters)
+
+    @property
+    def length(self) -> int:
+        """L."""
+        return self.grid_shape[0] * self.grid_shape[1]
+
+    @abstractmethod
+    def solved(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
+        """(N,) whether each answer (N, L) is right by the task's rule. Needs no solution."""
+
+    @abstractmethod
+    def unknown(self, inputs: Tokens) -> NDArray[np.bool_]:
+        """(N, L) the cells that an answer has to find; the others are given."""
+
+    @abstractmethod
+    def generate(
+        self, level: str, count: int, rng: np.random.Generator, held_out: bool = False
+    ) -> PuzzleBatch:
+        """`count` new puzzles of `level`: a pure function of its arguments.
+
+        `held_out` matters only where a task draws on a file: then the two values never share a puzzle, nor
+        puzzles that a symmetry turns into one another.
+        Raises ValueError for a level that is unknown or out of the generator's reach.
+        """
+
+    def prepare(self, levels: Sequence[str], progress: Progress) -> None:  # noqa: B027
+        """Make, once, what `generate` of these levels draws on and what takes long to make, such as a cache on
+        disk. `generate` does so itself where this was not called. Safe to call from several processes."""
+
+    def level_of(self, inputs: Tokens) -> NDArray[np.int64]:
+        """(N,) index into `levels` of puzzles (N, L) from a file, or NO_LEVEL."""
+        return np.full(len(inputs), NO_LEVEL, np.int64)
+
+    def measure(self, inputs: Tokens, answer: Tokens) -> NDArray[np.float64]:
+        """(N, M) numbers beside right and wrong that tell how good answers (N, L) are, for `measures`; NaN where
+        one does not apply. Reports show the mean over where it does."""
+        return np.zeros((len(inputs), 0))
+
+    def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
+        """Every puzzle under a random symmetry of the task, with the solution that belongs to it. Takes the same
+        amount of randomness for each puzzle, in order, so that augmenting 2 + 3 puzzles equals augmenting 5."""
+        return batch
+
+    def canonical(self, inputs: Tokens) -> Tokens:
+        """(N, L) the same tokens for two puzzles exactly if a symmetry of the task turns one into the other."""
+        return inputs
+
+    def invariant(self, inputs: Tokens) -> NDArray[np.uint64]:
+        """(N,) a hash that all symmetries of a puzzle share. Other puzzles may share it too, if rarely: where
+        that matters `canonical` decides, and this saves its time."""
+        return fingerprint(self.canonical(inputs))
+
+    def faults(self, inputs: Tokens, solution: Tokens) -> dict[int, str]:
+        """What is wrong with puzzles from a file: row -> reason, for rows that are no puzzle or whose solution
+        (N, L) is not right. Tokens are already known to be below V."""
+        wrong = np.flatnonzero(~self.solved(inputs, solution))
+        return {int(row): "the solution does not solve the puzzle" for row in wrong}
+
+    def read(self, path: Path) -> PuzzleBatch:
+        """All puzzles of a text file, checked. Raises DataError naming the line and the reason."""
+        lines, inputs, solution = read_csv(path, self.characters, self.length)
+        faults = self.faults(inputs, solution)
+        refuse_bad_rows(path, {lines[row]: reason for row, reason in faults.items()})
+        return PuzzleBatch(inputs, solution, self.level_of(inputs), np.zeros(len(inputs), np.int64))
+
+    def write_text(self, tokens: Tokens) -> str:
+        """One row of tokens (L,) as a CSV file of this task has it."""
+        return "".join(self.characters[token] for token in tokens)
+
+    def render_text(
+        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
+    ) -> str:
+        """One puzzle (L,) as text for a terminal, with the answer filled in and wrong cells marked."""
+        return plain.render_text(self.characters, self.grid_shape, inputs, answer, solution)
+
+    def render_rgb(
+        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
+    ) -> NDArray[np.uint8]:
+        """One puzzle (L,) as an image (height, width, 3), with the answer filled in and wrong cells marked."""
+        return plain.render_rgb(self.characters, self.grid_shape, inputs, answer, solution)
