@@ -138,7 +138,7 @@ def test_many_bad_rows_are_counted_and_five_are_shown(good):
         (
             b"board,result\n12,34\n",
             "a.csv",
-            "has columns board, result; one of them must be puzzle or question",
+            "has columns board, result; one of them must be question or puzzle",
         ),
         (b"plain text", "a.csv.gz", "is named .gz but is no gzip file"),
         (gzip.compress(b"puzzle\n" * 100)[:-20], "a.csv.gz", "is a damaged gzip file"),
