@@ -61,7 +61,7 @@ class TrainingState:
     """The curriculum's last answer. Its stage is acted upon at the end of the next interval."""
     config: Config
     score: float | None
-    """Held-out exact accuracy at this update, if it was evaluated."""
+    """Share of the held-out puzzles that are solved at this update, if it was evaluated."""
 
     def to_json(self) -> str:
         values = {

@@ -163,8 +163,9 @@ class CurriculumConfig(Section):
 
     stages: tuple[str, ...] = ("easy=1",)
     """One `level=weight,level=weight` for each stage, the first stage first."""
-    metric: Literal["exact", "blank_cells", "cells"] = "exact"
-    """Accuracy of finished episodes that decides: whole answers, cells not given, or all cells."""
+    metric: Literal["exact", "solved", "blank_cells", "cells"] = "exact"
+    """Accuracy of finished episodes that decides: answers equal to the label (exact), right by the task's rule
+    (solved), cells not given, or all cells."""
     threshold: Probability = 0.85
     """Rolling accuracy at which a stage is graduated from."""
     window: Positive = 300

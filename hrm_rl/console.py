@@ -46,11 +46,20 @@ def status_line(
 
 def evaluation_line(update: int, metrics: Mapping[str, float], best: bool, seconds: float) -> str:
     """The line shown after an evaluation on held-out puzzles."""
+    headline = held_out_result(
+        metrics["eval/exact_accuracy"], metrics["eval/solved"], " (best so far)" if best else ""
+    )
     return (
-        f"update {update}: held-out exact accuracy {metrics['eval/exact_accuracy']:.1%}"
-        f"{' (best so far)' if best else ''}, cells {metrics['eval/cell_accuracy']:.1%}, "
+        f"update {update}: held-out {headline}, cells {metrics['eval/cell_accuracy']:.1%}, "
         f"{metrics['eval/segments_mean']:.1f} segments  [evaluated in {duration(seconds)}]"
     )
+
+
+def held_out_result(exact: float, solved: float, remark: str) -> str:
+    """The share of answers that equal the label and, where it is another one, the share that the rule accepts."""
+    if exact == solved:
+        return f"exact accuracy {exact:.1%}{remark}"
+    return f"solved {solved:.1%}{remark}, exact accuracy {exact:.1%}"
 
 
 def shown_path(path: Path) -> str:

@@ -82,6 +82,7 @@ def counts_of(tally: Tally, config: CurriculumConfig) -> Counts:
     """What the curriculum's metric makes of a tally."""
     right, total = {
         "exact": ("exact", "episodes"),
+        "solved": ("solved", "episodes"),
         "blank_cells": ("blanks_right", "blanks"),
         "cells": ("cells_right", "cells"),
     }[config.metric]

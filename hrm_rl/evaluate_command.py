@@ -184,28 +184,26 @@ def load_model(path: Path, config: Config, task: PuzzleTask, command: EvaluateCo
 
 def as_dictionary(result: Evaluation, task: PuzzleTask, about: dict[str, Any]) -> dict[str, Any]:
     sums = result.sums(len(task.levels))
-    levels = {name: asdict(summary) for name, summary in summaries(sums, task.levels).items()}
-    return {**about, "all": asdict(Summary.of(sums.sum(axis=0))), "levels": levels}
+    levels = {name: asdict(summary) for name, summary in summaries(sums, task).items()}
+    return {**about, "all": asdict(Summary.of(sums.sum(axis=0), task.measures)), "levels": levels}
 
 
 def print_table(result: Evaluation, task: PuzzleTask, about: dict[str, Any], seconds: float) -> None:
     sums = result.sums(len(task.levels))
-    rows = summaries(sums, task.levels)
+    rows = summaries(sums, task)
     if len(rows) > 1:
-        rows["all"] = Summary.of(sums.sum(axis=0))
+        rows["all"] = Summary.of(sums.sum(axis=0), task.measures)
     console = Console(highlight=False)
     console.print(
         f"{about['checkpoint']} (update {about['update']}), {about['halting']} halting, "
         f"at most {about['budget']} segments, puzzles: {about['puzzles']}", soft_wrap=True,
     )  # fmt: skip
-    table = Table(
-        "level",
-        *[Column(name, justify="right") for name in ("puzzles", "exact", "solved", "cells", "segments")],
-    )
+    names = ("puzzles", "exact", "solved", "cells", "segments", *task.measures)
+    table = Table("level", *[Column(name.replace("_", " "), justify="right") for name in names])
     for name, row in rows.items():
         table.add_row(
             name, str(row.puzzles), f"{row.exact_accuracy:.1%}", f"{row.solved:.1%}", f"{row.cell_accuracy:.2%}",
-            f"{row.segments_mean:.2f}",
+            f"{row.segments_mean:.2f}", *[_measured(row, name) for name in task.measures],
         )  # fmt: skip
     console.print(table)
     console.print("exact after segment 1, 2, 3, ...")
@@ -213,3 +211,7 @@ def print_table(result: Evaluation, task: PuzzleTask, about: dict[str, Any], sec
         curve = " ".join(f"{accuracy:6.1%}" for accuracy in row.accuracy_after_segment)
         console.print(f"  {name:<10} {curve}", soft_wrap=True)
     console.print(f"{about['puzzles_per_s']:.0f} puzzles/s, {duration(seconds)}")
+
+
+def _measured(row: Summary, name: str) -> str:
+    return f"{row.measures[name]:.3g}" if name in row.measures else "-"

@@ -43,9 +43,11 @@ class Evaluation:
     from the segment that halted; with fixed halting the model thinks on."""
     answer: NDArray[np.uint8]
     """(N, L)"""
+    measures: NDArray[np.float64]
+    """(N, M) the task's measures of the answer, NaN where one does not apply."""
 
     @staticmethod
-    def empty(puzzles: int, tokens: int, budget: int) -> Evaluation:
+    def empty(puzzles: int, tokens: int, budget: int, measures: int = 0) -> Evaluation:
         return Evaluation(
             level=np.zeros(puzzles, np.int64),
             segments=np.zeros(puzzles, np.int64),
@@ -55,6 +57,7 @@ class Evaluation:
             cells_right=np.zeros(puzzles, np.int64),
             exact_after=np.zeros((puzzles, budget), np.bool_),
             answer=np.zeros((puzzles, tokens), np.uint8),
+            measures=np.full((puzzles, measures), np.nan),
         )
 
     def put(self, start: int, part: Evaluation) -> None:
@@ -64,8 +67,9 @@ class Evaluation:
             getattr(self, field.name)[start : start + len(values)] = values
 
     def sums(self, levels: int) -> NDArray[np.float64]:
-        """(levels + 1, 6 + K) sums over the puzzles of each level, the last row for puzzles of no level:
-        puzzles, exact, solved, cells, cells_right, segments, exact_after. Sums of several workers add up."""
+        """(levels + 1, 6 + 2M + K) sums over the puzzles of each level, the last row for puzzles of no level:
+        puzzles, exact, solved, cells, cells_right, segments, each measure where it applies, where each applies,
+        exact_after. Sums of several workers add up."""
         columns = [
             np.ones(len(self.level)),
             self.exact,
@@ -74,7 +78,9 @@ class Evaluation:
             self.cells_right,
             self.segments,
         ]
-        table = np.concatenate([np.stack(columns, axis=1), self.exact_after], axis=1)
+        applies = ~np.isnan(self.measures)
+        measured = np.where(applies, self.measures, 0.0)
+        table = np.concatenate([np.stack(columns, axis=1), measured, applies, self.exact_after], axis=1)
         sums = np.zeros((levels + 1, table.shape[1]))
         np.add.at(sums, self.level, table)  # NO_LEVEL = -1 is the last row
         return sums
@@ -91,26 +97,35 @@ class Summary:
     segments_mean: float
     accuracy_after_segment: list[float]
     """[k - 1]: exact accuracy of the answers held after k segments."""
+    measures: dict[str, float]
+    """The mean of each of the task's measures over the answers to which it applies, if there are any."""
 
     @staticmethod
-    def of(sums: NDArray[np.float64]) -> Summary:
-        """Of one row of `Evaluation.sums`, or of several rows added up, with at least one puzzle."""
+    def of(sums: NDArray[np.float64], measures: tuple[str, ...]) -> Summary:
+        """Of one row of `Evaluation.sums`, or of several rows added up, with at least one puzzle.
+        measures: names of the task's measures."""
         puzzles, exact, solved, cells, cells_right, segments = map(float, sums[:6])
+        measured, counts, after = np.split(sums[6:], [len(measures), 2 * len(measures)])
         return Summary(
             int(puzzles),
             exact / puzzles,
             solved / puzzles,
             cells_right / max(1.0, cells),
             segments / puzzles,
-            [float(x) / puzzles for x in sums[6:]],
+            [float(x) / puzzles for x in after],
+            {
+                name: float(total) / float(applies)
+                for name, total, applies in zip(measures, measured, counts, strict=True)
+                if applies
+            },
         )
 
 
-def summaries(sums: NDArray[np.float64], levels: tuple[str, ...]) -> dict[str, Summary]:
+def summaries(sums: NDArray[np.float64], task: PuzzleTask) -> dict[str, Summary]:
     """`Evaluation.sums` as a summary of each level that occurs, in the task's order; `other` for puzzles that
     lie in none."""
-    names = [*levels, "other"]
-    return {name: Summary.of(row) for name, row in zip(names, sums, strict=True) if row[0]}
+    names = [*task.levels, "other"]
+    return {name: Summary.of(row, task.measures) for name, row in zip(names, sums, strict=True) if row[0]}
 
 
 @torch.no_grad()
@@ -132,7 +147,7 @@ def evaluate(
     progress: called with the number of puzzles done, after each batch.
     """
     device = next(model.parameters()).device
-    result = Evaluation.empty(len(puzzles), puzzles.inputs.shape[1], budget)
+    result = Evaluation.empty(len(puzzles), puzzles.inputs.shape[1], budget, len(task.measures))
     model.eval()
     for start in range(0, len(puzzles), batch_size):
         batch = puzzles.take(slice(start, start + batch_size))
@@ -151,7 +166,7 @@ def _evaluate_batch(
     think_on: bool,
     device: torch.device,
 ) -> Evaluation:
-    result = Evaluation.empty(len(batch), batch.inputs.shape[1], budget)
+    result = Evaluation.empty(len(batch), batch.inputs.shape[1], budget, len(task.measures))
     tokens = torch.from_numpy(batch.inputs).to(device).long()
     identifier = torch.from_numpy(batch.identifier).to(device)
     labelled = batch.solution != PAD
@@ -178,6 +193,7 @@ def _evaluate_batch(
     result.cells, result.cells_right = labelled.sum(-1), right.sum(-1)
     result.exact = (right == labelled).all(-1)
     result.solved = task.solved(batch.inputs, result.answer)
+    result.measures = task.measure(batch.inputs, result.answer)
     return result
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from envs import ActVectorEnv
+from envs import ActVectorEnv, PuzzleTask
 from hrm_rl import checkpoint
 from hrm_rl.checkpoint import Agree, TrainingState, agree_alone
 from hrm_rl.config import Config
@@ -56,7 +56,10 @@ class Outcome:
     stage: int
     accuracy: float | None
     """Held-out exact accuracy of the last evaluation."""
-    best_accuracy: float | None
+    solved: float | None
+    """Share of the held-out puzzles that it solved by the task's rule."""
+    best_solved: float | None
+    """The largest such share of any evaluation."""
     segments_mean: float | None
     seconds: float
     """Time spent in the loop, from the first update of this process."""
@@ -187,7 +190,8 @@ class Trainer:
             finished=self.learner.updates >= total,
             stage=self.curriculum.stage,
             accuracy=self.metrics.get("eval/exact_accuracy"),
-            best_accuracy=self.best_score,
+            solved=self.metrics.get("eval/solved"),
+            best_solved=self.best_score,
             segments_mean=self.metrics.get("eval/segments_mean"),
             seconds=time.perf_counter() - started,
         )
@@ -246,22 +250,22 @@ class Trainer:
 
     def _evaluate(self) -> bool:
         """Judge the averaged weights (or the raw ones, without averaging) on the held-out puzzles. Returns
-        whether this is the best accuracy so far."""
+        whether more of them than ever before are solved."""
         began = time.perf_counter()
         learner, worker, held_out = self.learner, self.worker, self.data.held_out
-        budget, levels = self.config.halting.halt_max_steps, self.data.task.levels
+        budget, task = self.config.halting.halt_max_steps, self.data.task
         with learner.evaluation_weights():
             mine = held_out.take(slice(worker.rank, None, worker.world_size))
-            result = evaluate(learner.model, self.data.task, mine, budget, think_on=True)
+            result = evaluate(learner.model, task, mine, budget, think_on=True)
             if self.telemetry is not None:
                 pictured = held_out.take(np.linspace(0, len(held_out) - 1, PICTURED_BOARDS).astype(int))
                 answers = answers_by_segment(learner.model, pictured, budget)
-                self.telemetry.boards(learner.updates, self.data.task, pictured, answers)
-        sums = result.sums(len(levels))
+                self.telemetry.boards(learner.updates, task, pictured, answers)
+        sums = result.sums(len(task.levels))
         sums = sum_over_ranks(sums.ravel(), worker.device).reshape(sums.shape)
-        self.metrics = evaluation_scalars(sums, levels)
+        self.metrics = evaluation_scalars(sums, task)
         self.evaluated_at = learner.updates
-        score = self.metrics["eval/exact_accuracy"]
+        score = self.metrics["eval/solved"]
         improved = self.best_score is None or score > self.best_score
         if self.telemetry is not None:
             self.telemetry.scalars(learner.updates, self.metrics)
@@ -280,7 +284,7 @@ class Trainer:
             stage=self.curriculum.stage,
             curriculum=self.pending,
             config=self.config,
-            score=self.metrics["eval/exact_accuracy"] if self.evaluated_at == update else None,
+            score=self.metrics["eval/solved"] if self.evaluated_at == update else None,
         )
         checkpoint.save(self.checkpoints, self.learner, state, self.worker.rank, self.agree)
         self.saved_at = update
@@ -290,21 +294,24 @@ class Trainer:
             self.worker.say(line)
 
 
-def evaluation_scalars(sums: NDArray[np.float64], levels: tuple[str, ...]) -> dict[str, float]:
+def evaluation_scalars(sums: NDArray[np.float64], task: PuzzleTask) -> dict[str, float]:
     """Scalars, by TensorBoard tag, of `Evaluation.sums`."""
-    total = Summary.of(sums.sum(axis=0))
+    total = Summary.of(sums.sum(axis=0), task.measures)
     out = {
         "eval/exact_accuracy": total.exact_accuracy,
         "eval/solved": total.solved,
         "eval/cell_accuracy": total.cell_accuracy,
         "eval/segments_mean": total.segments_mean,
     }
-    for level, summary in summaries(sums, levels).items():
+    out |= {f"eval/{name}": value for name, value in total.measures.items()}
+    for level, summary in summaries(sums, task).items():
         out |= {
             f"eval/{level}/exact_accuracy": summary.exact_accuracy,
+            f"eval/{level}/solved": summary.solved,
             f"eval/{level}/cell_accuracy": summary.cell_accuracy,
             f"eval/{level}/segments_mean": summary.segments_mean,
         }
+        out |= {f"eval/{level}/{name}": value for name, value in summary.measures.items()}
     for k, accuracy in enumerate(total.accuracy_after_segment, start=1):
         out[f"eval/accuracy_after_segment/{k}"] = accuracy
     return out

@@ -284,10 +284,10 @@ def test_a_trainer_saves_when_due_and_whenever_it_has_become_better(
     config = tiny_config(train={"max_updates": 10, "log_every": 5, "eval_every": 2, "checkpoint_every": 5})
     outcome = Trainer(config, LocalWorker(config, tmp_path, lambda line: None)).run()
     assert saved == [(2, 0.0), (4, 0.2), (5, None), (8, 0.3), (10, 0.3)]
-    assert (outcome.accuracy, outcome.best_accuracy) == (0.3, 0.3)
+    assert (outcome.accuracy, outcome.best_solved) == (0.3, 0.3)
 
 
-EVALUATED = ("eval/exact_accuracy", "eval/cell_accuracy", "eval/segments_mean")
+EVALUATED = ("eval/exact_accuracy", "eval/solved", "eval/cell_accuracy", "eval/segments_mean")
 
 
 def test_a_folder_that_is_no_checkpoint_is_refused_in_one_line(tmp_path: Path) -> None:

@@ -159,12 +159,13 @@ def test_counts_of_workers_add_up(counts: list[Counts]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("metric", "right", "total"), [("exact", 3, 4), ("blank_cells", 20, 32), ("cells", 50, 64)]
+    ("metric", "right", "total"),
+    [("exact", 3, 5), ("solved", 4, 5), ("blank_cells", 20, 32), ("cells", 50, 64)],
 )
 def test_each_metric_counts_what_its_name_says(metric: str, right: int, total: int) -> None:
     tally = Tally(3)
-    tally.add(episodes=4, exact=3, solved=4, blanks=32, blanks_right=20, cells=64, cells_right=50)
-    assert counts_of(tally, config(metric=metric)) == Counts(right, total, episodes=4)
+    tally.add(episodes=5, exact=3, solved=4, blanks=32, blanks_right=20, cells=64, cells_right=50)
+    assert counts_of(tally, config(metric=metric)) == Counts(right, total, episodes=5)
 
 
 def test_local_curriculum_answers_with_the_state_after_the_interval_before() -> None:

@@ -12,6 +12,7 @@ from tiny import TINY, make_decisive, puzzles
 from envs import NO_LEVEL, PAD, PuzzleBatch, make_task
 from hrm_rl.evaluation import Evaluation, Summary, answers_by_segment, evaluate, summaries
 from hrm_rl.models import HRM, build_model
+from hrm_rl.training import evaluation_scalars
 
 TASK = make_task("sudoku", size=4)
 BUDGET = 6
@@ -197,7 +198,7 @@ def test_summaries_are_means_by_level_with_other_for_puzzles_of_none(
 ) -> None:
     result = evaluate(model, TASK, held_out, BUDGET)
     sums = result.sums(len(TASK.levels))
-    by_level = summaries(sums, TASK.levels)
+    by_level = summaries(sums, TASK)
     assert list(by_level) == ["easy", "hard", "other"]
     for name, index in (("easy", 1), ("hard", 3), ("other", NO_LEVEL)):
         rows, summary = result.level == index, by_level[name]
@@ -209,9 +210,39 @@ def test_summaries_are_means_by_level_with_other_for_puzzles_of_none(
             result.cells_right[rows].sum() / result.cells[rows].sum()
         )
         assert summary.accuracy_after_segment == pytest.approx(result.exact_after[rows].mean(0).tolist())
-    total = Summary.of(sums.sum(axis=0))
+    total = Summary.of(sums.sum(axis=0), TASK.measures)
     assert total.puzzles == 30
     assert total.segments_mean == pytest.approx(result.segments.mean())
+
+
+class Measured(type(TASK)):
+    """4x4 Sudoku with two measures: the digits 1 in the answer, and the 2s where the answer has a 1 in its corner."""
+
+    measures = ("ones", "twos")
+
+    def measure(self, inputs: np.ndarray, answer: np.ndarray) -> np.ndarray:
+        ones, twos = (answer == 2).sum(1), (answer == 3).sum(1)
+        return np.stack([ones, np.where(answer[:, 0] == 2, twos, np.nan)], axis=1)
+
+
+def test_measures_are_means_over_the_answers_to_which_they_apply(model: HRM, held_out: PuzzleBatch) -> None:
+    task = Measured(4)
+    result = evaluate(model, task, held_out, BUDGET)
+    applies = result.answer[:, 0] == 2
+    assert 0 < applies.sum() < len(held_out)
+    total = Summary.of(result.sums(len(task.levels)).sum(axis=0), task.measures)
+    assert total.measures["ones"] == pytest.approx((result.answer == 2).sum(1).mean())
+    assert total.measures["twos"] == pytest.approx((result.answer[applies] == 3).sum(1).mean())
+    assert len(total.accuracy_after_segment) == BUDGET
+    scalars = evaluation_scalars(result.sums(len(task.levels)), task)
+    assert scalars["eval/ones"] == total.measures["ones"]
+    assert "eval/easy/ones" in scalars
+
+
+def test_a_measure_that_applies_to_no_answer_is_left_out(held_out: PuzzleBatch) -> None:
+    task = Measured(4)
+    result = Evaluation.empty(3, 16, BUDGET, measures=2)
+    assert Summary.of(result.sums(len(task.levels)).sum(axis=0), task.measures).measures == {}
 
 
 def test_pictured_answers_are_those_of_a_fixed_budget(model: HRM, held_out: PuzzleBatch) -> None:

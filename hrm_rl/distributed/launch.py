@@ -18,7 +18,7 @@ import tyro
 from hrm_rl import checkpoint
 from hrm_rl.cli import flag_value, parse
 from hrm_rl.config import Config, load_config, validate
-from hrm_rl.console import duration, shown_path, typed
+from hrm_rl.console import duration, held_out_result, shown_path, typed
 from hrm_rl.data import build_data
 from hrm_rl.distributed.plan_report import banner, dry_run
 from hrm_rl.distributed.resources import Machine, Plan, check, make_plan, this_machine
@@ -260,10 +260,10 @@ def _print_summary(outcome: Outcome, config: Config, run_dir: Path, resume: str)
     print(
         f"\n{end} at update {outcome.update} of {config.train.max_updates} after {duration(outcome.seconds)}"
     )
-    if outcome.accuracy is not None and outcome.segments_mean is not None:
-        best = f" (best {outcome.best_accuracy:.1%})" if outcome.best_accuracy is not None else ""
+    if outcome.accuracy is not None and outcome.solved is not None and outcome.segments_mean is not None:
+        best = f" (best {outcome.best_solved:.1%})" if outcome.best_solved is not None else ""
         print(
-            f"  held-out exact accuracy {outcome.accuracy:.1%}{best}, "
+            f"  held-out {held_out_result(outcome.accuracy, outcome.solved, best)}, "
             f"{outcome.segments_mean:.1f} segments of {config.halting.halt_max_steps}"
         )
     if len(config.curriculum.stages) > 1:
