@@ -1,0 +1,1 @@
+"""Mazes: find a shortest path from S to G on a grid of walls."""

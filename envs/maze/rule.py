@@ -1,0 +1,61 @@
+"""Shortest paths and what counts as one: the label of a maze, and the rule that judges an answer.
+
+Mazes have many shortest paths (a median of 3.8 million in Maze-Hard). The label is one of them, chosen by a fixed
+rule; the judge takes any.
+
+Legend: N mazes, L = rows * columns cells; `shape` is (rows, columns).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.maze.kernels import distances_all, judge_all, label_all
+from envs.puzzle import Tokens
+
+
+def label(inputs: Tokens, shape: tuple[int, int]) -> tuple[Tokens, NDArray[np.int64]]:
+    """The solution of each maze (N, L) as the Maze-Hard set writes it, and the length of its path.
+
+    From S always step to a neighbour that is one nearer to G; where several are, take the first of down, left,
+    right, up. Returns (N, L) the mazes with the cells between S and G marked PATH, and (N,) the number of cells
+    with both ends: 0 where G cannot be reached or where there is not one S and one G, and then nothing is marked.
+    """
+    inputs = _checked(inputs, shape)
+    solution = np.empty_like(inputs)
+    length = np.empty(len(inputs), np.int64)
+    label_all(inputs, *shape, solution, length)
+    return solution, length
+
+
+def distances(inputs: Tokens, shape: tuple[int, int]) -> NDArray[np.int32]:
+    """(N, L) steps from each cell to G; -1 for walls, for padding and for cells that do not reach G."""
+    inputs = _checked(inputs, shape)
+    result = np.empty(inputs.shape, np.int32)
+    distances_all(inputs, *shape, result)
+    return result
+
+
+def judge(
+    inputs: Tokens, answer: Tokens, shape: tuple[int, int]
+) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
+    """(N,) whether each answer (N, L) is a shortest path, and (N,) how many cells its path is too long.
+
+    The second is 0 for a shortest path and NaN where the answer draws no path: it must keep walls, S and G, answer
+    every free cell with FREE or PATH, and its marks must form one line from S to G without branches that neither
+    crosses nor touches itself. What is answered at padding does not matter. Any uint8 may stand in an answer.
+    """
+    inputs = _checked(inputs, shape)
+    if answer.shape != inputs.shape:
+        raise ValueError(f"answer has shape {answer.shape}; inputs have {inputs.shape}")
+    solved = np.empty(len(inputs), np.bool_)
+    excess = np.empty(len(inputs), np.float64)
+    judge_all(inputs, np.ascontiguousarray(answer, np.uint8), *shape, solved, excess)
+    return solved, excess
+
+
+def _checked(inputs: Tokens, shape: tuple[int, int]) -> Tokens:
+    if inputs.ndim != 2 or inputs.shape[1] != shape[0] * shape[1]:
+        raise ValueError(f"mazes have shape {inputs.shape}; it must be (N, {shape[0]}*{shape[1]} cells)")
+    return np.ascontiguousarray(inputs, np.uint8)
