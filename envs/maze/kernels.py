@@ -202,3 +202,228 @@ def judge_all(mazes, answers, rows, columns, solved, excess):
             _spread(passable, width, goal, start, distance, queue)
             excess[n] = steps - distance[start]
             solved[n] = steps == distance[start]
+
+
+@njit(cache=True, nogil=True)
+def transform_all(mazes, size, transforms, moved):
+    """Each maze (N, L) of a square canvas under one of the eight symmetries of the square, numbered by
+    transforms (N,), into moved (N, L).
+
+    What is turned is the rectangle that holds all cells that are not padding; it ends at the top left.
+    """
+    extent = np.zeros(4, np.int64)
+    for n in range(len(mazes)):
+        moved[n] = PAD
+        _bounds(mazes[n], size, extent)
+        _transform(mazes[n], size, extent, transforms[n], moved[n])
+
+
+@njit(cache=True, nogil=True)
+def canonical_all(mazes, size, smallest):
+    """The lexicographically smallest of the eight transforms of each maze (N, L), into smallest (N, L)."""
+    extent = np.zeros(4, np.int64)
+    candidate = np.zeros(size * size, np.uint8)
+    for n in range(len(mazes)):
+        smallest[n] = PAD
+        _bounds(mazes[n], size, extent)
+        _transform(mazes[n], size, extent, 0, smallest[n])
+        for transform in range(1, 8):
+            candidate[:] = PAD
+            _transform(mazes[n], size, extent, transform, candidate)
+            for cell in range(size * size):
+                if candidate[cell] != smallest[n, cell]:
+                    if candidate[cell] < smallest[n, cell]:
+                        smallest[n] = candidate
+                    break
+
+
+@njit(cache=True, nogil=True)
+def _bounds(maze, size, extent):
+    """Top, left, height and width of the rectangle of a maze (L,) that holds all cells that are not padding, into
+    extent (4,); an empty maze has height and width 0."""
+    top, left, bottom, right = size, size, -1, -1
+    for row in range(size):
+        for column in range(size):
+            if maze[row * size + column] != PAD:
+                top, bottom = min(top, row), row
+                left, right = min(left, column), max(right, column)
+    extent[0], extent[1] = top, left
+    extent[2], extent[3] = max(0, bottom - top + 1), max(0, right - left + 1)
+
+
+@njit(cache=True, nogil=True)
+def _transform(maze, size, extent, transform, moved):
+    """Write the rectangle of a maze (L,) to the top left of moved (L,): rows reversed if bit 0 of `transform` is
+    set, columns reversed if bit 1, then rows and columns exchanged if bit 2."""
+    top, left, height, width = extent
+    for i in range(height):
+        row = top + (height - 1 - i if transform & 1 else i)
+        for j in range(width):
+            column = left + (width - 1 - j if transform & 2 else j)
+            token = maze[row * size + column]
+            if transform & 4:
+                moved[j * size + i] = token
+            else:
+                moved[i * size + j] = token
+
+
+@njit(cache=True, nogil=True)
+def extents_all(mazes, size, extents):
+    """Height and width of each maze (N, L) without its padding, into extents (N, 2)."""
+    extent = np.zeros(4, np.int64)
+    for n in range(len(mazes)):
+        _bounds(mazes[n], size, extent)
+        extents[n] = extent[2:]
+
+
+@njit(cache=True, nogil=True)
+def _try_unbiased(size, walls, fewest, most, state, cells, from_start, from_goal):
+    """Draw one maze: S, G, then `walls` walls, each uniform among the cells left. Returns whether its shortest
+    path has `fewest` to `most` cells; if so the maze is in cells (C,).
+
+    Whether a cell is a wall is drawn when a search first touches it, with the probability `left / undecided` that
+    it has given all cells drawn before: which cells are walls is then as uniform as if all had been drawn first,
+    and a maze that is of no use is given up after a few of its cells. Two searches, from S and from G, take turns,
+    the one with the smaller front next; where they first touch, their depths add up to the shortest path.
+    """
+    width = size + 2
+    for row in range(1, size + 1):
+        cells[row * width + 1 : row * width + size + 1] = _UNDECIDED
+    start = _random_below(state, size * size)
+    goal = _random_below(state, size * size - 1)
+    goal += goal >= start
+    start = (start // size + 1) * width + start % size + 1
+    goal = (goal // size + 1) * width + goal % size + 1
+    cells[start], cells[goal] = _FROM_START, _FROM_GOAL
+    from_start[0], from_goal[0] = start, goal
+    start_head, start_tail, goal_head, goal_tail = 0, 1, 0, 1
+    undecided, left, length, met = size * size - 2, walls, 2, False
+    while not met:
+        if length > most:
+            return False
+        if start_tail - start_head <= goal_tail - goal_head:
+            start_head, start_tail, undecided, left, met = _advance(
+                cells, width, from_start, start_head, start_tail, _FROM_START, undecided, left, state
+            )
+            if start_head == start_tail:
+                break
+        else:
+            goal_head, goal_tail, undecided, left, met = _advance(
+                cells, width, from_goal, goal_head, goal_tail, _FROM_GOAL, undecided, left, state
+            )
+            if goal_head == goal_tail:
+                break
+        if not met:
+            length += 1
+    if not met or length < fewest:
+        return False
+    for row in range(1, size + 1):
+        for cell in range(row * width + 1, row * width + size + 1):
+            if cells[cell] == _UNDECIDED:
+                wall = _random_below(state, undecided) < left
+                undecided -= 1
+                left -= wall
+                cells[cell] = WALL if wall else FREE
+            else:
+                cells[cell] = WALL if cells[cell] == _CLOSED else FREE
+    cells[start], cells[goal] = START, GOAL
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _advance(cells, width, queue, head, tail, mine, undecided, left, state):
+    """Take one search a step further: its front is queue[head:tail]. Returns the new front, what is left to draw,
+    and whether the other search was touched."""
+    end = tail
+    for place in range(head, end):
+        cell = queue[place]
+        for direction in range(4):
+            near = cell + (width, -1, 1, -width)[direction]
+            seen = cells[near]
+            if seen == _UNDECIDED:
+                wall = _random_below(state, undecided) < left
+                undecided -= 1
+                if wall:
+                    left -= 1
+                    cells[near] = _CLOSED
+                else:
+                    cells[near] = mine
+                    queue[tail] = near
+                    tail += 1
+            elif seen != _CLOSED and seen != mine:
+                return end, tail, undecided, left, True
+    return end, tail, undecided, left, False
+
+
+@njit(cache=True, nogil=True)
+def make_all(size, fewest, most, two_sweeps, seeds, tries, most_tries, budget, mazes):
+    """Draw mazes until each of N has a shortest path of `fewest` to `most` cells, into mazes (N, size * size).
+
+    seeds: (N,) random state of each maze.  tries: (N,) draws so far.  Both are brought up to date, so that a call
+    that ends for `budget`, the draws of one call, can be followed by another.  most_tries: gives up at a maze that
+    takes more.  Returns the number of mazes that are ready, which are the first ones.
+    """
+    width = size + 2
+    cells = np.full(width * width, _CLOSED)
+    first, second = np.zeros(size * size, np.int32), np.zeros(size * size, np.int32)
+    distance = np.zeros(len(cells), np.int32)
+    passable = np.zeros(len(cells), np.bool_)
+    lowest, highest = (3 * size * size + 9) // 10, size * size // 2  # 30 to 50 % of the cells
+    for n in range(len(seeds)):
+        state = seeds[n : n + 1]
+        while True:
+            if budget == 0 or tries[n] == most_tries:
+                return n
+            budget -= 1
+            tries[n] += 1
+            walls = lowest + _random_below(state, highest - lowest + 1)
+            if two_sweeps:
+                kept = _try_two_sweeps(size, walls, fewest, most, state, cells, passable, distance, first)
+            else:
+                kept = _try_unbiased(size, walls, fewest, most, state, cells, first, second)
+            if kept:
+                for row in range(size):
+                    for column in range(size):
+                        mazes[n, row * size + column] = cells[(row + 1) * width + column + 1]
+                break
+    return len(seeds)
+
+
+@njit(cache=True, nogil=True)
+def _try_two_sweeps(size, walls, fewest, most, state, cells, passable, distance, queue):
+    """As `_try_unbiased`, but S and G are a pair of cells far apart: S is the cell farthest from a random one, G
+    the cell farthest from S; of several, any."""
+    width = size + 2
+    source = _random_below(state, size * size)
+    source = (source // size + 1) * width + source % size + 1
+    undecided, left = size * size - 1, walls
+    passable[:] = False
+    for row in range(1, size + 1):
+        for cell in range(row * width + 1, row * width + size + 1):
+            if cell == source:
+                passable[cell] = True
+                continue
+            wall = _random_below(state, undecided) < left
+            undecided -= 1
+            left -= wall
+            passable[cell] = not wall
+    start = _farthest(passable, width, source, distance, queue, state)
+    goal = _farthest(passable, width, start, distance, queue, state)
+    length = distance[goal] + 1
+    if start == goal or length < fewest or length > most:
+        return False
+    for row in range(1, size + 1):
+        for cell in range(row * width + 1, row * width + size + 1):
+            cells[cell] = FREE if passable[cell] else WALL
+    cells[start], cells[goal] = START, GOAL
+    return True
+
+
+@njit(cache=True, nogil=True)
+def _farthest(passable, width, source, distance, queue, state):
+    """A random one of the cells farthest from `source`."""
+    reached = _spread(passable, width, source, 0, distance, queue)
+    first = reached - 1
+    while first > 0 and distance[queue[first - 1]] == distance[queue[reached - 1]]:
+        first -= 1
+    return queue[first + _random_below(state, reached - first)]
