@@ -67,6 +67,21 @@ class Puzzles(Protocol):
         """The puzzles at `index` (integers, a mask or a slice), in memory."""
 
 
+@dataclass(frozen=True)
+class Selection:
+    """Some of a pool's puzzles, by reference."""
+
+    puzzles: Puzzles
+    rows: NDArray[np.int64]
+    """(N,) their numbers in the pool."""
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, index: NDArray[Any] | slice) -> PuzzleBatch:
+        return self.puzzles.take(self.rows[index])
+
+
 class PuzzleSource(Protocol):
     """An endless, deterministic stream of puzzles.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import importlib
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -11,30 +12,49 @@ import gymnasium
 import numpy as np
 
 from envs.act import ActEnv, ActVectorEnv
+from envs.maze import MazeTask
 from envs.sources import GeneratedSource, MixedSource
 from envs.sudoku import SudokuTask
 from envs.task import PuzzleTask
 
 TASKS: dict[str, Callable[..., PuzzleTask]] = {
     "sudoku": SudokuTask,
+    "maze": MazeTask,
 }
 
 
 def make_task(name: str, **options: Any) -> PuzzleTask:
-    """The task of that name. Raises ValueError for an unknown task or option, naming the nearest known
-    one."""
-    if name not in TASKS:
+    """The task of that name, or that of a class `MODULE:CLASS` which Python can import.
+
+    Raises ValueError for an unknown task or option, naming the nearest known one.
+    """
+    make = _imported(name) if ":" in name else TASKS.get(name)
+    if make is None:
         raise ValueError(_unknown("task", name, list(TASKS)))
-    known = [parameter for parameter in inspect.signature(TASKS[name]).parameters if parameter != "self"]
+    known = list(inspect.signature(make).parameters)
     for option in options:
         if option not in known:
             raise ValueError(_unknown(f"option of task {name!r}", option, known))
-    return TASKS[name](**options)
+    return make(**options)
+
+
+def _imported(name: str) -> type[PuzzleTask]:
+    """The task class `MODULE:CLASS`; nothing but a PuzzleTask is ever called."""
+    module, _, attribute = name.partition(":")
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ValueError(
+            f"task {name!r} cannot be imported ({error}); is its folder in PYTHONPATH?"
+        ) from None
+    if not (isinstance(found, type) and issubclass(found, PuzzleTask)):
+        raise ValueError(f"{name!r} is no task: it must be a class derived from envs.PuzzleTask")
+    return found
 
 
 def _unknown(what: str, given: str, known: list[str]) -> str:
     nearest = difflib.get_close_matches(given, known, n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(known)}"
+    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(known) or 'none'}"
     return f"{given!r} is no {what}; {hint}"
 
 
@@ -77,12 +97,17 @@ def _generated(task: PuzzleTask, level: str | Mapping[str, float]) -> MixedSourc
     return MixedSource(children, weights, seed)
 
 
+def register_task(name: str, task: str | None = None) -> None:
+    """Register the Gymnasium id `hrm_rl/Name-v0`. task: what `make_task` takes, if it is not the name."""
+    gymnasium.register(
+        f"hrm_rl/{name.capitalize()}-v0",
+        entry_point="envs.registration:make_act_env",
+        vector_entry_point="envs.registration:make_act_vector_env",
+        kwargs={"task": task or name},
+    )
+
+
 def register_tasks() -> None:
     """Register `hrm_rl/NAME-v0` for every task; called when `envs` is imported."""
     for name in TASKS:
-        gymnasium.register(
-            f"hrm_rl/{name.capitalize()}-v0",
-            entry_point="envs.registration:make_act_env",
-            vector_entry_point="envs.registration:make_act_vector_env",
-            kwargs={"task": name},
-        )
+        register_task(name)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.puzzle import PuzzleBatch, PuzzleSource, fingerprint
+from envs.puzzle import PuzzleBatch, Puzzles, PuzzleSource, fingerprint
 from envs.task import PuzzleTask
 
 # First entry of a spawn key: what the random numbers are for.
@@ -188,7 +188,7 @@ class GeneratedSource:
 
 
 class PoolSource:
-    """Puzzles in memory, all once per epoch in a new order, shared out among the ranks."""
+    """Given puzzles, all once per epoch in a new order, shared out among the ranks."""
 
     data_wait_seconds = 0.0
     """Nothing is waited for."""
@@ -201,7 +201,7 @@ class PoolSource:
     def __init__(
         self,
         task: PuzzleTask,
-        puzzles: PuzzleBatch,
+        puzzles: Puzzles,
         seed: int,
         rank: int = 0,
         world_size: int = 1,

@@ -43,7 +43,7 @@ class DataConfig(Section):
     """Where puzzles come from (hrm_rl/data.py)."""
 
     path: str | None = None
-    """File of training puzzles; generated on the fly if not given."""
+    """Training puzzles: a file, or a folder in the field's format; generated on the fly if not given."""
     required: bool = False
     """This configuration makes sense only with `path` (set by presets that repeat a paper's data set)."""
     max_puzzles: Positive | None = None
@@ -51,9 +51,12 @@ class DataConfig(Section):
     augment: bool = True
     """Apply a random symmetry of the task each time a puzzle of the file is drawn."""
     eval_path: str | None = None
-    """File of held-out puzzles; generated, or split off `path`, if not given."""
+    """File or folder of held-out puzzles; without it they are generated, taken from the test split of the folder
+    `path`, or split off `path`."""
+    leaks: Literal["refuse", "warn"] = "refuse"
+    """What to do if held-out puzzles are in the training set, be it under a symmetry of the task."""
     eval_puzzles: Positive = 512
-    """Held-out puzzles, divided evenly among the levels that are evaluated."""
+    """Held-out puzzles: generated ones are divided evenly among the levels."""
 
 
 class ModelConfig(Section):

@@ -5,8 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 
 def duration(seconds: float) -> str:
@@ -60,6 +64,23 @@ def held_out_result(exact: float, solved: float, remark: str) -> str:
     if exact == solved:
         return f"exact accuracy {exact:.1%}{remark}"
     return f"solved {solved:.1%}{remark}, exact accuracy {exact:.1%}"
+
+
+@contextmanager
+def slow_work() -> Iterator[Callable[[str, int, int], None]]:
+    """Inside, an `envs.Progress` that shows a bar on stderr once it is told of anything."""
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=Console(stderr=True), transient=True,
+    ) as bars:  # fmt: skip
+        tasks: dict[str, TaskID] = {}
+
+        def progress(what: str, done: int, total: int) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(what, total=total)
+            bars.update(tasks[what], completed=done)
+
+        yield progress
 
 
 def shown_path(path: Path) -> str:

@@ -6,12 +6,24 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
-from envs import DataError, GeneratedSource, MixedSource, PoolSource, PuzzleBatch, fingerprint, make_task
-from envs.puzzle import PuzzleSource
-from envs.task import PuzzleTask
+from envs import (
+    DataError,
+    GeneratedSource,
+    MixedSource,
+    PoolSource,
+    Progress,
+    PuzzleBatch,
+    PuzzleTask,
+    fingerprint,
+    make_task,
+)
+from envs.folder import PuzzleFolder, find_splits, is_folder
+from envs.puzzle import Puzzles, PuzzleSource, Selection
 from hrm_rl.config import Config
 from hrm_rl.errors import UserError, nearest
+from hrm_rl.leaks import Keys, twins
 
 ALL_LEVELS = "all"
 """In a curriculum stage: every puzzle of the training file alike, whatever its level."""
@@ -30,6 +42,8 @@ class Data:
     """Puzzles that the training stream never shows, the same on every worker."""
     identifiers: int
     """Rows of the puzzle-embedding table."""
+    notes: tuple[str, ...] = ()
+    """What the user should know before training starts."""
 
 
 def build_task(config: Config) -> PuzzleTask:
@@ -43,17 +57,20 @@ def build_task(config: Config) -> PuzzleTask:
         raise UserError(f"{error} (--env.task, --env.size, --env.options)") from None
 
 
-def build_data(config: Config, rank: int = 0, world_size: int = 1) -> Data:
-    """Task, training stream of `rank` and held-out puzzles. Raises UserError for wrong files and levels."""
+def build_data(
+    config: Config, rank: int = 0, world_size: int = 1, progress: Progress = lambda what, done, total: None
+) -> Data:
+    """Task, training stream of `rank` and held-out puzzles. progress: told of slow work.
+    Raises UserError for wrong files and levels."""
     task = build_task(config)
     if config.data.required and config.data.path is None:
         raise UserError(
-            f"preset '{config.preset}' trains on a file of puzzles: give one with --data.path FILE.csv "
-            "(columns puzzle,solution or question,answer; .gz is fine)"
+            f"preset '{config.preset}' trains on given puzzles: name them with --data.path FILE.csv (columns "
+            "puzzle,solution or question,answer; .gz is fine), or --data.path FOLDER of scripts/build_dataset.py"
         )
     try:
         if config.data.path is None:
-            return _generated(task, config, rank)
+            return _generated(task, config, rank, progress)
         return _from_file(task, config, rank, world_size)
     except DataError as error:
         raise UserError(str(error)) from None
@@ -94,68 +111,147 @@ def _check_levels(task: PuzzleTask, levels: list[str]) -> None:
             )
 
 
-def _generated(task: PuzzleTask, config: Config, rank: int) -> Data:
+def _generated(task: PuzzleTask, config: Config, rank: int, progress: Progress) -> Data:
     levels = trained_levels(config)
     if ALL_LEVELS in levels:
         raise UserError(
             "a curriculum stage 'all' needs a file of puzzles: give one with --data.path FILE.csv"
         )
     _check_levels(task, levels)
+    task.prepare(levels, progress)
     if config.data.eval_path is not None:
-        held_out = task.read(Path(config.data.eval_path))
+        held_out = open_puzzles(task, Path(config.data.eval_path)).take(slice(None))
     else:
         held_out = generate_held_out(task, levels, config.data.eval_puzzles, config.seed)
     exclude = np.sort(fingerprint(held_out.inputs))
     children = {level: GeneratedSource(task, level, config.seed, rank, exclude=exclude) for level in levels}
     source = MixedSource(children, config.curriculum.weights(0), config.seed, rank)
-    return Data(task, source, held_out, identifiers=1)
+    return Data(task, source, held_out, int(held_out.identifier.max(initial=0)) + 1)
 
 
 def _from_file(task: PuzzleTask, config: Config, rank: int, world_size: int) -> Data:
     assert config.data.path is not None
     path = config.data.path
-    puzzles = _distinct(task.read(Path(path)))
-    order = np.random.default_rng([config.seed, _HELD_OUT_STREAM, 1]).permutation(len(puzzles))
-    if config.data.eval_path is not None:
-        held_out = task.read(Path(config.data.eval_path))
-        shared = np.isin(fingerprint(held_out.inputs), fingerprint(puzzles.inputs))
-        if shared.any():
-            raise UserError(
-                f"{shared.sum()} of the {len(held_out)} held-out puzzles of {config.data.eval_path} are also in "
-                f"the training file {path}: remove them from one of the two"
-            )
+    pool, test = _open_training(task, Path(path))
+    keys = Keys.of(task, pool)
+    _, rows = np.unique(keys.puzzle, return_index=True)  # the first of each set of equal puzzles
+    rows = np.sort(rows)
+    notes: tuple[str, ...] = ()
+    if config.data.eval_path is not None or test is not None:
+        held_out = _given_held_out(task, config, test)
+        notes = _refuse_leaks(task, config, pool, keys, held_out)
     else:
-        count = min(config.data.eval_puzzles, max(1, len(puzzles) // 10))
-        if count >= len(puzzles):
-            raise UserError(f"{path} holds {len(puzzles)} puzzle: too few to train on and to hold one out")
-        held_out = puzzles.take(np.sort(order[:count]))
-        order = order[count:]
-    training = puzzles.take(np.sort(order[: config.data.max_puzzles]))
+        chosen, rows = _split(keys.family, getattr(pool, "groups", None), rows, config)
+        held_out = pool.take(chosen)
+    order = np.random.default_rng([config.seed, _HELD_OUT_STREAM, 2]).permutation(len(rows))
+    rows = rows[np.sort(order[: config.data.max_puzzles])]
 
     exclude = fingerprint(held_out.inputs)
     children: dict[str, PuzzleSource] = {}
     for level in trained_levels(config):
-        if level == ALL_LEVELS:
-            chosen = training
-        else:
-            index = task.levels.index(level) if level in task.levels else None
-            chosen = training.take(training.level == index)
-        if not len(chosen):
-            present = [name for i, name in enumerate(task.levels) if (training.level == i).any()]
-            raise UserError(
-                f"the curriculum asks for level '{level}' but {path} has no such puzzle (it has "
-                f"{', '.join(present) or 'none of the known levels'}; '{ALL_LEVELS}' takes every puzzle alike)"
-            )
+        chosen = rows if level == ALL_LEVELS else _rows_of_level(task, path, keys.level, rows, level)
         if len(chosen) < world_size:
             raise UserError(
                 f"{world_size} workers cannot share the {len(chosen)} training puzzles of level '{level}' of {path}: "
                 f"take at most {len(chosen)} workers or a larger file"
             )
         children[level] = PoolSource(
-            task, chosen, config.seed, rank, world_size, augment=config.data.augment, exclude=exclude
+            task, Selection(pool, chosen), config.seed, rank, world_size, config.data.augment, exclude
         )
     source = MixedSource(children, config.curriculum.weights(0), config.seed, rank)
-    return Data(task, source, held_out, identifiers=int(puzzles.identifier.max()) + 1)
+    return Data(task, source, held_out, _identifiers(pool, held_out), notes)
+
+
+def open_puzzles(task: PuzzleTask, path: Path) -> Puzzles:
+    """Puzzles to judge on: a file, or a folder in the field's format, of which its test split if it has one.
+    Raises DataError."""
+    if not is_folder(path):
+        return task.read(path)
+    splits = find_splits(path)
+    return PuzzleFolder(splits.test or splits.train, task)
+
+
+def training_puzzles(task: PuzzleTask, path: Path) -> Puzzles:
+    """Everything that a run with `data.path` might train on. Raises DataError."""
+    return _open_training(task, path)[0]
+
+
+def _open_training(task: PuzzleTask, path: Path) -> tuple[Puzzles, Puzzles | None]:
+    """The training puzzles at `path`, and the test puzzles that a folder may have beside them."""
+    if not is_folder(path):
+        return task.read(path), None
+    splits = find_splits(path)
+    return PuzzleFolder(splits.train, task), PuzzleFolder(splits.test, task) if splits.test else None
+
+
+def _given_held_out(task: PuzzleTask, config: Config, test: Puzzles | None) -> PuzzleBatch:
+    """All puzzles of `data.eval_path`, else `data.eval_puzzles` at random of a folder's test split."""
+    if config.data.eval_path is not None:
+        return open_puzzles(task, Path(config.data.eval_path)).take(slice(None))
+    assert test is not None
+    order = np.random.default_rng([config.seed, _HELD_OUT_STREAM, 1]).permutation(len(test))
+    return test.take(np.sort(order[: config.data.eval_puzzles]))
+
+
+def _refuse_leaks(
+    task: PuzzleTask, config: Config, pool: Puzzles, keys: Keys, held_out: PuzzleBatch
+) -> tuple[str, ...]:
+    """Refuse held-out puzzles that are in the training set up to symmetry, or warn if that is wished."""
+    in_pool, in_held_out = twins(task, pool, keys.family, held_out)
+    if not in_held_out.any():
+        return ()
+    where = config.data.eval_path or f"the test split of {config.data.path}"
+    found = (
+        f"{in_held_out.sum()} of the {len(held_out)} held-out puzzles of {where} are also in the training set "
+        f"{config.data.path}, as they are or under a symmetry (the first: held-out puzzle "
+        f"{np.argmax(in_held_out) + 1}, training puzzle {np.argmax(in_pool) + 1})"
+    )
+    if config.data.leaks == "refuse":
+        raise UserError(f"{found}: remove them from one of the two, or go on with --data.leaks warn")
+    return (f"warning: {found}; held-out accuracy will look too good",)
+
+
+def _split(
+    family: NDArray[np.uint64],
+    groups: NDArray[np.int64] | None,
+    rows: NDArray[np.int64],
+    config: Config,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows to hold out, one of each family, and rows to train on: none of the held-out families or groups."""
+    _, first = np.unique(family[rows], return_index=True)
+    families = rows[np.sort(first)]
+    count = min(config.data.eval_puzzles, max(1, len(families) // 10))
+    if count >= len(families):
+        raise UserError(
+            f"{config.data.path} holds {len(families)} puzzle up to symmetry: too few to train on and to hold one "
+            "out; give held-out puzzles with --data.eval-path"
+        )
+    order = np.random.default_rng([config.seed, _HELD_OUT_STREAM, 1]).permutation(len(families))
+    chosen = families[np.sort(order[:count])]
+    kept = ~np.isin(family[rows], family[chosen])
+    if groups is not None:
+        kept &= ~np.isin(groups[rows], groups[chosen])
+    return chosen, rows[kept]
+
+
+def _rows_of_level(
+    task: PuzzleTask, path: str, levels: NDArray[np.int64], rows: NDArray[np.int64], level: str
+) -> NDArray[np.int64]:
+    index = task.levels.index(level) if level in task.levels else None
+    chosen = rows[levels[rows] == index]
+    if not len(chosen):
+        present = [name for i, name in enumerate(task.levels) if (levels[rows] == i).any()]
+        raise UserError(
+            f"the curriculum asks for level '{level}' but {path} has no such puzzle (it has "
+            f"{', '.join(present) or 'none of the known levels'}; '{ALL_LEVELS}' takes every puzzle alike)"
+        )
+    return chosen
+
+
+def _identifiers(pool: Puzzles, held_out: PuzzleBatch) -> int:
+    """Rows of the puzzle-embedding table that training and judging need."""
+    stated = pool.identifiers if isinstance(pool, PuzzleFolder) else 1
+    return max(stated, int(held_out.identifier.max(initial=0)) + 1)
 
 
 def _distinct(puzzles: PuzzleBatch) -> PuzzleBatch:

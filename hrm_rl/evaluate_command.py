@@ -17,16 +17,25 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Column, Table
 
-from envs import DataError, PuzzleBatch, fingerprint
+from envs import DataError, PuzzleBatch
 from envs.task import PuzzleTask
 from hrm_rl import checkpoint
 from hrm_rl.cli import parse
 from hrm_rl.config import Config, Positive, Section
-from hrm_rl.console import duration
-from hrm_rl.data import ALL_LEVELS, build_data, build_task, generate_held_out, trained_levels
+from hrm_rl.console import duration, slow_work
+from hrm_rl.data import (
+    ALL_LEVELS,
+    build_data,
+    build_task,
+    generate_held_out,
+    open_puzzles,
+    trained_levels,
+    training_puzzles,
+)
 from hrm_rl.devices import choose_device
 from hrm_rl.errors import UserError
 from hrm_rl.evaluation import Evaluation, Summary, evaluate, summaries
+from hrm_rl.leaks import Keys, twins
 from hrm_rl.models import HRM, build_model
 from hrm_rl.training import use_threads
 
@@ -39,7 +48,7 @@ class EvaluateCommand(Section):
     checkpoint: str = ""
     """Run folder (its best checkpoint is taken, else the last) or one checkpoint's folder. Required."""
     data: str | None = None
-    """File of puzzles to judge on. Without this, --level, --puzzles and --seed: the run's own held-out puzzles."""
+    """File or folder of puzzles to judge on. Without this, --level, --puzzles and --seed: the run's held-out ones."""
     level: str | None = None
     """Level to generate; those of the training run if not given."""
     puzzles: Positive | None = None
@@ -127,19 +136,24 @@ def choose_puzzles(command: EvaluateCommand, config: Config, task: PuzzleTask) -
         raise UserError("give --data FILE or --level NAME, not both: a file's puzzles are reported by level")
     if command.data is not None:
         try:
-            puzzles = task.read(Path(command.data))
+            found = open_puzzles(task, Path(command.data))
+            rows = np.arange(len(found))
+            if command.puzzles is not None and len(found) > command.puzzles:
+                rng = np.random.default_rng(_seed(command))
+                rows = np.sort(rng.choice(len(found), command.puzzles, replace=False))
+            puzzles = found.take(rows)
         except DataError as error:
             raise UserError(str(error)) from None
-        if command.puzzles is not None and len(puzzles) > command.puzzles:
-            rng = np.random.default_rng(_seed(command))
-            puzzles = puzzles.take(np.sort(rng.choice(len(puzzles), command.puzzles, replace=False)))
     else:
         if _own_held_out(command):
-            data = build_data(config)
+            with slow_work() as progress:
+                data = build_data(config, progress=progress)
             data.source.close()
             return data.held_out
         levels = [command.level] if command.level else trained_levels(config)
         levels = [name for name in levels if name != ALL_LEVELS] or list(task.levels)
+        with slow_work() as progress:
+            task.prepare(levels, progress)
         puzzles = generate_held_out(task, levels, command.puzzles or 1000, _seed(command))
     return _without_training_file(puzzles, config, task)
 
@@ -159,17 +173,19 @@ def _origin(command: EvaluateCommand) -> str:
 
 
 def _without_training_file(puzzles: PuzzleBatch, config: Config, task: PuzzleTask) -> PuzzleBatch:
-    """Refuse puzzles that the run was trained on."""
+    """Leave out puzzles that the run was trained on, be it under a symmetry; refuse if none are left."""
     if config.data.path is None or not Path(config.data.path).exists():
         return puzzles
-    training = task.read(Path(config.data.path))
-    shared = np.isin(fingerprint(puzzles.inputs), fingerprint(training.inputs))
+    training = training_puzzles(task, Path(config.data.path))
+    _, shared = twins(task, training, Keys.of(task, training).family, puzzles)
     if shared.all():
         raise UserError(
-            f"all of these puzzles are in the run's training file {config.data.path}: give others"
+            f"all of these puzzles, or symmetric ones, are in the run's training set {config.data.path}: give others"
         )
     if shared.any():
-        Console(stderr=True).print(f"left out {shared.sum()} puzzles that are in the training file")
+        Console(stderr=True).print(
+            f"left out {shared.sum()} puzzles that are, be it under a symmetry, in the training set"
+        )
     return puzzles.take(~shared)
 
 

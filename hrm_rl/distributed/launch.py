@@ -18,7 +18,7 @@ import tyro
 from hrm_rl import checkpoint
 from hrm_rl.cli import flag_value, parse
 from hrm_rl.config import Config, load_config, validate
-from hrm_rl.console import duration, held_out_result, shown_path, typed
+from hrm_rl.console import duration, held_out_result, shown_path, slow_work, typed
 from hrm_rl.data import build_data
 from hrm_rl.distributed.plan_report import banner, dry_run
 from hrm_rl.distributed.resources import Machine, Plan, check, make_plan, this_machine
@@ -97,13 +97,16 @@ def main(args: Sequence[str]) -> int:
     if command.dry_run:
         dry_run(config, plan, machine, run_dir)
         return 0
-    data = build_data(config)  # what is wrong with files, levels and sizes is said before any worker starts
+    with slow_work() as progress:
+        # What is wrong with files, levels and sizes is said, and what is slow to make is made, before any worker
+        # starts.
+        data = build_data(config, progress=progress)
     data.source.close()
     about = banner(config, data, plan, run_dir)
     if command.resume:
         _check_resumable(run_dir, config)
     _create(run_dir, config, args)
-    print(about, flush=True)
+    print(about, *data.notes, sep="\n", flush=True)
     return _run(command, config, plan, machine, run_dir, _resume_command(run_dir, args))
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from hrm_rl.config import Config
-from hrm_rl.console import count, duration, shown_path, typed
+from hrm_rl.console import count, duration, shown_path, slow_work, typed
 from hrm_rl.data import Data, build_data
 from hrm_rl.devices import choose_device
 from hrm_rl.distributed.resources import Machine, Plan
@@ -51,7 +51,8 @@ def dry_run(config: Config, plan: Plan, machine: Machine, run_dir: Path) -> None
     slots = slots_of_rank(config.train.global_batch_size, 0, max(1, plan.high))
     tried = min(slots, DRY_RUN_SLOTS)
     small = config.model_copy(update={"train": config.train.model_copy(update={"global_batch_size": tried})})
-    data = build_data(small)
+    with slow_work() as progress:
+        data = build_data(small, progress=progress)
     learner = build_learner(small, data, choose_device(config.train.device), rank=0, world_size=1)
     learner.start()
     activations = _saved_bytes_of_an_update(learner)

@@ -1,0 +1,75 @@
+"""Whether puzzles held out for judging were trained on, be it turned, mirrored or renamed.
+
+Two puzzles are *twins* if a symmetry of their task turns one into the other, equal ones included.
+Legend: N puzzles of a pool, H held-out ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs import PuzzleBatch, PuzzleTask, fingerprint
+from envs.puzzle import Puzzles, Tokens
+
+CHUNK = 8192
+"""Puzzles of a pool that are in memory at a time."""
+
+
+@dataclass(frozen=True)
+class Keys:
+    """What tells the puzzles of a pool apart, (N,) each."""
+
+    puzzle: NDArray[np.uint64]
+    """Equal for equal puzzles."""
+    family: NDArray[np.uint64]
+    """Equal for twins (`task.invariant`)."""
+    level: NDArray[np.int64]
+
+    @staticmethod
+    def of(task: PuzzleTask, puzzles: Puzzles) -> Keys:
+        """One pass over the pool."""
+        keys = Keys(
+            np.empty(len(puzzles), np.uint64),
+            np.empty(len(puzzles), np.uint64),
+            np.empty(len(puzzles), np.int64),
+        )
+        for start in range(0, len(puzzles), CHUNK):
+            chunk = puzzles.take(slice(start, start + CHUNK))
+            rows = slice(start, start + len(chunk))
+            keys.puzzle[rows] = fingerprint(chunk.inputs)
+            keys.family[rows] = task.invariant(chunk.inputs)
+            keys.level[rows] = chunk.level
+        return keys
+
+    def take(self, index: NDArray[np.int64]) -> Keys:
+        return Keys(self.puzzle[index], self.family[index], self.level[index])
+
+
+def twins(
+    task: PuzzleTask, pool: Puzzles, family: NDArray[np.uint64], held_out: PuzzleBatch
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which puzzles of the pool have a twin among the held-out ones (N,), and the reverse (H,).
+
+    family: (N,) `Keys.family` of the pool. Canonical forms decide, for the few puzzles whose family occurs on
+    both sides.
+    """
+    in_pool, in_held_out = np.zeros(len(family), np.bool_), np.zeros(len(held_out), np.bool_)
+    own = task.invariant(held_out.inputs)
+    rows = np.flatnonzero(np.isin(family, own))
+    suspects = np.flatnonzero(np.isin(own, family[rows]))
+    if not len(rows):
+        return in_pool, in_held_out
+    forms = np.concatenate(
+        [_form(task, pool.take(rows[start : start + CHUNK]).inputs) for start in range(0, len(rows), CHUNK)]
+    )
+    own_forms = _form(task, held_out.inputs[suspects])
+    in_pool[rows] = np.isin(forms, own_forms)
+    in_held_out[suspects] = np.isin(own_forms, forms)
+    return in_pool, in_held_out
+
+
+def _form(task: PuzzleTask, inputs: Tokens) -> NDArray[np.uint64]:
+    return fingerprint(task.canonical(inputs))
