@@ -1,1 +1,6 @@
-"""Mazes: find a shortest path from S to G on a grid of walls."""
+"""Mazes: rule, generator, symmetries, files, rendering."""
+
+from envs.maze.rule import distances, judge, label
+from envs.maze.task import MazeTask
+
+__all__ = ["MazeTask", "distances", "judge", "label"]

@@ -1,0 +1,158 @@
+"""Mazes as a task: square mazes of any size, with levels by size and length of the shortest path."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.maze import files
+from envs.maze.cache import Pools, stderr_progress
+from envs.maze.generator import RULES, generate_mazes, is_rare
+from envs.maze.grid import CHARACTERS, FREE
+from envs.maze.levels import SMALLEST, Level, default_levels, level_of, parse_levels
+from envs.maze.rule import judge, label
+from envs.maze.symmetries import SYMMETRIES, canonical, extents, transform
+from envs.puzzle import PAD, PuzzleBatch, Tokens
+from envs.task import Progress, PuzzleTask
+
+
+class MazeTask(PuzzleTask):
+    """Mark a shortest path from S to G.
+
+    Tokens: 0 padding, 1 wall '#', 2 free ' ', 3 S, 4 G, 5 path 'o'. A maze smaller than the canvas of size x size
+    cells stands at its top left; the rest is padding, which counts as wall and has no label.
+
+    An answer is right if it keeps walls, S and G, answers every free cell with ' ' or 'o', and its 'o' are a path
+    from S to G that is as short as possible, whichever: mazes have many. The solution is one of them, fixed by the
+    rule of Maze-Hard (see `envs.maze.rule.label`).
+
+    Measures: `valid_longer` is 1 for an answer that draws a path but not a shortest one, else 0; `excess_length` is
+    the number of cells by which a path is too long (0 for a shortest), NaN where the answer draws no path. A path
+    here is a line of 'o' from S to G without branches that neither crosses nor touches itself, and nothing else is
+    marked; S and G side by side need no 'o'.
+
+    Levels: very-easy, easy, medium, hard, by number of cells of the shortest path, or those that the option
+    `levels` names (see envs/maze/levels.py). Mazes are drawn at random and kept if their path has the length
+    wanted. A level that fewer than one in 1,000 random mazes reaches, such as hard, is made once and kept on disk
+    (see envs/maze/cache.py); `generate` then draws from these under random symmetries.
+    """
+
+    name = "maze"
+    characters = CHARACTERS
+    measures = ("valid_longer", "excess_length")
+
+    def __init__(
+        self,
+        size: int = 10,
+        levels: str = "",
+        rule: str = "unbiased",
+        cache: int = 1000,
+        cache_seed: int = 0,
+    ) -> None:
+        """
+        size: rows and columns of the canvas, 5 or more.
+        levels: levels of a curriculum by size and length of path, as NAME=SIZE:FEWEST-MOST with commas between:
+            "s6=6:3-,s10=10:10-36,hard=30:110-". Without it, the four default levels of `size`.
+        rule: how mazes are drawn. "unbiased": S and G are random cells, as in Maze-Hard. "two-sweeps": S is the cell
+            farthest from a random one, G the cell farthest from S.
+        cache: mazes made and kept for each level that is too rare to be made on the fly, and a tenth more for the
+            held-out part.
+        cache_seed: another number makes other mazes for these.
+        """
+        if not isinstance(size, int) or size < SMALLEST:
+            raise ValueError(f"maze size is {size!r}; it must be a whole number, {SMALLEST} or more")
+        if rule not in RULES:
+            raise ValueError(f"maze rule is {rule!r}; it must be one of {', '.join(RULES)}")
+        for option, value, least in (("cache", cache, 1), ("cache_seed", cache_seed, 0)):
+            if not isinstance(value, int) or value < least:
+                raise ValueError(f"{option} is {value!r}; it must be a whole number, {least} or more")
+        self.size = size
+        self.grid_shape = (size, size)
+        self.rule = rule
+        self.ranges: tuple[Level, ...] = parse_levels(levels, size) if levels else default_levels(size)
+        self.levels = tuple(level.name for level in self.ranges)
+        self._pools = Pools(rule, cache, cache_seed)
+
+    def solved(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
+        """(N,) whether each answer (N, L) is a shortest path."""
+        return judge(inputs, answer, self.grid_shape)[0]
+
+    def measure(self, inputs: Tokens, answer: Tokens) -> NDArray[np.float64]:
+        """(N, 2) `valid_longer` and `excess_length` of answers (N, L)."""
+        excess = judge(inputs, answer, self.grid_shape)[1]
+        return np.stack([(excess > 0).astype(np.float64), excess], axis=1)
+
+    def unknown(self, inputs: Tokens) -> NDArray[np.bool_]:
+        """(N, L) the free cells."""
+        return inputs == FREE
+
+    def path_lengths(self, inputs: Tokens) -> NDArray[np.int64]:
+        """(N,) cells of the shortest path of each maze (N, L), both ends counted; 0 where there is none."""
+        return label(inputs, self.grid_shape)[1]
+
+    def level_of(self, inputs: Tokens) -> NDArray[np.int64]:
+        """(N,) index of the first level that has mazes (N, L) of this size and length of path, or NO_LEVEL. The size
+        is that of the rectangle without padding."""
+        return level_of(self.ranges, extents(inputs, self.size), self.path_lengths(inputs))
+
+    def prepare(self, levels: Sequence[str], progress: Progress) -> None:
+        """Make, or read from disk, the mazes of those levels that are too rare to be made on the fly."""
+        for name in levels:
+            level = self._level(name)
+            if is_rare(level, self.rule):
+                self._pools.of(level, progress)
+
+    def generate(
+        self, level: str, count: int, rng: np.random.Generator, held_out: bool = False
+    ) -> PuzzleBatch:
+        """`count` new mazes of `level` with their solutions: a pure function of its arguments.
+
+        held_out: take mazes of a level that is kept on disk from its held-out part, which shares none with the
+        other part, not even up to symmetry; mazes made on the fly know no parts.
+        Raises ValueError for a level that is unknown or too rare.
+        """
+        wanted = self._level(level)
+        if is_rare(wanted, self.rule):
+            mazes = self._pools.of(wanted, stderr_progress).part(held_out)
+            mazes = mazes[rng.integers(len(mazes), size=count)]
+            mazes = transform(mazes, wanted.size, rng.integers(SYMMETRIES, size=count))
+        else:
+            mazes = generate_mazes(wanted, self.rule, count, rng)
+        inputs = np.full((count, *self.grid_shape), PAD, np.uint8)
+        inputs[:, : wanted.size, : wanted.size] = mazes.reshape(count, wanted.size, wanted.size)
+        return self._batch(inputs.reshape(count, self.length), np.full(count, self.levels.index(level)))
+
+    def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
+        """Every maze under a random one of the eight symmetries of the square, and the solution that the rule gives
+        it: the old solution, turned, would be another of its shortest paths."""
+        inputs = transform(batch.inputs, self.size, rng.integers(SYMMETRIES, size=len(batch)))
+        return PuzzleBatch(inputs, label(inputs, self.grid_shape)[0], batch.level, batch.identifier)
+
+    def canonical(self, inputs: Tokens) -> Tokens:
+        """(N, L) the smallest of the eight transforms of each maze."""
+        return canonical(inputs, self.size)
+
+    def faults(self, inputs: Tokens, solution: Tokens) -> dict[int, str]:
+        """What is wrong with mazes from a file: row -> reason (see envs/maze/files.py)."""
+        return files.faults(inputs, solution, self.size)
+
+    def read(self, path: Path) -> PuzzleBatch:
+        """All mazes of a file (see envs/maze/files.py). Raises DataError naming line and reason."""
+        inputs, solutions = files.read_mazes(path, self.size)
+        return PuzzleBatch(inputs, solutions, self.level_of(inputs), np.zeros(len(inputs), np.int64))
+
+    def write_text(self, tokens: Tokens) -> str:
+        """One row of tokens (L,) as a CSV file of mazes has it, without padding."""
+        return files.write_maze(tokens, self.size)
+
+    def _batch(self, inputs: Tokens, level: NDArray[np.int64]) -> PuzzleBatch:
+        solution, _ = label(inputs, self.grid_shape)
+        return PuzzleBatch(inputs, solution, level, np.zeros(len(inputs), np.int64))
+
+    def _level(self, name: str) -> Level:
+        if name not in self.levels:
+            raise ValueError(f"maze has no level {name!r}; its levels are {', '.join(self.levels)}")
+        return self.ranges[self.levels.index(name)]
