@@ -150,7 +150,8 @@ class TrainConfig(Section):
     loss: Literal["softmax", "stablemax"] = "softmax"
     """Cross entropy of the answer."""
     loss_on: Literal["all", "blanks"] = "all"
-    """Cells that the answer's loss looks at: all that have a label, or only those not given in the puzzle."""
+    """Cells that the answer's loss looks at: all that have a label, or only those not given in the puzzle; the given
+    ones are then copied into the answer."""
     log_every: Positive = 10
     """Updates between log lines; also the interval at which the curriculum is asked."""
     eval_every: Positive = 250

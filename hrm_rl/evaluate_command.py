@@ -93,7 +93,7 @@ def main(args: Sequence[str]) -> int:
         bar = progress.add_task("evaluating", total=len(puzzles))
         result = evaluate(
             model, task, puzzles, budget, command.halting, batch_size=command.batch_size,
-            progress=lambda done: progress.update(bar, completed=done),
+            loss_on=state.config.train.loss_on, progress=lambda done: progress.update(bar, completed=done),
         )  # fmt: skip
     seconds = time.perf_counter() - started
 

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from envs import PAD, PuzzleBatch
 from envs.task import PuzzleTask
+from hrm_rl.answers import LossOn, answer_of
 from hrm_rl.halting import decide
 from hrm_rl.models import HRM
 
@@ -137,6 +138,7 @@ def evaluate(
     halting: Halting = "adaptive",
     think_on: bool = False,
     batch_size: int = 256,
+    loss_on: LossOn = "all",
     progress: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
     """Answer all puzzles without exploration.
@@ -144,6 +146,7 @@ def evaluate(
     budget: most segments a puzzle, which may be more than in training.
     halting: `adaptive` stops each puzzle where q_halt > q_continue; `fixed` spends the whole budget on each.
     think_on: with adaptive halting, go on after it for `exact_after` alone, which then is that of `fixed`.
+    loss_on: what the model was trained on (see `answer_of`).
     progress: called with the number of puzzles done, after each batch.
     """
     device = next(model.parameters()).device
@@ -151,7 +154,7 @@ def evaluate(
     model.eval()
     for start in range(0, len(puzzles), batch_size):
         batch = puzzles.take(slice(start, start + batch_size))
-        result.put(start, _evaluate_batch(model, task, batch, budget, halting, think_on, device))
+        result.put(start, _evaluate_batch(model, task, batch, budget, halting, think_on, loss_on, device))
         progress(start + len(batch))
     model.train()
     return result
@@ -164,6 +167,7 @@ def _evaluate_batch(
     budget: int,
     halting: Halting,
     think_on: bool,
+    loss_on: LossOn,
     device: torch.device,
 ) -> Evaluation:
     result = Evaluation.empty(len(batch), batch.inputs.shape[1], budget, len(task.measures))
@@ -176,7 +180,7 @@ def _evaluate_batch(
     for segment in range(1, budget + 1):
         rows = torch.from_numpy(thinking).to(device)
         carry, logits, q = model(carry, tokens[rows], identifier[rows])
-        held[thinking] = logits.argmax(-1).to(torch.uint8).cpu().numpy()
+        held[thinking] = answer_of(logits, batch.inputs[thinking], task, loss_on)
         result.exact_after[:, segment - 1] = ((held == batch.solution) | ~labelled).all(-1)
         halts = _halts(q, segment, budget, halting)
         first = thinking[halts & (result.segments[thinking] == 0)]
@@ -208,7 +212,9 @@ def _halts(q: Tensor, segment: int, budget: int, halting: Halting) -> NDArray[np
 
 
 @torch.no_grad()
-def answers_by_segment(model: HRM, puzzles: PuzzleBatch, budget: int) -> NDArray[np.uint8]:
+def answers_by_segment(
+    model: HRM, task: PuzzleTask, puzzles: PuzzleBatch, budget: int, loss_on: LossOn = "all"
+) -> NDArray[np.uint8]:
     """The answers (K, N, L) after each segment of a fixed budget, for pictures."""
     device = next(model.parameters()).device
     tokens = torch.from_numpy(puzzles.inputs).to(device).long()
@@ -217,5 +223,5 @@ def answers_by_segment(model: HRM, puzzles: PuzzleBatch, budget: int) -> NDArray
     answers = []
     for _ in range(budget):
         carry, logits, _ = model(carry, tokens, identifier)
-        answers.append(logits.argmax(-1).to(torch.uint8).cpu().numpy())
+        answers.append(answer_of(logits, puzzles.inputs, task, loss_on))
     return np.stack(answers)

@@ -17,6 +17,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from envs import PAD, ActVectorEnv
 from hrm_rl import halting
+from hrm_rl.answers import answer_of
 from hrm_rl.config import Config
 from hrm_rl.errors import UserError
 from hrm_rl.losses import IGNORE, losses
@@ -117,7 +118,6 @@ class Learner:
         tokens, labels, identifier = self._to_device(puzzle, self._labels(), self._identifier)
 
         carry, logits, q = self.training_model(self.carry, tokens, identifier)
-        answer = logits.detach().argmax(-1).to(torch.uint8)
         next_q = None
         if budget > 1:
             with torch.no_grad():
@@ -125,11 +125,11 @@ class Learner:
 
         segment = torch.from_numpy(self._segment + 1)
         q_now = q.detach().cpu()
-        answer_now = answer.cpu().numpy()
+        answer = answer_of(logits, puzzle, self.env.task, config.train.loss_on)
         self.min_segments = halting.explore(self.min_segments, segment, config.halting, self.generator)
         halt = halting.decide(q_now, segment, self.min_segments)
         self.explored |= (q_now[:, 0] > q_now[:, 1]) & (segment < self.min_segments)
-        action = {"answer": answer_now, "halt": halt.numpy().astype(np.int64)}
+        action = {"answer": answer, "halt": halt.numpy().astype(np.int64)}
         obs, _, terminated, truncated, infos = self.env.step(action)
         finished = terminated | truncated
         solved = _step_value(infos, "solved", finished)
@@ -151,7 +151,7 @@ class Learner:
         self._identifier, self._solution = infos["identifier"], infos["solution"]
 
         self._loss_sums += torch.stack([result.total, result.lm, result.q_halt, result.q_continue]).detach()
-        self._count_episodes(finished, terminated, solved, puzzle, solution, answer_now, segment, q_now)
+        self._count_episodes(finished, terminated, solved, puzzle, solution, answer, segment, q_now)
         self.tally.add(
             updates=1,
             slots=len(finished),

@@ -254,12 +254,13 @@ class Trainer:
         began = time.perf_counter()
         learner, worker, held_out = self.learner, self.worker, self.data.held_out
         budget, task = self.config.halting.halt_max_steps, self.data.task
+        loss_on = self.config.train.loss_on
         with learner.evaluation_weights():
             mine = held_out.take(slice(worker.rank, None, worker.world_size))
-            result = evaluate(learner.model, task, mine, budget, think_on=True)
+            result = evaluate(learner.model, task, mine, budget, think_on=True, loss_on=loss_on)
             if self.telemetry is not None:
                 pictured = held_out.take(np.linspace(0, len(held_out) - 1, PICTURED_BOARDS).astype(int))
-                answers = answers_by_segment(learner.model, pictured, budget)
+                answers = answers_by_segment(learner.model, task, pictured, budget, loss_on)
                 self.telemetry.boards(learner.updates, task, pictured, answers)
         sums = result.sums(len(task.levels))
         sums = sum_over_ranks(sums.ravel(), worker.device).reshape(sums.shape)

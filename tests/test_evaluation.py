@@ -215,6 +215,18 @@ def test_summaries_are_means_by_level_with_other_for_puzzles_of_none(
     assert total.segments_mean == pytest.approx(result.segments.mean())
 
 
+def test_a_model_trained_on_blanks_is_not_asked_for_the_given_cells(
+    model: HRM, held_out: PuzzleBatch
+) -> None:
+    plain = evaluate(model, TASK, held_out, BUDGET)
+    given = ~TASK.unknown(held_out.inputs)
+    assert (plain.answer != held_out.inputs)[given].any()
+    kept = evaluate(model, TASK, held_out, BUDGET, loss_on="blanks")
+    np.testing.assert_array_equal(kept.answer, np.where(given, held_out.inputs, plain.answer))
+    pictured = answers_by_segment(model, TASK, held_out, 2, loss_on="blanks")
+    assert (pictured == held_out.inputs)[:, given].all()
+
+
 class Measured(type(TASK)):
     """4x4 Sudoku with two measures: the digits 1 in the answer, and the 2s where the answer has a 1 in its corner."""
 
@@ -247,7 +259,7 @@ def test_a_measure_that_applies_to_no_answer_is_left_out(held_out: PuzzleBatch) 
 
 def test_pictured_answers_are_those_of_a_fixed_budget(model: HRM, held_out: PuzzleBatch) -> None:
     few = held_out.take(np.array([0, 9, 20]))
-    answers = answers_by_segment(model, few, 4)
+    answers = answers_by_segment(model, TASK, few, 4)
     assert answers.shape == (4, 3, 16)
     for n in range(3):
         thoughts = alone(model, few.take(slice(n, n + 1)), 4)

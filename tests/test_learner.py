@@ -229,6 +229,19 @@ def test_labels_are_the_solution_where_the_loss_is_to_look(
     assert looked_at.all() == (loss_on == "all")
 
 
+@pytest.mark.parametrize("loss_on", ["all", "blanks"])
+def test_given_cells_are_handed_in_as_they_are_where_the_loss_never_looked_at_them(
+    loss_on: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learner, actions = tiny_learner(tiny_config(train={"loss_on": loss_on})), []
+    real = learner.env.step
+    monkeypatch.setattr(learner.env, "step", lambda action: actions.append(action) or real(action))
+    held = learner.env.state_arrays()["inputs"]
+    learner.update()
+    given = held != 1
+    assert (actions[0]["answer"] == held)[given].all() == (loss_on == "blanks")
+
+
 def test_mean_losses_are_per_slot_and_update(monkeypatch: pytest.MonkeyPatch) -> None:
     learner, calls = tiny_learner(), recorded_losses(monkeypatch)
     run(learner, 5)

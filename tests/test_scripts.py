@@ -93,7 +93,7 @@ def test_puzzles_of_the_training_file_are_left_out_or_refused(
     folder.mkdir()
     Trainer(config, LocalWorker(config, folder, lambda line: None)).run()
     assert evaluated(capsys, "--checkpoint", str(folder))["all"]["puzzles"] > 0
-    assert "training file" in refused("--checkpoint", str(folder), "--data", str(path))
+    assert "training set" in refused("--checkpoint", str(folder), "--data", str(path))
 
 
 @pytest.mark.parametrize(
