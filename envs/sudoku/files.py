@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from envs.files import (
     ANSWER_COLUMNS,
@@ -19,7 +20,7 @@ from envs.files import (
     tokens_of,
 )
 from envs.puzzle import DataError, Tokens
-from envs.sudoku.board import BLANK
+from envs.sudoku.board import BLANK, board_of
 from envs.sudoku.solver import conflicting_cells, is_solved, solve
 
 
@@ -35,22 +36,49 @@ def read_puzzles(path: Path, size: int) -> tuple[Tokens, Tokens]:
         raise DataError(f"{path}: has a header but no rows")
     bad: dict[int, str] = {}
     inputs = tokens_of(puzzles, lines, size**2, _codes(size, blanks=True), "puzzle", bad, BLANK)
-    solutions, counts = solve(inputs)
-    failed = np.flatnonzero(counts != 1)
-    clashing = np.count_nonzero(conflicting_cells(inputs[failed]), axis=1) > 0
-    for i, clash in zip(failed, clashing, strict=True):
-        reason = "two equal clues see each other" if clash else "has no solution"
-        bad.setdefault(lines[i], "has several solutions" if counts[i] else reason)
+    answers = np.zeros_like(inputs)
+    has_answer = np.array([len(text) > 0 for text in given or [""] * len(lines)])
     if given is not None:
-        rows = np.flatnonzero([len(text) > 0 for text in given])
-        answers = tokens_of(
+        rows = np.flatnonzero(has_answer)
+        answers[rows] = tokens_of(
             [given[i] for i in rows], [lines[i] for i in rows], size**2, _codes(size, blanks=False),
             "solution", bad, BLANK,
         )  # fmt: skip
-        for i in rows[~is_solved(inputs[rows], answers)]:
-            bad.setdefault(lines[i], "the solution does not fit the puzzle")
+    solutions, reasons = _examine(inputs, answers, has_answer)
+    for row, reason in reasons.items():
+        bad.setdefault(lines[row], reason)
     refuse_bad_rows(path, bad)
     return inputs, solutions
+
+
+def faults(inputs: Tokens, solution: Tokens) -> dict[int, str]:
+    """Row -> reason, for rows of inputs (N, L) that are no puzzles with one solution or whose solution (N, L)
+    is not it. Any uint8 may stand in both."""
+    return _examine(inputs, solution, np.ones(len(inputs), np.bool_))[1]
+
+
+def _examine(inputs: Tokens, answers: Tokens, has_answer: NDArray[np.bool_]) -> tuple[Tokens, dict[int, str]]:
+    """The solutions (N, L) that the solver finds, and row -> reason as `faults` gives it, with answers (N, L)
+    compared only where `has_answer` (N,)."""
+    size = board_of(inputs).size
+    reasons: dict[int, str] = {}
+    foreign = (inputs < BLANK) | (inputs > BLANK + size)  # (N, L)
+    for row in np.flatnonzero(foreign.any(axis=1)):
+        cell = int(np.argmax(foreign[row]))
+        reasons[int(row)] = (
+            f"cell {cell + 1} of the puzzle is token {inputs[row, cell]}, "
+            f"not {BLANK} (blank) to {BLANK + size} (digit {size})"
+        )
+    inputs = np.where(foreign, np.uint8(BLANK), inputs)
+    solutions, counts = solve(inputs)
+    failed = np.flatnonzero(counts != 1)
+    clashing = np.count_nonzero(conflicting_cells(inputs[failed]), axis=1) > 0
+    for row, clash in zip(failed, clashing, strict=True):
+        reason = "two equal clues see each other" if clash else "has no solution"
+        reasons.setdefault(int(row), "has several solutions" if counts[row] else reason)
+    for row in np.flatnonzero(has_answer & ~is_solved(inputs, answers)):
+        reasons.setdefault(int(row), "the solution does not fit the puzzle")
+    return solutions, reasons
 
 
 def _split(path: Path, text: str) -> tuple[list[int], list[str], list[str] | None]:

@@ -1,4 +1,4 @@
-"""All compiled code of Sudoku: search, rule, generator.
+"""The compiled code of Sudoku's search, rule and generator.
 
 It stands in one file because Numba's cache notices a change in the file of a function, not in those it calls.
 A digit d is the bit `1 << (d - 1)`; a cell holds one bit, or 0 when empty; a set of digits is a mask. The

@@ -12,6 +12,13 @@ from envs.sudoku.board import BLANK, board_of
 from envs.sudoku.kernels import search_all, solved_all
 
 
+def check_tokens(puzzles: NDArray[np.uint8]) -> None:
+    """Raises ValueError unless puzzles (N, L) hold blanks and digits only: compiled code checks no index."""
+    size = board_of(puzzles).size
+    if len(puzzles) and not (puzzles.min() >= 1 and puzzles.max() <= size + 1):
+        raise ValueError(f"puzzles hold tokens outside 1 (blank) .. {size + 1} (digit {size})")
+
+
 def _run(
     puzzles: NDArray[np.uint8], limit: int
 ) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
@@ -19,8 +26,7 @@ def _run(
     if limit < 1:
         raise ValueError(f"limit is {limit}; it must be at least 1")
     board = board_of(puzzles)
-    if len(puzzles) and not (puzzles.min() >= 1 and puzzles.max() <= board.size + 1):
-        raise ValueError(f"puzzles hold tokens outside 1 (blank) .. {board.size + 1} (digit {board.size})")
+    check_tokens(puzzles)
     solutions = np.zeros(puzzles.shape, np.uint8)
     counts = np.zeros(len(puzzles), np.int64)
     guesses = np.zeros(len(puzzles), np.int64)

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from envs.puzzle import PuzzleBatch, Tokens
 from envs.sudoku import files, levels, rendering, solver
 from envs.sudoku.board import BLANK, board_of_size
+from envs.sudoku.canonical import canonical
 from envs.sudoku.catalogue import CATALOGUE_CLUES, Catalogue
 from envs.sudoku.generator import FEWEST_CLUES, generate_puzzles
 from envs.sudoku.symmetries import random_symmetries, symmetry_hash
@@ -95,6 +96,15 @@ class SudokuTask(PuzzleTask):
     def invariant(self, inputs: Tokens) -> NDArray[np.uint64]:
         """(N,) a hash that all symmetries of a puzzle share (see `symmetry_hash`)."""
         return symmetry_hash(inputs)
+
+    def canonical(self, inputs: Tokens) -> Tokens:
+        """(N, L) the same tokens for two puzzles exactly if a symmetry turns one into the other (see
+        envs/sudoku/canonical.py)."""
+        return canonical(inputs)
+
+    def faults(self, inputs: Tokens, solution: Tokens) -> dict[int, str]:
+        """Row -> reason, for puzzles (N, L) without exactly one solution, or with one that is not `solution`."""
+        return files.faults(inputs, solution)
 
     def read(self, path: Path) -> PuzzleBatch:
         """All puzzles of a file (see envs/sudoku/files.py). Raises DataError naming line and reason."""

@@ -162,6 +162,30 @@ def test_missing_files_and_folders_are_named(tmp_path):
         TASK.read(tmp_path)
 
 
+def test_faults_of_puzzles_and_solutions_are_named_by_row():
+    batch = TASK.generate("hard", 9, np.random.default_rng(0))
+    inputs, solution = batch.inputs.copy(), batch.solution.copy()
+    inputs[1, 4] = 0
+    inputs[2, 5] = 6
+    inputs[3] = 1
+    inputs[4] = 1
+    inputs[4, :2] = 2
+    inputs[5] = [1, 2, 3, 1, 4, 1, 1, 1, 1, 1, 1, 1, 5, 1, 1, 1]
+    solution[6] = np.roll(solution[6], 1)
+    solution[7, 2] = 0
+    assert TASK.faults(inputs, solution) == {
+        1: "cell 5 of the puzzle is token 0, not 1 (blank) to 5 (digit 4)",
+        2: "cell 6 of the puzzle is token 6, not 1 (blank) to 5 (digit 4)",
+        3: "has several solutions",
+        4: "two equal clues see each other",
+        5: "has no solution",
+        6: "the solution does not fit the puzzle",
+        7: "the solution does not fit the puzzle",
+    }
+    assert TASK.faults(batch.inputs, batch.solution) == {}
+    assert TASK.faults(batch.inputs[:0], batch.solution[:0]) == {}
+
+
 def test_the_kaggle_puzzles_are_all_valid(data_file):
     task = make_task("sudoku")
     batch = task.read(data_file("sudoku_kaggle_curated_5000.csv.gz"))

@@ -90,6 +90,29 @@ def test_the_symmetry_hash_sees_every_clue():
     assert len(hashes) == len(blanks) + 1
 
 
+@pytest.mark.parametrize(
+    ("puzzle", "value"),
+    [
+        ("1.4.3..1.1..4..2", 0x372DB2C95FAA5F2F),
+        ("1..4..2..3..1..4..2..3..1..4..2..3..", 0x6174D84C6CBFE304),
+        (
+            ".......1.4.........2...........5.4.7..8...3....1.9....3..4..2...5.1........8.6...",
+            0x46F9E464E5AD918E,
+        ),
+        ("___11...........", 0x5D405486AA796ED4),
+    ],
+)
+def test_the_symmetry_hash_never_changes(puzzle, value):
+    """It decides which puzzles of a catalogue are held out, in old runs as in new ones."""
+    tokens = np.array([["_.123456789".index(character) for character in puzzle]], np.uint8)
+    assert symmetry_hash(tokens)[0] == value
+
+
+def test_the_symmetry_hash_refuses_tokens_above_the_last_digit():
+    with pytest.raises(ValueError, match="tokens above 5"):
+        symmetry_hash(np.full((1, 16), 6, np.uint8))
+
+
 def test_difficulty_for_the_solver_is_nearly_kept():
     """Guesses depend on ties between cells, so a symmetry may change them, but not on average."""
     batch = puzzles(9, "extreme", 500)
