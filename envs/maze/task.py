@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.maze import files
+from envs.maze import files, rendering
 from envs.maze.cache import Pools, stderr_progress
 from envs.maze.generator import RULES, generate_mazes, is_rare
 from envs.maze.grid import CHARACTERS, FREE
@@ -143,6 +143,18 @@ class MazeTask(PuzzleTask):
         """All mazes of a file (see envs/maze/files.py). Raises DataError naming line and reason."""
         inputs, solutions = files.read_mazes(path, self.size)
         return PuzzleBatch(inputs, solutions, self.level_of(inputs), np.zeros(len(inputs), np.int64))
+
+    def render_text(
+        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
+    ) -> str:
+        """One maze (L,) as text with ANSI colours."""
+        return rendering.render_text(inputs, answer, solution, self.size)
+
+    def render_rgb(
+        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
+    ) -> NDArray[np.uint8]:
+        """One maze (L,) as an image (height, width, 3)."""
+        return rendering.render_rgb(inputs, answer, solution, self.size)
 
     def write_text(self, tokens: Tokens) -> str:
         """One row of tokens (L,) as a CSV file of mazes has it, without padding."""
