@@ -14,8 +14,8 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.maze.kernels import make_all
 from envs.maze.levels import Level
+from envs.maze.sampling import draw_all
 from envs.puzzle import Tokens
 
 RULES = ("unbiased", "two-sweeps")
@@ -49,7 +49,7 @@ def advance(
     three are changed. A maze is a function of its first state alone, whatever the budgets.
     Raises ValueError where one maze takes more than MOST_TRIES.
     """
-    made = make_all(
+    made = draw_all(
         level.size, level.fewest, level.most, rule == RULES[1], seeds, tries, MOST_TRIES, budget, mazes
     )
     if made < len(tries) and tries[made] >= MOST_TRIES:

@@ -1,12 +1,12 @@
-"""All compiled code of mazes: shortest paths, the rule, symmetries, generators.
+"""Compiled code that reads mazes: shortest paths, the rule, symmetries. That which draws them is in sampling.py.
 
-It stands in one file because Numba's cache notices a change in the file of a function, not in those it calls.
+Numba's cache notices a change in the file of a function, not in those it calls: no function here calls one of
+another file.
 Grids are walked with a border of walls around them, so that no step has to ask whether it leaves the canvas: a
-cell's number is then `(row + 1) * width + column + 1` with `width = columns + 2`. `nogil` lets threads make
-mazes side by side.
+cell's number is then `(row + 1) * width + column + 1` with `width = columns + 2`. `nogil` lets a background
+thread make puzzles.
 
-Legend: N mazes, L = rows * columns cells of the canvas; C cells with the border; `state` a (1,) uint64 random
-state.
+Legend: N mazes, L = rows * columns cells of the canvas, C cells with the border.
 """
 
 from __future__ import annotations
@@ -15,26 +15,6 @@ import numpy as np
 from numba import njit
 
 from envs.maze.grid import FREE, GOAL, PAD, PATH, START, WALL
-
-# What a generator knows of a cell: not decided yet, wall, reached from S, reached from G.
-_UNDECIDED, _CLOSED, _FROM_START, _FROM_GOAL = np.uint8(0), np.uint8(1), np.uint8(2), np.uint8(3)
-
-
-@njit(cache=True, nogil=True)
-def _next_random(state):
-    """One step of splitmix64; `state` is a (1,) uint64 array. The kernels carry their own generator so that
-    a maze depends on its seed alone, never on which thread made it."""
-    state[0] += np.uint64(0x9E3779B97F4A7C15)
-    z = state[0]
-    z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-    z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return z ^ (z >> np.uint64(31))
-
-
-@njit(cache=True, nogil=True)
-def _random_below(state, bound):
-    """Integer in 0..bound-1 (bias below 2^-18 for the bounds used here)."""
-    return np.int64(((_next_random(state) >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))
 
 
 @njit(cache=True, nogil=True)
@@ -274,156 +254,3 @@ def extents_all(mazes, size, extents):
     for n in range(len(mazes)):
         _bounds(mazes[n], size, extent)
         extents[n] = extent[2:]
-
-
-@njit(cache=True, nogil=True)
-def _try_unbiased(size, walls, fewest, most, state, cells, from_start, from_goal):
-    """Draw one maze: S, G, then `walls` walls, each uniform among the cells left. Returns whether its shortest
-    path has `fewest` to `most` cells; if so the maze is in cells (C,).
-
-    Whether a cell is a wall is drawn when a search first touches it, with the probability `left / undecided` that
-    it has given all cells drawn before: which cells are walls is then as uniform as if all had been drawn first,
-    and a maze that is of no use is given up after a few of its cells. Two searches, from S and from G, take turns,
-    the one with the smaller front next; where they first touch, their depths add up to the shortest path.
-    """
-    width = size + 2
-    for row in range(1, size + 1):
-        cells[row * width + 1 : row * width + size + 1] = _UNDECIDED
-    start = _random_below(state, size * size)
-    goal = _random_below(state, size * size - 1)
-    goal += goal >= start
-    start = (start // size + 1) * width + start % size + 1
-    goal = (goal // size + 1) * width + goal % size + 1
-    cells[start], cells[goal] = _FROM_START, _FROM_GOAL
-    from_start[0], from_goal[0] = start, goal
-    start_head, start_tail, goal_head, goal_tail = 0, 1, 0, 1
-    undecided, left, length, met = size * size - 2, walls, 2, False
-    while not met:
-        if length > most:
-            return False
-        if start_tail - start_head <= goal_tail - goal_head:
-            start_head, start_tail, undecided, left, met = _advance(
-                cells, width, from_start, start_head, start_tail, _FROM_START, undecided, left, state
-            )
-            if start_head == start_tail:
-                break
-        else:
-            goal_head, goal_tail, undecided, left, met = _advance(
-                cells, width, from_goal, goal_head, goal_tail, _FROM_GOAL, undecided, left, state
-            )
-            if goal_head == goal_tail:
-                break
-        if not met:
-            length += 1
-    if not met or length < fewest:
-        return False
-    for row in range(1, size + 1):
-        for cell in range(row * width + 1, row * width + size + 1):
-            if cells[cell] == _UNDECIDED:
-                wall = _random_below(state, undecided) < left
-                undecided -= 1
-                left -= wall
-                cells[cell] = WALL if wall else FREE
-            else:
-                cells[cell] = WALL if cells[cell] == _CLOSED else FREE
-    cells[start], cells[goal] = START, GOAL
-    return True
-
-
-@njit(cache=True, nogil=True)
-def _advance(cells, width, queue, head, tail, mine, undecided, left, state):
-    """Take one search a step further: its front is queue[head:tail]. Returns the new front, what is left to draw,
-    and whether the other search was touched."""
-    end = tail
-    for place in range(head, end):
-        cell = queue[place]
-        for direction in range(4):
-            near = cell + (width, -1, 1, -width)[direction]
-            seen = cells[near]
-            if seen == _UNDECIDED:
-                wall = _random_below(state, undecided) < left
-                undecided -= 1
-                if wall:
-                    left -= 1
-                    cells[near] = _CLOSED
-                else:
-                    cells[near] = mine
-                    queue[tail] = near
-                    tail += 1
-            elif seen != _CLOSED and seen != mine:
-                return end, tail, undecided, left, True
-    return end, tail, undecided, left, False
-
-
-@njit(cache=True, nogil=True)
-def make_all(size, fewest, most, two_sweeps, seeds, tries, most_tries, budget, mazes):
-    """Draw mazes until each of N has a shortest path of `fewest` to `most` cells, into mazes (N, size * size).
-
-    seeds: (N,) random state of each maze.  tries: (N,) draws so far.  Both are brought up to date, so that a call
-    that ends for `budget`, the draws of one call, can be followed by another.  most_tries: gives up at a maze that
-    takes more.  Returns the number of mazes that are ready, which are the first ones.
-    """
-    width = size + 2
-    cells = np.full(width * width, _CLOSED)
-    first, second = np.zeros(size * size, np.int32), np.zeros(size * size, np.int32)
-    distance = np.zeros(len(cells), np.int32)
-    passable = np.zeros(len(cells), np.bool_)
-    lowest, highest = (3 * size * size + 9) // 10, size * size // 2  # 30 to 50 % of the cells
-    for n in range(len(seeds)):
-        state = seeds[n : n + 1]
-        while True:
-            if budget == 0 or tries[n] == most_tries:
-                return n
-            budget -= 1
-            tries[n] += 1
-            walls = lowest + _random_below(state, highest - lowest + 1)
-            if two_sweeps:
-                kept = _try_two_sweeps(size, walls, fewest, most, state, cells, passable, distance, first)
-            else:
-                kept = _try_unbiased(size, walls, fewest, most, state, cells, first, second)
-            if kept:
-                for row in range(size):
-                    for column in range(size):
-                        mazes[n, row * size + column] = cells[(row + 1) * width + column + 1]
-                break
-    return len(seeds)
-
-
-@njit(cache=True, nogil=True)
-def _try_two_sweeps(size, walls, fewest, most, state, cells, passable, distance, queue):
-    """As `_try_unbiased`, but S and G are a pair of cells far apart: S is the cell farthest from a random one, G
-    the cell farthest from S; of several, any."""
-    width = size + 2
-    source = _random_below(state, size * size)
-    source = (source // size + 1) * width + source % size + 1
-    undecided, left = size * size - 1, walls
-    passable[:] = False
-    for row in range(1, size + 1):
-        for cell in range(row * width + 1, row * width + size + 1):
-            if cell == source:
-                passable[cell] = True
-                continue
-            wall = _random_below(state, undecided) < left
-            undecided -= 1
-            left -= wall
-            passable[cell] = not wall
-    start = _farthest(passable, width, source, distance, queue, state)
-    goal = _farthest(passable, width, start, distance, queue, state)
-    length = distance[goal] + 1
-    if start == goal or length < fewest or length > most:
-        return False
-    for row in range(1, size + 1):
-        for cell in range(row * width + 1, row * width + size + 1):
-            cells[cell] = FREE if passable[cell] else WALL
-    cells[start], cells[goal] = START, GOAL
-    return True
-
-
-@njit(cache=True, nogil=True)
-def _farthest(passable, width, source, distance, queue, state):
-    """A random one of the cells farthest from `source`."""
-    reached = _spread(passable, width, source, 0, distance, queue)
-    first = reached - 1
-    while first > 0 and distance[queue[first - 1]] == distance[queue[reached - 1]]:
-        first -= 1
-    return queue[first + _random_below(state, reached - first)]
