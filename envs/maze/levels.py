@@ -27,8 +27,8 @@ from numpy.typing import NDArray
 
 from envs.puzzle import NO_LEVEL
 
-SMALLEST = 5
-"""The smallest maze, in rows and columns."""
+SMALLEST, LARGEST = 5, 64
+"""The smallest and the largest maze, in rows and columns."""
 
 FORM = "NAME=SIZE:FEWEST-MOST, several with commas between, such as s6=6:3-,s10=10:10-36,hard=30:110-"
 

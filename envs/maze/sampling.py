@@ -22,9 +22,6 @@ from numba import njit
 
 from envs.maze.grid import FREE, GOAL, START, WALL
 
-LARGEST = 64
-"""The most columns that a row can have."""
-
 # Numba makes a float of a uint64 and a Python integer.
 _0, _1, _2, _3, _4, _5, _6 = (np.uint64(number) for number in range(7))
 _32 = np.uint64(32)
@@ -89,8 +86,8 @@ def _draw_walls(n, walls, seed, board):
         if (board[row] >> column) & _1 == wanted:
             board[row] ^= _1 << column
             missing -= 1
-    for row in range(_1, size + _1):
-        board[row] ^= row_mask
+    for place in range(_1, size + _1):
+        board[place] ^= row_mask
     return seed
 
 

@@ -12,7 +12,7 @@ from envs.maze import files, rendering
 from envs.maze.cache import Pools, stderr_progress
 from envs.maze.generator import RULES, generate_mazes, is_rare
 from envs.maze.grid import CHARACTERS, FREE
-from envs.maze.levels import SMALLEST, Level, default_levels, level_of, parse_levels
+from envs.maze.levels import LARGEST, SMALLEST, Level, default_levels, level_of, parse_levels
 from envs.maze.rule import judge, label
 from envs.maze.symmetries import SYMMETRIES, canonical, extents, transform
 from envs.puzzle import PAD, PuzzleBatch, Tokens
@@ -53,7 +53,7 @@ class MazeTask(PuzzleTask):
         cache_seed: int = 0,
     ) -> None:
         """
-        size: rows and columns of the canvas, 5 or more.
+        size: rows and columns of the canvas, 5 to 64.
         levels: levels of a curriculum by size and length of path, as NAME=SIZE:FEWEST-MOST with commas between:
             "s6=6:3-,s10=10:10-36,hard=30:110-". Without it, the four default levels of `size`.
         rule: how mazes are drawn. "unbiased": S and G are random cells, as in Maze-Hard. "two-sweeps": S is the cell
@@ -62,8 +62,8 @@ class MazeTask(PuzzleTask):
             held-out part.
         cache_seed: another number makes other mazes for these.
         """
-        if not isinstance(size, int) or size < SMALLEST:
-            raise ValueError(f"maze size is {size!r}; it must be a whole number, {SMALLEST} or more")
+        if not isinstance(size, int) or not SMALLEST <= size <= LARGEST:
+            raise ValueError(f"maze size is {size!r}; it must be a whole number, {SMALLEST} to {LARGEST}")
         if rule not in RULES:
             raise ValueError(f"maze rule is {rule!r}; it must be one of {', '.join(RULES)}")
         for option, value, least in (("cache", cache, 1), ("cache_seed", cache_seed, 0)):
@@ -159,6 +159,18 @@ class MazeTask(PuzzleTask):
     def write_text(self, tokens: Tokens) -> str:
         """One row of tokens (L,) as a CSV file of mazes has it, without padding."""
         return files.write_maze(tokens, self.size)
+
+    def render_text(
+        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
+    ) -> str:
+        """One maze (L,) as text with ANSI colours and the verdict on the answer."""
+        return rendering.render_text(inputs, answer, solution, self.size)
+
+    def render_rgb(
+        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
+    ) -> NDArray[np.uint8]:
+        """One maze (L,) as an image (height, width, 3)."""
+        return rendering.render_rgb(inputs, answer, solution, self.size)
 
     def _batch(self, inputs: Tokens, level: NDArray[np.int64]) -> PuzzleBatch:
         solution, _ = label(inputs, self.grid_shape)
