@@ -160,18 +160,6 @@ class MazeTask(PuzzleTask):
         """One row of tokens (L,) as a CSV file of mazes has it, without padding."""
         return files.write_maze(tokens, self.size)
 
-    def render_text(
-        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
-    ) -> str:
-        """One maze (L,) as text with ANSI colours and the verdict on the answer."""
-        return rendering.render_text(inputs, answer, solution, self.size)
-
-    def render_rgb(
-        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
-    ) -> NDArray[np.uint8]:
-        """One maze (L,) as an image (height, width, 3)."""
-        return rendering.render_rgb(inputs, answer, solution, self.size)
-
     def _batch(self, inputs: Tokens, level: NDArray[np.int64]) -> PuzzleBatch:
         solution, _ = label(inputs, self.grid_shape)
         return PuzzleBatch(inputs, solution, level, np.zeros(len(inputs), np.int64))
