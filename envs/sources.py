@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.puzzle import PuzzleBatch, Puzzles, PuzzleSource, fingerprint
+from envs.puzzle import PuzzleBatch, Puzzles, PuzzleSource, Tokens, fingerprint
 from envs.task import PuzzleTask
 
 # First entry of a spawn key: what the random numbers are for.
@@ -70,13 +70,16 @@ class GeneratedSource:
         seed: int,
         rank: int = 0,
         exclude: NDArray[np.uint64] | None = None,
+        exclude_by: Callable[[Tokens], NDArray[np.uint64]] = fingerprint,
         held_out: bool = False,
         block_size: int = 1024,
         prefetch: int = 2,
         executor: ThreadPoolExecutor | None = None,
     ) -> None:
         """
-        exclude: `fingerprint`s of inputs that must not occur, such as those of an evaluation set.
+        exclude: keys of inputs that must not occur, such as those of an evaluation set.
+        exclude_by: makes the keys: `fingerprint` keeps out these puzzles alone, `task.invariant` all their
+        symmetric versions too.
         held_out: passed on to `task.generate`; the two values also give different streams.
         block_size: puzzles in a block once the stream is under way.
         prefetch: blocks made ahead of the one being drawn from.
@@ -93,6 +96,7 @@ class GeneratedSource:
         self.data_wait_seconds = 0.0
         self._seed = seed
         self._key = (rank, task.levels.index(level), int(held_out))
+        self._exclude_by = exclude_by
         self._held_out = held_out
         self._exclude = None if exclude is None else np.unique(np.asarray(exclude, np.uint64))
         self._block_size = block_size
@@ -175,7 +179,7 @@ class GeneratedSource:
         )
         if self._exclude is None:
             return batch
-        return batch.take(~np.isin(fingerprint(batch.inputs), self._exclude))
+        return batch.take(~np.isin(self._exclude_by(batch.inputs), self._exclude))
 
     def _go_to(self, seed: int, block: int, offset: int) -> None:
         self._cancel()

@@ -53,6 +53,9 @@ class DataConfig(Section):
     eval_path: str | None = None
     """File or folder of held-out puzzles; without it they are generated, taken from the test split of the folder
     `path`, or split off `path`."""
+    exclude_twins: bool = True
+    """Keep out of generated training puzzles all symmetric versions of held-out ones; if not, these alone: small
+    boards have too few puzzles up to symmetry."""
     leaks: Literal["refuse", "warn"] = "refuse"
     """What to do if held-out puzzles are in the training set, be it under a symmetry of the task."""
     eval_puzzles: Positive = 512

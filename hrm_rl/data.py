@@ -28,6 +28,11 @@ from hrm_rl.leaks import Keys, twins
 ALL_LEVELS = "all"
 """In a curriculum stage: every puzzle of the training file alike, whatever its level."""
 
+MOST_EXCLUDED = 0.5
+"""Share of the puzzles made that may be thrown away because a twin of them is held out."""
+SAMPLE = 200
+"""Puzzles of a level made to measure that share."""
+
 _HELD_OUT_STREAM = 0x6865_6C64  # keeps the held-out puzzles' seed apart from every training rank's
 
 
@@ -123,10 +128,26 @@ def _generated(task: PuzzleTask, config: Config, rank: int, progress: Progress) 
         held_out = open_puzzles(task, Path(config.data.eval_path)).take(slice(None))
     else:
         held_out = generate_held_out(task, levels, config.data.eval_puzzles, config.seed)
-    exclude = np.sort(fingerprint(held_out.inputs))
-    children = {level: GeneratedSource(task, level, config.seed, rank, exclude=exclude) for level in levels}
+    key = task.invariant if config.data.exclude_twins else fingerprint
+    exclude = key(held_out.inputs)
+    if config.data.exclude_twins:
+        _refuse_small_boards(task, levels, exclude)
+    children = {level: GeneratedSource(task, level, config.seed, rank, exclude, key) for level in levels}
     source = MixedSource(children, config.curriculum.weights(0), config.seed, rank)
     return Data(task, source, held_out, int(held_out.identifier.max(initial=0)) + 1)
+
+
+def _refuse_small_boards(task: PuzzleTask, levels: list[str], exclude: NDArray[np.uint64]) -> None:
+    """Refuse to hold out most puzzles of a level up to symmetry, which would leave nothing to train on."""
+    for level in levels:
+        sample = task.generate(level, SAMPLE, np.random.default_rng(_HELD_OUT_STREAM))
+        share = np.isin(task.invariant(sample.inputs), exclude).mean()
+        if share > MOST_EXCLUDED:
+            raise UserError(
+                f"{share:.0%} of {level} {task.name} puzzles are symmetric versions of held-out ones, which are kept "
+                "out of training: hold out fewer (--data.eval-puzzles), or keep out the held-out puzzles alone "
+                "(--data.no-exclude-twins)"
+            )
 
 
 def _from_file(task: PuzzleTask, config: Config, rank: int, world_size: int) -> Data:

@@ -26,7 +26,7 @@ PRESETS: dict[str, Config] = {
     "sudoku4-quick": Config(
         preset="sudoku4-quick",
         env=EnvConfig(task="sudoku", size=4),
-        data=DataConfig(eval_puzzles=512),
+        data=DataConfig(eval_puzzles=512, exclude_twins=False),
         model=ModelConfig(
             hidden_size=64, num_heads=4, h_layers=1, l_layers=1, swiglu_multiple=32, pos_encodings="learned"
         ),

@@ -56,6 +56,18 @@ def test_without_the_exclusion_the_stream_would_have_met_held_out_puzzles() -> N
     assert keys(data.held_out) & keys(drawn)
 
 
+def test_twins_of_held_out_puzzles_are_kept_out_of_the_stream_where_that_is_asked_for() -> None:
+    env = {"size": 6}
+    changes = {"curriculum": {"stages": ("extreme=1",)}, "env": env}
+    data = build(**changes, data={"eval_puzzles": 200, "exclude_twins": True})
+    families = data.task.invariant(data.held_out.inputs)
+    assert not np.isin(data.task.invariant(data.source.draw(3000).inputs), families).any()
+    message = refusal(
+        data={"eval_puzzles": 300, "exclude_twins": True}, curriculum={"stages": ("extreme=1",)}
+    )
+    assert "--data.no-exclude-twins" in message
+
+
 def test_held_out_puzzles_of_a_file_are_never_trained_on_and_every_other_one_is(file: Path) -> None:
     data = build(data={"path": str(file), "augment": False}, curriculum={"stages": ("all=1",)})
     trained = data.source.draw(100)

@@ -30,7 +30,7 @@ CPU = torch.device("cpu")
 TINY = Config(
     preset="sudoku4-quick",
     env=EnvConfig(task="sudoku", size=4),
-    data=DataConfig(eval_puzzles=8),
+    data=DataConfig(eval_puzzles=8, exclude_twins=False),
     model=ModelConfig(hidden_size=16, num_heads=2, h_layers=1, l_layers=1, swiglu_multiple=16),
     halting=HaltingConfig(halt_max_steps=3),
     optim=OptimConfig(lr=1e-3, ema_decay=0.9),
