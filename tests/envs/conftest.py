@@ -19,6 +19,8 @@ CASES = [
     pytest.param(("hrm_rl/Sudoku-v0", "sudoku", {"size": 4}, "easy"), id="sudoku-4"),
     pytest.param(("hrm_rl/Sudoku-v0", "sudoku", {"size": 6}, "medium"), id="sudoku-6"),
     pytest.param(("hrm_rl/Sudoku-v0", "sudoku", {"size": 9}, "hard"), id="sudoku-9"),
+    pytest.param(("hrm_rl/Maze-v0", "maze", {"size": 6}, "easy"), id="maze-6"),
+    pytest.param(("hrm_rl/Maze-v0", "maze", {"size": 10}, "medium"), id="maze-10"),
 ]
 
 

@@ -131,7 +131,7 @@ def test_the_solution_is_never_observed(env):
     unknown = env.task.unknown(observation["puzzle"][None])[0]
     assert unknown.any()
     assert (observation["puzzle"][~unknown] == info["solution"][~unknown]).all()
-    assert (observation["puzzle"][unknown] != info["solution"][unknown]).all()
+    assert (observation["puzzle"][unknown] != info["solution"][unknown]).any()
 
 
 def test_a_seed_restarts_the_stream_and_no_seed_goes_on(env):
