@@ -22,6 +22,51 @@ FIVE_STAGES = (
     "easy=0.1,medium=0.3,hard=0.4,extreme=0.2",
 )
 
+MAZE_LEVELS = "s6=6:3-,s10=10:5-33,s15=15:8-52,s20=20:10-71,s30=30:15-109,hard=30:110-"
+"""Mazes of 6x6 to 30x30 cells and the number of cells of their shortest paths; `hard` are those of Maze-Hard."""
+
+MAZE_STAGES = (
+    "s6=1",
+    "s6=0.3,s10=0.7",
+    "s6=0.1,s10=0.3,s15=0.6",
+    "s10=0.2,s15=0.3,s20=0.5",
+    "s15=0.2,s20=0.3,s30=0.5",
+    "s20=0.1,s30=0.3,hard=0.6",
+)
+
+PAPER_MODEL = ModelConfig(
+    hidden_size=512,
+    num_heads=8,
+    h_layers=4,
+    l_layers=4,
+    h_cycles=2,
+    l_cycles=2,
+    puzzle_emb_ndim=512,
+    dtype="bfloat16",
+)
+"""The network of the HRM paper: 27.3 million parameters."""
+
+PAPER_OPTIM = OptimConfig(
+    name="adam_atan2",
+    lr=1e-4,
+    betas=(0.9, 0.95),
+    weight_decay=1.0,
+    warmup_updates=2000,
+    puzzle_emb_lr=1e-4,
+    puzzle_emb_weight_decay=1.0,
+    grad_clip=0.0,
+)
+"""The optimisers of its published runs on Sudoku-Extreme and Maze-Hard."""
+
+PAPER_TRAIN = TrainConfig(
+    global_batch_size=768,
+    max_updates=26_000,
+    loss="stablemax",
+    eval_every=1000,
+    checkpoint_every=1000,
+)
+"""The loop of these runs: 20,000 epochs of 1,000 puzzles in batches of 768."""
+
 PRESETS: dict[str, Config] = {
     "sudoku4-quick": Config(
         preset="sudoku4-quick",
@@ -63,35 +108,49 @@ PRESETS: dict[str, Config] = {
         preset="sudoku-extreme-1k",
         env=EnvConfig(task="sudoku", size=9),
         data=DataConfig(required=True, max_puzzles=1000, augment=True),
-        model=ModelConfig(
-            hidden_size=512,
-            num_heads=8,
-            h_layers=4,
-            l_layers=4,
-            h_cycles=2,
-            l_cycles=2,
-            puzzle_emb_ndim=512,
-            dtype="bfloat16",
-        ),
+        model=PAPER_MODEL,
         halting=HaltingConfig(halt_max_steps=16, halt_exploration_prob=0.1),
-        optim=OptimConfig(
-            name="adam_atan2",
-            lr=1e-4,
-            betas=(0.9, 0.95),
-            weight_decay=1.0,
-            warmup_updates=2000,
-            puzzle_emb_lr=1e-4,
-            puzzle_emb_weight_decay=1.0,
-            grad_clip=0.0,
-        ),
-        train=TrainConfig(
-            global_batch_size=768,
-            max_updates=26_000,
-            loss="stablemax",
-            eval_every=1000,
-            checkpoint_every=1000,
-        ),
+        optim=PAPER_OPTIM,
+        train=PAPER_TRAIN,
         curriculum=CurriculumConfig(stages=("all=1",)),
+    ),
+    "maze-quick": Config(
+        preset="maze-quick",
+        env=EnvConfig(task="maze", size=6),
+        data=DataConfig(eval_puzzles=512),
+        model=ModelConfig(hidden_size=64, num_heads=4, h_layers=2, l_layers=2, swiglu_multiple=32),
+        halting=HaltingConfig(halt_max_steps=8),
+        optim=OptimConfig(lr=2e-3, warmup_updates=50, lr_min_ratio=0.1, ema_decay=0.99),
+        train=TrainConfig(
+            global_batch_size=64,
+            max_updates=1500,
+            loss_on="blanks",
+            eval_every=300,
+            checkpoint_every=300,
+            log_every=20,
+        ),
+        curriculum=CurriculumConfig(stages=("very-easy=1,easy=1,medium=1",), metric="solved"),
+    ),
+    "maze-curriculum": Config(
+        preset="maze-curriculum",
+        env=EnvConfig(task="maze", size=30, options={"levels": MAZE_LEVELS}),
+        model=ModelConfig(hidden_size=256, num_heads=4, h_layers=4, l_layers=4, h_cycles=2, l_cycles=2),
+        halting=HaltingConfig(halt_max_steps=16, halt_exploration_prob=0.1),
+        optim=OptimConfig(name="adamw", lr=1e-4, betas=(0.9, 0.95)),
+        train=TrainConfig(global_batch_size=256, loss_on="blanks", eval_every=250, checkpoint_every=250),
+        curriculum=CurriculumConfig(
+            stages=MAZE_STAGES, metric="solved", threshold=0.8, window=300, min_updates=300
+        ),
+    ),
+    "maze-hard-1k": Config(
+        preset="maze-hard-1k",
+        env=EnvConfig(task="maze", size=30),
+        data=DataConfig(required=True, max_puzzles=1000, augment=False),
+        model=PAPER_MODEL,
+        halting=HaltingConfig(halt_max_steps=16, halt_exploration_prob=0.1),
+        optim=PAPER_OPTIM,
+        train=PAPER_TRAIN,
+        curriculum=CurriculumConfig(stages=("all=1",), metric="solved"),
     ),
 }
 
