@@ -32,7 +32,8 @@ from hrm_rl.presets import get_preset
 from hrm_rl.training import build_learner, use_threads
 
 PROGRAM = "python scripts/benchmark.py"
-PARTS = ("generator", "env", "update", "evaluation")
+PARTS = ("generator", "canonical", "env", "update", "evaluation")
+GENERATED = (("sudoku", 4), ("sudoku", 6), ("sudoku", 9), ("maze", 6), ("maze", 10), ("maze", 30))
 ENV_SLOTS = 512
 PHASES = ("data", "env", "forward", "bootstrap forward", "backward", "optimiser", "other")
 
@@ -41,7 +42,7 @@ class BenchmarkCommand(Config):
     """Flags of scripts/benchmark.py: what to time, and every setting of a run for the update it times."""
 
     only: tuple[str, ...] = PARTS
-    """Parts to run: generator, env, update, evaluation."""
+    """Parts to run: generator, canonical, env, update, evaluation."""
     threads: Positive = 1
     """CPU threads of torch."""
     seconds: float = 2.0
@@ -62,6 +63,7 @@ def main(args: Sequence[str]) -> int:
     console = Console(highlight=False)
     measure: dict[str, Callable[[BenchmarkCommand], dict[str, Any]]] = {
         "generator": time_generator,
+        "canonical": time_canonical,
         "env": time_env,
         "update": time_update,
         "evaluation": time_evaluation,
@@ -88,17 +90,32 @@ def _rate(work: Callable[[], int], seconds: float) -> float:
 
 
 def time_generator(command: BenchmarkCommand) -> dict[str, Any]:
-    """Puzzles a second and core, every one proven unique, by size and level."""
+    """Puzzles a second and core, by task, size and level: Sudokus, every one proven unique, and mazes of the levels
+    that are made on the fly."""
     rates: dict[str, Any] = {}
-    for size in (4, 6, 9):
-        task = make_task("sudoku", size=size)
-        for level in task.levels:
+    for name, size in GENERATED:
+        task = make_task(name, size=size)
+        for level in task.levels if name == "sudoku" else task.levels[:-1]:
             rng = held_out_rng(0)
 
             def work(level: str = level, task: Any = task, rng: np.random.Generator = rng) -> int:
                 return len(task.generate(level, 500, rng))
 
-            rates[f"{size}x{size} {level}"] = _rate(work, command.seconds)
+            rates[f"{name} {size}x{size} {level}"] = _rate(work, command.seconds)
+    return {"puzzles_per_s_and_core": rates}
+
+
+def time_canonical(command: BenchmarkCommand) -> dict[str, Any]:
+    """Canonical forms a second and core, of the check that no held-out puzzle was trained on."""
+    rates: dict[str, Any] = {}
+    for name, size in (("sudoku", 9), ("maze", 30)):
+        task = make_task(name, size=size)
+        inputs = task.generate("medium", 1000, held_out_rng(0)).inputs
+
+        def work(task: Any = task, inputs: Any = inputs) -> int:
+            return len(task.canonical(inputs))
+
+        rates[f"{name} {size}x{size} medium"] = _rate(work, command.seconds)
     return {"puzzles_per_s_and_core": rates}
 
 
