@@ -11,7 +11,7 @@ from envs.puzzle import (
     PuzzleSource,
     fingerprint,
 )
-from envs.registration import TASKS, make_task, register_tasks
+from envs.registration import TASKS, make_task, register_task, register_tasks
 from envs.sources import GeneratedSource, MixedSource, PoolSource
 from envs.task import Progress, PuzzleTask
 
@@ -32,6 +32,7 @@ __all__ = [
     "Puzzles",
     "fingerprint",
     "make_task",
+    "register_task",
 ]
 
 register_tasks()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from envs import (
     make_task,
 )
 from envs.folder import PuzzleFolder, find_splits, is_folder
-from envs.puzzle import Puzzles, PuzzleSource, Selection
+from envs.puzzle import Puzzles, PuzzleSource, Selection, Tokens
 from hrm_rl.config import Config
 from hrm_rl.errors import UserError, nearest
 from hrm_rl.leaks import Keys, twins
@@ -130,23 +131,28 @@ def _generated(task: PuzzleTask, config: Config, rank: int, progress: Progress) 
         held_out = generate_held_out(task, levels, config.data.eval_puzzles, config.seed)
     key = task.invariant if config.data.exclude_twins else fingerprint
     exclude = key(held_out.inputs)
-    if config.data.exclude_twins:
-        _refuse_small_boards(task, levels, exclude)
+    _refuse_small_boards(task, levels, exclude, key, config.data.exclude_twins)
     children = {level: GeneratedSource(task, level, config.seed, rank, exclude, key) for level in levels}
     source = MixedSource(children, config.curriculum.weights(0), config.seed, rank)
     return Data(task, source, held_out, int(held_out.identifier.max(initial=0)) + 1)
 
 
-def _refuse_small_boards(task: PuzzleTask, levels: list[str], exclude: NDArray[np.uint64]) -> None:
-    """Refuse to hold out most puzzles of a level up to symmetry, which would leave nothing to train on."""
+def _refuse_small_boards(
+    task: PuzzleTask,
+    levels: list[str],
+    exclude: NDArray[np.uint64],
+    key: Callable[[Tokens], NDArray[np.uint64]],
+    twins_too: bool,
+) -> None:
+    """Refuse to hold out most puzzles of a level, which would leave nothing to train on."""
     for level in levels:
         sample = task.generate(level, SAMPLE, np.random.default_rng(_HELD_OUT_STREAM))
-        share = np.isin(task.invariant(sample.inputs), exclude).mean()
+        share = np.isin(key(sample.inputs), exclude).mean()
         if share > MOST_EXCLUDED:
+            advice = ", or keep out the held-out puzzles alone (--data.no-exclude-twins)" if twins_too else ""
             raise UserError(
-                f"{share:.0%} of {level} {task.name} puzzles are symmetric versions of held-out ones, which are kept "
-                "out of training: hold out fewer (--data.eval-puzzles), or keep out the held-out puzzles alone "
-                "(--data.no-exclude-twins)"
+                f"{share:.0%} of {level} {task.name} puzzles are held out{' up to symmetry' if twins_too else ''}, "
+                f"which leaves too few to train on: hold out fewer (--data.eval-puzzles){advice}"
             )
 
 
