@@ -18,7 +18,7 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
 from typing import Any, NamedTuple
@@ -161,8 +161,9 @@ class _Making:
         return self.counts[0] >= self.parts[0] and self.counts[1] >= self.parts[1]
 
     def _save(self) -> None:
-        if self.mazes and self.partial.parent.is_dir():
-            _write(self.partial, {"mazes": np.stack(self.mazes)})
+        if self.mazes:
+            with suppress(OSError):  # what cannot be kept is only made again
+                _write(self.partial, {"mazes": np.stack(self.mazes)})
 
 
 def cache_folder() -> Path:
