@@ -9,6 +9,7 @@ from envs.puzzle import (
     PuzzleBatch,
     Puzzles,
     PuzzleSource,
+    distinct,
     fingerprint,
 )
 from envs.registration import TASKS, make_task, register_task, register_tasks
@@ -30,6 +31,7 @@ __all__ = [
     "PuzzleSource",
     "PuzzleTask",
     "Puzzles",
+    "distinct",
     "fingerprint",
     "make_task",
     "register_task",

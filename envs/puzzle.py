@@ -121,3 +121,9 @@ def fingerprint(tokens: Tokens) -> NDArray[np.uint64]:
             value = (value ^ column.astype(np.uint64)) * multiplier
             value ^= value >> np.uint64(29)
     return value
+
+
+def distinct(puzzles: PuzzleBatch) -> PuzzleBatch:
+    """The first of each set of equal puzzles, in order."""
+    _, first = np.unique(fingerprint(puzzles.inputs), return_index=True)
+    return puzzles.take(np.sort(first))

@@ -68,17 +68,18 @@ def held_out_result(exact: float, solved: float, remark: str) -> str:
 
 @contextmanager
 def slow_work() -> Iterator[Callable[[str, int, int], None]]:
-    """Inside, an `envs.Progress` that shows a bar on stderr once it is told of anything."""
+    """Inside, an `envs.Progress` that shows a bar for each kind of slow work, if stderr is a terminal."""
+    console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=Console(stderr=True), transient=True,
+        console=console, transient=True, disable=not console.is_terminal,
     ) as bars:  # fmt: skip
         tasks: dict[str, TaskID] = {}
 
         def progress(what: str, done: int, total: int) -> None:
             if what not in tasks:
                 tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done)
+            bars.update(tasks[what], completed=done, total=total)
 
         yield progress
 

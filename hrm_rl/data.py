@@ -17,6 +17,7 @@ from envs import (
     Progress,
     PuzzleBatch,
     PuzzleTask,
+    distinct,
     fingerprint,
     make_task,
 )
@@ -101,9 +102,7 @@ def generate_held_out(task: PuzzleTask, levels: list[str], puzzles: int, seed: i
     _check_levels(task, levels)
     for level in levels:
         try:
-            batches.append(
-                _distinct(task.generate(level, max(1, puzzles // len(levels)), rng, held_out=True))
-            )
+            batches.append(distinct(task.generate(level, max(1, puzzles // len(levels)), rng, held_out=True)))
         except ValueError as error:
             raise UserError(str(error)) from None
     return PuzzleBatch.concatenate(batches)
@@ -279,9 +278,3 @@ def _identifiers(pool: Puzzles, held_out: PuzzleBatch) -> int:
     """Rows of the puzzle-embedding table that training and judging need."""
     stated = pool.identifiers if isinstance(pool, PuzzleFolder) else 1
     return max(stated, int(held_out.identifier.max(initial=0)) + 1)
-
-
-def _distinct(puzzles: PuzzleBatch) -> PuzzleBatch:
-    """The first of each set of equal puzzles, in order."""
-    _, first = np.unique(fingerprint(puzzles.inputs), return_index=True)
-    return puzzles.take(np.sort(first))

@@ -5,14 +5,11 @@ from __future__ import annotations
 import math
 import shlex
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-from rich.progress import Progress as Bars
 from rich.table import Column, Table
 
 from envs import TASKS, DataError, Progress, PuzzleTask, make_task
@@ -22,7 +19,7 @@ from envs.folder_writer import refuse_existing
 from hrm_rl import datasets, hub
 from hrm_rl.cli import parse
 from hrm_rl.config import Positive, Section, parse_weights
-from hrm_rl.console import shown_path
+from hrm_rl.console import shown_path, slow_work
 from hrm_rl.errors import UserError, nearest
 from hrm_rl.leaks import Keys, twins
 from hrm_rl.puzzle_file import PuzzleFile
@@ -93,7 +90,7 @@ def _build(command: DatasetCommand) -> None:
     out = Path(command.out)
     refuse_existing(out)  # before the work, not only after it
     _refuse_contradictions(command)
-    with _progress() as progress:
+    with slow_work() as progress:
         base = (
             _generated(command, task, progress)
             if command.level is not None
@@ -201,7 +198,7 @@ def _check(command: DatasetCommand, path: Path) -> None:
     splits = find_splits(path)
     task = _task_of(command, splits.train)
     folders = [splits.train, *([] if splits.test is None else [splits.test])]
-    with _progress() as progress:
+    with slow_work() as progress:
         summaries = [check_folder(folder, task, progress) for folder in folders]
         leaked = 0
         if splits.test is not None:
@@ -263,19 +260,3 @@ def _fitting(name: str, metadata: Metadata, command: DatasetCommand) -> Iterator
         if (task.length, task.vocab_size) == (metadata.seq_len, metadata.vocab_size):
             yield task
             return
-
-
-@contextmanager
-def _progress() -> Iterator[Progress]:
-    """A bar for each kind of slow work, on standard error if that is a terminal."""
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Bars(*columns, console=console, transient=True, disable=not console.is_terminal) as bars:
-        tasks = {}
-
-        def progress(what: str, done: int, total: int) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(what, total=total)
-            bars.update(tasks[what], completed=done, total=total)
-
-        yield progress

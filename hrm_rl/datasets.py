@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from envs import Progress, PuzzleBatch, PuzzleTask, fingerprint
+from envs import Progress, PuzzleBatch, PuzzleTask, distinct, fingerprint
 from envs.folder_writer import new_folder, write_identifiers, write_split
 from hrm_rl.errors import UserError
 from hrm_rl.leaks import twins
@@ -300,12 +300,6 @@ def _with_versions(
         batch, owner = batch.take(first), owner[first]
         sizes = np.bincount(owner, minlength=count)
     return batch, sizes
-
-
-def distinct(puzzles: PuzzleBatch) -> PuzzleBatch:
-    """The first of each set of equal puzzles, in order."""
-    first = np.unique(fingerprint(puzzles.inputs), return_index=True)[1]
-    return puzzles.take(np.sort(first))
 
 
 def empty(task: PuzzleTask) -> PuzzleBatch:
