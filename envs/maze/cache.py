@@ -122,18 +122,20 @@ class _Making:
         saved = time.monotonic()
         with ThreadPoolExecutor(threads) as executor:
             try:
+                self._report(progress)
                 while not self._complete():
-                    for index in range(len(self.mazes), len(self.mazes) + 2 * threads):
+                    for index in range(len(self.mazes), len(self.mazes) + 16 * threads):
                         if index not in running:
                             running[index] = executor.submit(self._make, index, stop)
-                    wait(running.values(), timeout=0.5, return_when=FIRST_COMPLETED)
+                    unfinished = [future for future in running.values() if not future.done()]
+                    wait(unfinished, timeout=0.5, return_when=FIRST_COMPLETED)
                     while not self._complete() and running[len(self.mazes)].done():
                         maze = running.pop(len(self.mazes)).result()
                         assert maze is not None  # only `stop` ends the work on a maze early
                         self._keep(maze)
                         if len(self.mazes) not in running:
                             break
-                    progress(self.what, sum(map(min, self.counts, self.parts)), sum(self.parts))
+                    self._report(progress)
                     if time.monotonic() > saved + _SAVE_EVERY:
                         self._save()
                         saved = time.monotonic()
@@ -156,6 +158,9 @@ class _Making:
     def _keep(self, maze: Tokens) -> None:
         self.mazes.append(maze)
         self.counts[int(_is_held_out(maze[None], self.level.size)[0])] += 1
+
+    def _report(self, progress: Progress) -> None:
+        progress(self.what, sum(map(min, self.counts, self.parts)), sum(self.parts))
 
     def _complete(self) -> bool:
         return self.counts[0] >= self.parts[0] and self.counts[1] >= self.parts[1]

@@ -2,7 +2,13 @@
 
 The number of walls is uniform in 30 to 50 % of the n*n cells, the walls are uniform among the cells, S and G uniform
 among the free cells; a maze is kept if the length of its shortest path is in the wanted range ("unbiased"). The
-lengths of what is kept then lean to the lower end of the range, as they do in Maze-Hard.
+lengths of what is kept then lean to the lower end of the range, as they do in Maze-Hard. Hard mazes of 30x30 come
+at 12 a second on one core.
+
+"two-sweeps" takes for S the cell farthest from a random free one and for G the cell farthest from S. It makes 400
+to 550 hard mazes of 30x30 a second, but biased ones: of 1,000 each, the mean path has 116.4 cells against 114.9
+unbiased and 115.1 in Maze-Hard (a Kolmogorov-Smirnov distance from Maze-Hard of 0.114 against 0.026, where 0.087 is
+exceeded by chance once in 1,000 times), and S is 3.1 cells from the border on average instead of 3.7 and 3.8.
 
 Legend: N mazes, n = level.size.
 """
@@ -21,10 +27,10 @@ from envs.puzzle import Tokens
 RULES = ("unbiased", "two-sweeps")
 
 MOST_TRIES = 20_000_000
-"""Random mazes drawn for one maze before a level is refused (about a minute for 30x30)."""
+"""Random mazes drawn for one maze before a level is refused (half a minute for 30x30)."""
 
 CHUNK = 20_000
-"""Random mazes drawn in one call of compiled code, which Ctrl-C has to wait for (0.1 s for 30x30)."""
+"""Random mazes drawn in one call of compiled code, which Ctrl-C has to wait for (0.03 s for 30x30)."""
 
 _SAMPLE, _RARE = 20_000, 20
 
@@ -32,7 +38,7 @@ _SAMPLE, _RARE = 20_000, 20
 @cache
 def is_rare(level: Level, rule: str) -> bool:
     """Whether mazes of a level are to be made once and kept: fewer than 20 of a fixed sample of 20,000 random mazes
-    are of that level. (One in 1,000 for 30x30 means some 200 mazes a second.)"""
+    are of that level. (One in 1,000 for 30x30 means some 600 mazes a second on one core.)"""
     seeds = np.random.default_rng(0).integers(0, 2**64, size=_RARE, dtype=np.uint64)
     tries = np.zeros(_RARE, np.int64)
     mazes = np.empty((_RARE, level.size**2), np.uint8)

@@ -57,7 +57,9 @@ class MazeTask(PuzzleTask):
         levels: levels of a curriculum by size and length of path, as NAME=SIZE:FEWEST-MOST with commas between:
             "s6=6:3-,s10=10:10-36,hard=30:110-". Without it, the four default levels of `size`.
         rule: how mazes are drawn. "unbiased": S and G are random cells, as in Maze-Hard. "two-sweeps": S is the cell
-            farthest from a random one, G the cell farthest from S.
+            farthest from a random one, G the cell farthest from S; 40 times as quick for hard mazes of 30x30, but
+            their paths have 116.4 cells on average instead of 114.9 and end nearer to the border, 3.1 cells from
+            it instead of 3.7 (see envs/maze/generator.py).
         cache: mazes made and kept for each level that is too rare to be made on the fly, and a tenth more for the
             held-out part.
         cache_seed: another number makes other mazes for these.
