@@ -44,6 +44,11 @@ class PuzzleTask(ABC):
         """L."""
         return self.grid_shape[0] * self.grid_shape[1]
 
+    def coordinates(self) -> NDArray[np.int64]:
+        """(L, K) where each cell is, in numbers from 0, for networks that are told (`model.pos_encodings axial`): its
+        row and its column. A task adds what else cells can share."""
+        return np.indices(self.grid_shape).reshape(2, -1).T
+
     @abstractmethod
     def solved(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
         """(N,) whether each answer (N, L) is right by the task's rule. Needs no solution."""

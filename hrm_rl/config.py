@@ -36,7 +36,8 @@ class EnvConfig(Section):
     options: dict[str, int | float | bool | str] = {}
     """Further options of the task, as `name value` pairs (Sudoku: min_guesses, catalogue)."""
     segment_cost: Annotated[float, Field(ge=0.0)] = 0.0
-    """Price of one more segment: the reward of `continue` is minus this."""
+    """Price of one more segment: the reward of `continue` is minus this. Training pays it with halting.q_target
+    lambda."""
 
 
 class DataConfig(Section):
@@ -69,28 +70,57 @@ class ModelConfig(Section):
     """Name of the model, as in hrm_rl.models.MODELS."""
     hidden_size: Positive = 256
     """Width D of the hidden states."""
+    mixer: Literal["attention", "mlp"] = "attention"
+    """How a block lets positions see each other: attention, or SwiGLU over the positions."""
     num_heads: Positive = 4
     """Attention heads; must divide hidden_size into even parts."""
+    num_kv_heads: Positive | None = None
+    """Heads of keys and values (grouped-query attention); must divide num_heads; as many as these if not given."""
+    causal: bool = False
+    """Attend only to positions before; the Q-values are then read from the last position instead of the first."""
     h_layers: Positive = 4
-    """Blocks of the high-level module."""
+    """Blocks of the high-level module; `trm` has none, `transformer` one network of h_layers + l_layers."""
     l_layers: Positive = 4
-    """Blocks of the low-level module."""
+    """Blocks of the low-level module, or of trm's only one."""
     h_cycles: Positive = 2
     """High-level updates a segment."""
     l_cycles: Positive = 2
-    """Low-level updates for each high-level one."""
+    """Low-level updates for each high-level one; `transformer` is applied h_cycles * l_cycles times."""
+    gradient: Literal["one_step", "last_cycle", "full"] | None = None
+    """Which updates of a segment run with gradient: the last of each module, the last h_cycle, or all. If not given,
+    as the model was published: one_step for hrm and transformer, last_cycle for trm."""
+    checkpoint_activations: bool = False
+    """Keep only what goes into each block for the backward pass and compute the rest again: less memory, more
+    time."""
     expansion: Annotated[float, Field(gt=0.0)] = 4.0
     """SwiGLU width is expansion * hidden_size * 2/3, rounded up to swiglu_multiple."""
     swiglu_multiple: Positive = 256
     """Multiple to which the SwiGLU width is rounded up; 256 wastes most of a small model's work."""
-    pos_encodings: Literal["rope", "learned"] = "rope"
-    """Positions: rotary (along the flattened board) or a learned vector for each cell."""
+    dropout: Decay = 0.0
+    """Share of what a block adds to the state that is left out in training."""
+    pos_encodings: Literal["rope", "learned", "axial", "none"] = "rope"
+    """Positions: rotary (along the flattened board), a learned vector for each cell, the sum of learned vectors for
+    its coordinates (row, column and, in Sudoku, box), or none."""
     rope_theta: Annotated[float, Field(gt=0.0)] = 10000.0
     """Base of the rotary frequencies."""
+    prefix: Literal["none", "puzzle", "cls"] | None = None
+    """What is put before the board: nothing, the puzzle's embedding, or one trained token. If not given, the puzzle's
+    embedding where puzzle_emb_ndim is above 0."""
     puzzle_emb_ndim: Annotated[int, Field(ge=0)] = 0
-    """Numbers in a puzzle's embedding, put before the board as ceil(ndim / hidden_size) tokens; 0 for none."""
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Type of the computation; the weights and the optimiser stay float32."""
+    """Numbers in a puzzle's embedding; 0 for none."""
+    puzzle_emb_len: Positive | None = None
+    """Positions before the board that the embedding fills, with zeros after it; ceil(ndim / hidden_size) if not
+    given."""
+    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
+    """Type of the computation; the weights and the optimiser stay float32. float16, for GPUs without bfloat16, scales
+    the loss."""
+
+    @property
+    def prefix_positions(self) -> int:
+        """Positions before the board: P."""
+        if self.prefix == "cls":
+            return 1
+        return self.puzzle_emb_len or math.ceil(self.puzzle_emb_ndim / self.hidden_size)
 
     @model_validator(mode="after")
     def _heads_divide(self) -> ModelConfig:
@@ -101,6 +131,53 @@ class ModelConfig(Section):
             raise ValueError(
                 f"num_heads={self.num_heads} does not divide hidden_size={self.hidden_size} into heads of "
                 f"even width; {advice}"
+            )
+        if self.num_kv_heads is not None and self.num_heads % self.num_kv_heads:
+            fits = [n for n in range(1, self.num_heads + 1) if self.num_heads % n == 0]
+            near = sorted(sorted(fits, key=lambda n: abs(n - (self.num_kv_heads or 0)))[:4])
+            raise ValueError(
+                f"num_kv_heads={self.num_kv_heads} does not divide num_heads={self.num_heads}; it could be "
+                f"{', '.join(map(str, near))}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _mixer_has_what_it_needs(self) -> ModelConfig:
+        if self.mixer == "mlp":
+            for name, value, right in (
+                ("num_kv_heads", self.num_kv_heads, None),
+                ("causal", self.causal, False),
+                ("pos_encodings", self.pos_encodings if self.pos_encodings == "rope" else None, "none"),
+            ):
+                if value:
+                    raise ValueError(
+                        f"{name}={value} is for attention and does nothing with mixer=mlp; set {name} to "
+                        f"{str(right).lower()}"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _prefix_is_one_thing(self) -> ModelConfig:
+        ndim, length = self.puzzle_emb_ndim, self.puzzle_emb_len
+        if self.prefix == "puzzle" and not ndim:
+            raise ValueError(
+                f"prefix=puzzle needs an embedding: set puzzle_emb_ndim, for example to {self.hidden_size}"
+            )
+        if self.prefix in ("none", "cls") and ndim:
+            raise ValueError(
+                f"prefix={self.prefix} leaves no place for a puzzle's embedding: puzzle_emb_ndim={ndim} must be 0"
+            )
+        if length is None:
+            return self
+        if not ndim:
+            raise ValueError(
+                f"puzzle_emb_len={length} needs an embedding to place: set puzzle_emb_ndim above 0"
+            )
+        least = math.ceil(ndim / self.hidden_size)
+        if length < least:
+            raise ValueError(
+                f"puzzle_emb_len={length} positions of {self.hidden_size} do not hold puzzle_emb_ndim={ndim}; "
+                f"it must be at least {least}"
             )
         return self
 
@@ -114,13 +191,37 @@ class HaltingConfig(Section):
     """Probability of drawing a least number of segments before which halting is forbidden."""
     exploration: Literal["per_segment", "per_episode"] = "per_segment"
     """Draw that number anew at every segment (the reference code) or once an episode (the paper)."""
+    q_target: Literal["bootstrap", "delayed", "halt_only", "lambda"] = "bootstrap"
+    """What the value of continuing is taught: the Q-values of one more segment, thought for that alone (HRM); those
+    of the next real segment; nothing, halting where q_halt > 0 (TRM); returns over several segments (PQN)."""
+    rollout_segments: Positive = 1
+    """Segments an update, with q_target lambda; all their activations are kept until its end."""
+    q_lambda: Probability = 0.0
+    """With q_target lambda: 0 trusts the next Q-value, 1 the rest of the rollout."""
+    discount: Probability = 1.0
+    """With q_target lambda: factor on what lies one more segment ahead."""
+
+    @model_validator(mode="after")
+    def _lambda_alone_has_returns(self) -> HaltingConfig:
+        if self.q_target != "lambda" and (self.rollout_segments, self.q_lambda, self.discount) != (
+            1,
+            0.0,
+            1.0,
+        ):
+            raise ValueError(
+                f"rollout_segments, q_lambda and discount belong to q_target lambda; with {self.q_target} leave "
+                "them at 1, 0 and 1"
+            )
+        return self
 
 
 class OptimConfig(Section):
     """The optimisers (hrm_rl/optim.py)."""
 
-    name: Literal["adamw", "adam_atan2"] = "adamw"
-    """Optimiser of the network's weights."""
+    name: Literal["adamw", "adam_atan2", "muon"] = "adamw"
+    """Optimiser of the network's weights. Muon updates the matrices inside the network, AdamW all else."""
+    freeze: Literal["none", "all_but_puzzle_emb"] = "none"
+    """Weights that are not trained."""
     lr: Annotated[float, Field(gt=0.0)] = 1e-4
     """Learning rate after warm-up."""
     betas: tuple[Decay, Decay] = (0.9, 0.95)
@@ -138,7 +239,7 @@ class OptimConfig(Section):
     grad_clip: Annotated[float, Field(ge=0.0)] = 1.0
     """Largest gradient norm of the network's weights; 0 does not clip."""
     ema_decay: Decay = 0.0
-    """Decay of the averaged weights that evaluation uses; 0 evaluates the raw weights."""
+    """Decay of the averaged weights that are kept beside the raw ones; 0 keeps none."""
     max_skipped_updates: Positive = 20
     """Stop after this many updates in a row with a loss or gradient that is not finite."""
 
@@ -148,6 +249,12 @@ class TrainConfig(Section):
 
     global_batch_size: Positive = 512
     """Slots over all workers; each worker runs its share of them."""
+    initial_batch_size: Positive = 64
+    """Slots over all workers in the first update, if batch_warmup_updates is not 0."""
+    batch_warmup_updates: Annotated[int, Field(ge=0)] = 0
+    """Updates over which the slots grow evenly to global_batch_size."""
+    micro_batches: Positive = 1
+    """Slices of a worker's slots that go through the network one after the other: the same gradient, less memory."""
     max_updates: Positive = 50_000
     """Updates after which the run is done."""
     loss: Literal["softmax", "stablemax"] = "softmax"
@@ -159,6 +266,8 @@ class TrainConfig(Section):
     """Updates between log lines; also the interval at which the curriculum is asked."""
     eval_every: Positive = 250
     """Updates between evaluations on held-out puzzles."""
+    eval_weights: Literal["raw", "ema"] = "ema"
+    """Weights that evaluation judges: those trained, or their average (which needs optim.ema_decay above 0)."""
     checkpoint_every: Positive = 250
     """Updates between checkpoints."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -217,6 +326,29 @@ class Config(Section):
     """The training loop"""
     curriculum: CurriculumConfig = CurriculumConfig()
     """Curriculum"""
+
+    @property
+    def evaluated_weights(self) -> Literal["raw", "ema"]:
+        """The weights that this run's evaluations judge."""
+        return self.train.eval_weights if self.optim.ema_decay else "raw"
+
+    @model_validator(mode="after")
+    def _sections_agree(self) -> Config:
+        if self.env.segment_cost and self.halting.q_target != "lambda":
+            raise ValueError(
+                f"env.segment_cost={self.env.segment_cost:g} is paid with halting.q_target lambda only "
+                f"(now {self.halting.q_target})"
+            )
+        if self.train.micro_batches > 1 and self.halting.rollout_segments > 1:
+            raise ValueError(
+                "train.micro_batches above 1 saves nothing with halting.rollout_segments above 1, whose activations "
+                "are all kept: set one of them to 1"
+            )
+        if self.optim.freeze == "all_but_puzzle_emb" and not self.model.puzzle_emb_ndim:
+            raise ValueError(
+                "optim.freeze all_but_puzzle_emb leaves nothing to train without model.puzzle_emb_ndim above 0"
+            )
+        return self
 
     def to_yaml(self) -> str:
         return yaml.safe_dump(self.model_dump(mode="json"), sort_keys=False)
@@ -284,7 +416,7 @@ def validate(values: dict[str, Any], origin: str) -> Config:
         if first["type"] == "extra_forbidden":
             raise UserError(f"{origin}: unknown setting '{field}'{nearest(field, field_names())}") from None
         reason = first["msg"].removeprefix("Value error, ")
-        raise UserError(f"{origin}: {field}: {reason}") from None
+        raise UserError(": ".join(part for part in (origin, field, reason) if part)) from None
 
 
 def load_config(path: Path, base: Config) -> Config:

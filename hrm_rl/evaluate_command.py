@@ -36,7 +36,7 @@ from hrm_rl.devices import choose_device
 from hrm_rl.errors import UserError
 from hrm_rl.evaluation import Evaluation, Summary, evaluate, summaries
 from hrm_rl.leaks import Keys, twins
-from hrm_rl.models import HRM, build_model
+from hrm_rl.models import RecurrentModel, build_model
 from hrm_rl.training import use_threads
 
 PROGRAM = "python scripts/evaluate.py"
@@ -189,11 +189,10 @@ def _without_training_file(puzzles: PuzzleBatch, config: Config, task: PuzzleTas
     return puzzles.take(~shared)
 
 
-def load_model(path: Path, config: Config, task: PuzzleTask, command: EvaluateCommand) -> HRM:
+def load_model(path: Path, config: Config, task: PuzzleTask, command: EvaluateCommand) -> RecurrentModel:
     """The checkpoint's network on the chosen device."""
-    rows, columns = task.grid_shape
     identifiers = checkpoint.identifiers(path)
-    model = build_model(config.model, task.vocab_size, rows * columns, identifiers)
+    model = build_model(config.model, task.vocab_size, task.coordinates(), identifiers)
     checkpoint.load_weights(path, model, command.weights)
     return model.to(choose_device(command.device))
 

@@ -22,7 +22,7 @@ from hrm_rl.config import Config
 from hrm_rl.errors import UserError
 from hrm_rl.losses import IGNORE, losses
 from hrm_rl.metrics import Tally
-from hrm_rl.models import HRM, Carry
+from hrm_rl.models import Carry, RecurrentModel
 from hrm_rl.optim import AveragedWeights, SignSGD, build_optimizer, clip_gradients, lr_scale
 
 
@@ -36,7 +36,7 @@ class Learner:
 
     def __init__(
         self,
-        model: HRM,
+        model: RecurrentModel,
         env: ActVectorEnv,
         config: Config,
         device: torch.device,

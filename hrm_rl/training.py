@@ -81,8 +81,7 @@ def build_learner(config: Config, data: Data, device: torch.device, rank: int, w
         segment_cost=config.env.segment_cost,
     )
     torch.manual_seed(config.seed)  # the same weights on every rank
-    rows, columns = data.task.grid_shape
-    model = build_model(config.model, data.task.vocab_size, rows * columns, data.identifiers)
+    model = build_model(config.model, data.task.vocab_size, data.task.coordinates(), data.identifiers)
     return Learner(model, env, config, device, rank, world_size)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import TINY, assert_same, learner_tensors, tiny_config, tiny_learner
+from tiny import TINY, assert_same, grid, learner_tensors, tiny_config, tiny_learner
 
 import hrm_rl
 import hrm_rl.checkpoint
@@ -108,7 +108,7 @@ def test_weights_for_inference_are_the_averaged_ones_or_the_raw_ones(
         ("averaged", learner.averaged.average),
         ("raw", dict(learner.model.named_parameters())),
     ):
-        model = build_model(learner.config.model, vocab_size=6, seq_len=16)
+        model = build_model(learner.config.model, vocab_size=6, coordinates=grid(4, 4))
         checkpoint.load_weights(path, model, weights)
         for name, p in model.named_parameters():
             assert torch.equal(p, expected[name]), name
@@ -295,7 +295,7 @@ def test_a_folder_that_is_no_checkpoint_is_refused_in_one_line(tmp_path: Path) -
         checkpoint.read_state(tmp_path)
     assert "\n" not in str(refusal.value)
     with pytest.raises(UserError, match="cannot read"):
-        checkpoint.load_weights(tmp_path, build_model(TINY.model, 6, 16))
+        checkpoint.load_weights(tmp_path, build_model(TINY.model, 6, grid(4, 4)))
 
 
 # Another configuration.

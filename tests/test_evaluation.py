@@ -7,7 +7,7 @@ from dataclasses import fields
 import numpy as np
 import pytest
 import torch
-from tiny import TINY, make_decisive, puzzles
+from tiny import TINY, grid, make_decisive, puzzles
 
 from envs import NO_LEVEL, PAD, PuzzleBatch, make_task
 from hrm_rl.evaluation import Evaluation, Summary, answers_by_segment, evaluate, summaries
@@ -21,7 +21,7 @@ BUDGET = 6
 @pytest.fixture(scope="module")
 def model() -> HRM:
     torch.manual_seed(0)
-    model = build_model(TINY.model, TASK.vocab_size, 16)
+    model = build_model(TINY.model, TASK.vocab_size, grid(4, 4))
     make_decisive(model)
     # Let it want to halt after about a sixth of all segments.
     carry, advantage = model.initial_carry(30), []

@@ -6,7 +6,7 @@ import math
 
 import pytest
 import torch
-from tiny import make_decisive
+from tiny import grid, make_decisive
 from torch import Tensor, nn
 
 from hrm_rl.config import ModelConfig
@@ -20,7 +20,9 @@ VOCABULARY, TOKENS, SLOTS = 6, 9, 3
 def small(**changes: object) -> HRM:
     """An HRM of 16 numbers whose Q-values say something."""
     config = {"hidden_size": 16, "num_heads": 2, "h_layers": 1, "l_layers": 1, "swiglu_multiple": 16}
-    model = build_model(ModelConfig.model_validate(config | changes), VOCABULARY, TOKENS, identifiers=4)
+    model = build_model(
+        ModelConfig.model_validate(config | changes), VOCABULARY, grid(1, TOKENS), identifiers=4
+    )
     make_decisive(model)
     return model
 
@@ -45,7 +47,7 @@ def test_the_papers_model_has_the_published_number_of_parameters_besides_the_puz
         hidden_size=512, num_heads=8, h_layers=4, l_layers=4, expansion=4, puzzle_emb_ndim=512
     )
     with torch.device("meta"):  # shapes without numbers
-        model = build_model(config, vocabulary, tokens, identifiers=1)
+        model = build_model(config, vocabulary, grid(1, tokens), identifiers=1)
     assert sum(p.numel() for p in model.parameters()) == published
     assert count_parameters(model) == published + 512
 
@@ -135,7 +137,9 @@ def test_answer_and_q_values_are_read_from_the_new_high_level_state() -> None:
 
 
 def test_fresh_network_says_minus_five_to_halt_and_continue_whatever_it_sees() -> None:
-    model = build_model(ModelConfig(hidden_size=16, num_heads=2, h_layers=1, l_layers=1), VOCABULARY, TOKENS)
+    model = build_model(
+        ModelConfig(hidden_size=16, num_heads=2, h_layers=1, l_layers=1), VOCABULARY, grid(1, TOKENS)
+    )
     carry = model.initial_carry(SLOTS)
     for _ in range(3):
         carry, _, q = model(carry, *batch())
@@ -161,7 +165,9 @@ def test_initial_states_have_unit_variance() -> None:
 @pytest.mark.parametrize("positions", ["rope", "learned"])
 def test_embedded_tokens_have_unit_variance(positions: str) -> None:
     model = build_model(
-        ModelConfig(hidden_size=128, num_heads=2, h_layers=1, l_layers=1, pos_encodings=positions), 500, 200
+        ModelConfig(hidden_size=128, num_heads=2, h_layers=1, l_layers=1, pos_encodings=positions),
+        500,
+        grid(10, 20),
     )
     x = model.embed(torch.randint(0, 500, (8, 200)), torch.zeros(8, dtype=torch.int64))
     assert float(x.detach().std()) == pytest.approx(1.0, rel=0.03)
@@ -276,7 +282,7 @@ def test_a_row_is_finite_only_if_both_states_are() -> None:
 
 def test_unknown_model_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UserError, match="unknown model 'hmr'; did you mean 'hrm'"):
-        build_model(ModelConfig(name="hmr"), VOCABULARY, TOKENS)
+        build_model(ModelConfig(name="hmr"), VOCABULARY, grid(1, TOKENS))
 
 
 def test_all_states_leave_a_segment_normalised() -> None:

@@ -9,6 +9,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hrm_rl.config import ModelConfig
 from hrm_rl.models.layers import (
     Attention,
     Block,
@@ -129,7 +130,8 @@ def test_attention_is_the_softmax_formula_head_by_head(rotated: bool) -> None:
 
 
 def test_block_normalises_after_each_residual_sum() -> None:
-    block, x = Block(16, 2, 4, 16), torch.randn(2, 5, 16)
+    config = ModelConfig(hidden_size=16, num_heads=2, swiglu_multiple=16)
+    block, x = Block(config, positions=5), torch.randn(2, 5, 16)
     middle = rms_norm(x + block.self_attn(x, None))
     torch.testing.assert_close(block(x, None), rms_norm(middle + block.mlp(middle)))
     torch.testing.assert_close(block(x, None).square().mean(-1), torch.ones(2, 5), rtol=1e-3, atol=0)

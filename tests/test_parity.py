@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from tiny import grid
 
 import hrm_rl.learner
 from envs import ActVectorEnv, PuzzleBatch
@@ -150,9 +151,8 @@ def test_six_updates_agree_with_the_reference(loss: str, monkeypatch: pytest.Mon
         GOLDEN["config"]["batch_size"],
         config.halting.halt_max_steps,
     )
-    model = build_model(
-        config.model, GOLDEN["config"]["vocab_size"], 81, GOLDEN["config"]["num_puzzle_identifiers"]
-    )
+    c = GOLDEN["config"]
+    model = build_model(config.model, c["vocab_size"], grid(9, 9), c["num_puzzle_identifiers"])
     fill_by_rule(model)
     learner = Learner(model, env, config, torch.device("cpu"))
     learner.start()

@@ -81,7 +81,7 @@ def build(slots: int, rank: int, world_size: int) -> Learner:
     task = make_task("sudoku", size=4)
     env = ActVectorEnv(task, FixedSource(part), len(part), config.halting.halt_max_steps)
     torch.manual_seed(0)
-    model = build_model(config.model, task.vocab_size, 16, IDENTIFIERS)
+    model = build_model(config.model, task.vocab_size, task.coordinates(), IDENTIFIERS)
     learner = Learner(model, env, config, CPU, rank, world_size)
     learner.start()
     return learner

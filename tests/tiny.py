@@ -22,7 +22,7 @@ from hrm_rl.config import (
 )
 from hrm_rl.data import build_data
 from hrm_rl.learner import Learner
-from hrm_rl.models import HRM
+from hrm_rl.models import RecurrentModel
 from hrm_rl.training import build_learner
 
 CPU = torch.device("cpu")
@@ -56,7 +56,12 @@ def tiny_learner(config: Config = TINY) -> Learner:
     return learner
 
 
-def make_decisive(model: HRM, seed: int = 0) -> None:
+def grid(rows: int, columns: int) -> np.ndarray:
+    """(rows * columns, 2) the coordinates of a board, as most tasks give them."""
+    return np.indices((rows, columns)).reshape(2, -1).T
+
+
+def make_decisive(model: RecurrentModel, seed: int = 0) -> None:
     """Give q_head weights and no bias, so that halting depends on the puzzle; at first it never happens."""
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -64,7 +69,7 @@ def make_decisive(model: HRM, seed: int = 0) -> None:
         model.q_head.bias.zero_()
 
 
-def always(model: HRM, halt: bool) -> None:
+def always(model: RecurrentModel, halt: bool) -> None:
     """Make the model want to halt after every segment, or after none."""
     with torch.no_grad():
         model.q_head.weight.zero_()

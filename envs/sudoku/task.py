@@ -48,6 +48,11 @@ class SudokuTask(PuzzleTask):
         self.min_guesses = min_guesses
         self.catalogue = None if catalogue is None else Catalogue(Path(catalogue))
 
+    def coordinates(self) -> NDArray[np.int64]:
+        """(L, 3) row, column and box of each cell."""
+        first_of_kind = self.size * np.arange(3)
+        return board_of_size(self.size).units_of.astype(np.int64) - first_of_kind
+
     def solved(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
         """(N,) whether each answer (N, L) keeps the clues and every row, column and box has each digit
         once."""

@@ -24,7 +24,7 @@ def banner(config: Config, data: Data, plan: Plan, run_dir: Path) -> str:
     """What, where, how large, and how to watch it. Raises UserError if the network cannot be built."""
     rows, columns = data.task.grid_shape
     with torch.device("meta"):
-        model = build_model(config.model, data.task.vocab_size, rows * columns, data.identifiers)
+        model = build_model(config.model, data.task.vocab_size, data.task.coordinates(), data.identifiers)
     device = (
         choose_device(config.train.device).type
         if plan.high == 0

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import Any
 
+from numpy.typing import NDArray
 from torch import nn
 
 from hrm_rl.config import ModelConfig
 from hrm_rl.errors import UserError, nearest
 from hrm_rl.models.carry import Carry
 from hrm_rl.models.hrm import HRM
+from hrm_rl.models.recurrent import RecurrentModel
+from hrm_rl.models.transformer import Transformer
+from hrm_rl.models.trm import TRM
 
-MODELS: dict[str, Callable[..., HRM]] = {"hrm": HRM}
+MODELS: dict[str, type[RecurrentModel]] = {"hrm": HRM, "trm": TRM, "transformer": Transformer}
 
 
-def build_model(config: ModelConfig, vocab_size: int, seq_len: int, identifiers: int = 1) -> HRM:
+def build_model(
+    config: ModelConfig, vocab_size: int, coordinates: NDArray[Any], identifiers: int = 1
+) -> RecurrentModel:
     """The network `config.name` for a task, with freshly drawn weights.
 
+    coordinates: (L, K) where each cell is, as PuzzleTask.coordinates() says.
     identifiers: rows of the puzzle-embedding table. Raises UserError for an unknown name.
     """
     if config.name not in MODELS:
         raise UserError(f"unknown model '{config.name}'{nearest(config.name, MODELS)}")
-    return MODELS[config.name](config, vocab_size, seq_len, identifiers)
+    return MODELS[config.name](config, vocab_size, coordinates, identifiers)
 
 
 def count_parameters(model: nn.Module) -> int:
@@ -30,4 +37,13 @@ def count_parameters(model: nn.Module) -> int:
     return sum(p.numel() for p in model.parameters()) + (rows.weight.numel() if rows is not None else 0)
 
 
-__all__ = ["HRM", "MODELS", "Carry", "build_model", "count_parameters"]
+__all__ = [
+    "HRM",
+    "MODELS",
+    "TRM",
+    "Carry",
+    "RecurrentModel",
+    "Transformer",
+    "build_model",
+    "count_parameters",
+]

@@ -15,7 +15,7 @@ class Carry:
     z_h: Tensor
     """(B, S, D) high-level state; the answer and the Q-values are read from it."""
     z_l: Tensor
-    """(B, S, D) low-level state."""
+    """(B, S, D) low-level state; (B, S, 0) for a network without one."""
 
     def replace_rows(self, rows: Tensor, other: Carry) -> Carry:
         """This carry with the slots where `rows` (B,) is true taken from `other`."""
@@ -28,4 +28,4 @@ class Carry:
 
     def finite_rows(self) -> Tensor:
         """(B,) whether all numbers of a slot are finite."""
-        return (self.z_h.isfinite() & self.z_l.isfinite()).flatten(1).all(1)
+        return self.z_h.isfinite().flatten(1).all(1) & self.z_l.isfinite().flatten(1).all(1)

@@ -1,6 +1,6 @@
 """Building blocks of the networks, as in sapientinc/HRM.
 
-Legend: B slots, S positions, D hidden size, N heads, H head width = D / N.
+Legend: B slots, S positions, D hidden size, H head width = D / num_heads.
 Weights are float32; a layer computes in the type of its input.
 """
 
@@ -11,6 +11,8 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+
+from hrm_rl.config import ModelConfig
 
 Rotation = tuple[Tensor, Tensor]
 """cos and sin of the rotary angles, each (S, H)."""
@@ -59,21 +61,34 @@ def rotate(x: Tensor, by: Rotation) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention over all positions, with one matrix for queries, keys and values."""
+    """Multi-head self-attention, with one matrix for queries, keys and values.
 
-    def __init__(self, hidden_size: int, num_heads: int):
+    num_kv_heads: heads of keys and values, each shared by num_heads / num_kv_heads neighbouring heads of queries
+    (grouped-query attention, arXiv 2305.13245); as many as num_heads if not given.
+    causal: a position sees itself and those before it.
+    """
+
+    def __init__(
+        self, hidden_size: int, num_heads: int, num_kv_heads: int | None = None, causal: bool = False
+    ):
         super().__init__()
         self.num_heads = num_heads
-        self.qkv_proj = Linear(hidden_size, 3 * hidden_size)
+        self.num_kv_heads = num_kv_heads or num_heads
+        self.causal = causal
+        all_heads = num_heads + 2 * self.num_kv_heads
+        self.qkv_proj = Linear(hidden_size, all_heads * (hidden_size // num_heads))
         self.o_proj = Linear(hidden_size, hidden_size)
 
     def forward(self, x: Tensor, by: Rotation | None) -> Tensor:
         slots, positions, width = x.shape
-        qkv = self.qkv_proj(x).view(slots, positions, 3, self.num_heads, width // self.num_heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4)  # each (B, N, S, H)
-        if by is not None:
+        heads = self.qkv_proj(x).view(slots, positions, -1, width // self.num_heads).transpose(1, 2)
+        query, key, value = heads.split((self.num_heads, self.num_kv_heads, self.num_kv_heads), dim=1)
+        if by is not None:  # each (B, heads, S, H)
             query, key = rotate(query, by), rotate(key, by)
-        out = F.scaled_dot_product_attention(query, key, value)
+        if self.num_kv_heads < self.num_heads:
+            shared_by = self.num_heads // self.num_kv_heads
+            key, value = key.repeat_interleave(shared_by, 1), value.repeat_interleave(shared_by, 1)
+        out = F.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
         return self.o_proj(out.transpose(1, 2).reshape(slots, positions, width))
 
 
@@ -92,13 +107,29 @@ class SwiGLU(nn.Module):
 
 
 class Block(nn.Module):
-    """Attention, then SwiGLU, each normalised after its residual sum."""
+    """A mixer of positions, then SwiGLU over each, both normalised after their residual sum.
 
-    def __init__(self, hidden_size: int, num_heads: int, expansion: float, swiglu_multiple: int):
+    The mixer is attention, or SwiGLU over the positions of each of the D numbers ("mlp_t" in
+    TinyRecursiveModels); the sum after that one is normalised over the positions too, as there.
+    """
+
+    def __init__(self, config: ModelConfig, positions: int):
         super().__init__()
-        self.self_attn = Attention(hidden_size, num_heads)
-        self.mlp = SwiGLU(hidden_size, expansion, swiglu_multiple)
+        width = config.hidden_size
+        self.dropout = config.dropout
+        if config.mixer == "attention":
+            self.self_attn = Attention(width, config.num_heads, config.num_kv_heads, config.causal)
+        else:
+            self.mlp_t = SwiGLU(positions, config.expansion, config.swiglu_multiple)
+        self.mlp = SwiGLU(width, config.expansion, config.swiglu_multiple)
+        self.mixes_by_attention = config.mixer == "attention"
 
-    def forward(self, x: Tensor, by: Rotation | None) -> Tensor:
-        x = rms_norm(x + self.self_attn(x, by))
-        return rms_norm(x + self.mlp(x))
+    def forward(self, x: Tensor, by: Rotation | None, drop: bool = False) -> Tensor:
+        """(B, S, D) -> (B, S, D). drop: leave out a share `dropout` of what is added to x, at random."""
+        share = self.dropout if drop else 0.0
+        if self.mixes_by_attention:
+            x = rms_norm(x + F.dropout(self.self_attn(x, by), share))
+        else:
+            x = x.transpose(1, 2)
+            x = rms_norm(x + F.dropout(self.mlp_t(x), share)).transpose(1, 2)
+        return rms_norm(x + F.dropout(self.mlp(x), share))

@@ -1,0 +1,216 @@
+"""What all networks share: the embedded puzzle, the carry, the heads, dropout.
+
+A network is a subclass with its modules (`build`) and the order in which they update the state (`think`).
+
+Legend: B slots, L tokens, P positions before them, S = P + L, D hidden size, V vocabulary, K coordinates of a cell.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from typing import Any, ClassVar, Literal
+
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
+
+from hrm_rl.config import ModelConfig
+from hrm_rl.models.carry import Carry
+from hrm_rl.models.layers import Block, Linear, Rotation, init_truncated_normal_, rotation
+from hrm_rl.models.puzzle_embedding import PuzzleEmbedding
+
+Gradient = Literal["one_step", "last_cycle", "full"]
+
+
+class Level(nn.Module):
+    """One recurrent module: the injected input is added to the state, then the blocks run."""
+
+    def __init__(self, layers: int, config: ModelConfig, positions: int):
+        super().__init__()
+        self.layers = nn.ModuleList(Block(config, positions) for _ in range(layers))
+        self.checkpoint_activations = config.checkpoint_activations
+
+    def forward(self, state: Tensor, injection: Tensor, by: Rotation | None, drop: bool = False) -> Tensor:
+        """(B, S, D) -> (B, S, D). drop: whether the blocks drop out."""
+        state = state + injection
+        for layer in self.layers:
+            if self.checkpoint_activations and torch.is_grad_enabled():
+                state = checkpoint(layer, state, by, drop, use_reentrant=False, preserve_rng_state=drop)
+            else:
+                state = layer(state, by, drop)
+        return state
+
+
+class RecurrentModel(nn.Module, ABC):
+    """`forward` is one segment: (carry, tokens, identifier) -> (carry, logits, q)."""
+
+    published_gradient: ClassVar[Gradient] = "one_step"
+    """What `model.gradient` is if not given."""
+    has_low_level: ClassVar[bool] = True
+    """Whether there is a state z_l; if not, it has width 0."""
+
+    h_init: Tensor
+    l_init: Tensor
+    rope_cos: Tensor
+    rope_sin: Tensor
+    axial_rows: Tensor
+    """(L, K) the rows of embed_pos that are added up for each cell."""
+    dropout_stream: Tensor
+    """(2,) seed of the dropout, and segments that dropped out so far. In the state dict, so that a resumed run
+    drops what it would have dropped."""
+
+    def __init__(self, config: ModelConfig, vocab_size: int, coordinates: NDArray[Any], identifiers: int = 1):
+        """coordinates: (L, K) integers from 0 that say where each cell is. identifiers: rows of the puzzle
+        embedding."""
+        super().__init__()
+        width = config.hidden_size
+        self.config = config
+        self.compute_dtype = getattr(torch, config.dtype)
+        self.gradient: Gradient = config.gradient or self.published_gradient
+        self.prefix = config.prefix_positions  # P
+        self.positions = self.prefix + len(coordinates)  # S
+
+        # The order in which weights are drawn is part of a seed's meaning: add to it at places of your own only.
+        self.embed_tokens = nn.Embedding(
+            vocab_size, width, _weight=init_truncated_normal_(torch.empty(vocab_size, width), width**-0.5)
+        )
+        if config.puzzle_emb_ndim:
+            self.puzzle_emb = PuzzleEmbedding(identifiers, config.puzzle_emb_ndim)
+        if config.prefix == "cls":
+            self.cls_token = nn.Parameter(init_truncated_normal_(torch.empty(width), width**-0.5))
+        self._build_positions(coordinates)
+        self.build(config)
+        self.lm_head = Linear(width, vocab_size)
+        self.q_head = nn.Linear(width, 2)
+        # Both Q-values begin near 0 in probability, so that at first every episode runs to the budget.
+        nn.init.zeros_(self.q_head.weight)
+        nn.init.constant_(self.q_head.bias, -5.0)
+        self.register_buffer("h_init", init_truncated_normal_(torch.empty(width), 1.0))
+        low_width = width if self.has_low_level else 0
+        low = init_truncated_normal_(torch.empty(low_width), 1.0)
+        self.register_buffer("l_init", low, persistent=self.has_low_level)
+        if config.dropout:
+            seed = torch.initial_seed() & (2**63 - 1)
+            self.register_buffer("dropout_stream", torch.tensor([seed, 0]))
+
+    @abstractmethod
+    def build(self, config: ModelConfig) -> None:
+        """Make the recurrent modules."""
+
+    @abstractmethod
+    def think(
+        self, z_h: Tensor, z_l: Tensor, x: Tensor, by: Rotation | None, drop: bool
+    ) -> tuple[Tensor, Tensor]:
+        """All updates of one segment: the new z_h and z_l. x: (B, S, D) the embedded puzzle."""
+
+    def _build_positions(self, coordinates: NDArray[Any]) -> None:
+        config, width = self.config, self.config.hidden_size
+        if config.pos_encodings == "rope":
+            cos, sin = rotation(self.positions, width // config.num_heads, config.rope_theta)
+            self.register_buffer("rope_cos", cos, persistent=False)
+            self.register_buffer("rope_sin", sin, persistent=False)
+            return
+        if config.pos_encodings == "none":
+            return
+        rows = self.positions
+        if config.pos_encodings == "axial":
+            sizes = coordinates.max(axis=0) + 1
+            first = self.prefix + sizes.cumsum() - sizes  # the row for 0 of each coordinate
+            self.register_buffer("axial_rows", torch.tensor(coordinates + first), persistent=False)
+            rows = self.prefix + int(sizes.sum())
+        self.embed_pos = nn.Parameter(init_truncated_normal_(torch.empty(rows, width), width**-0.5))
+
+    def initial_carry(self, slots: int) -> Carry:
+        """The state of `slots` episodes that have not begun."""
+        z_h, z_l = self.h_init.to(self.compute_dtype), self.l_init.to(self.compute_dtype)
+        return Carry(z_h.expand(slots, self.positions, -1), z_l.expand(slots, self.positions, -1))
+
+    def embed(self, tokens: Tensor, identifier: Tensor) -> Tensor:
+        """Tokens (B, L) and puzzle identifiers (B,) as the input (B, S, D) of the recurrence."""
+        x = self.embed_tokens(tokens)
+        width = self.config.hidden_size
+        if self.config.prefix == "cls":
+            x = torch.cat((self.cls_token.expand(len(x), 1, width), x), dim=1)
+        elif self.prefix:
+            rows = self.puzzle_emb(identifier)
+            rows = nn.functional.pad(rows, (0, self.prefix * width - rows.shape[-1]))
+            x = torch.cat((rows.view(-1, self.prefix, width), x), dim=1)
+        vectors = self.position_vectors()
+        if vectors is not None:
+            x = 0.707106781 * (x + vectors)  # keeps the variance of a single embedding
+        return (math.sqrt(width) * x).to(self.compute_dtype)
+
+    def position_vectors(self) -> Tensor | None:
+        """(S, D) what is added to the embedded tokens.
+
+        `axial`: the first P rows of embed_pos for the prefix, then the sum of K rows for each cell, over sqrt(K).
+        """
+        if self.config.pos_encodings == "learned":
+            return self.embed_pos
+        if self.config.pos_encodings == "axial":
+            cells = self.embed_pos[self.axial_rows].sum(1) * self.axial_rows.shape[1] ** -0.5
+            return torch.cat((self.embed_pos[: self.prefix], cells))
+        return None
+
+    def forward(self, carry: Carry, tokens: Tensor, identifier: Tensor) -> tuple[Carry, Tensor, Tensor]:
+        """One segment.
+
+        carry: z_h, z_l (B, S, D).  tokens: (B, L) integers.  identifier: (B,) integers.
+        Returns the detached carry, logits (B, L, V) and q (B, 2) in float32: index 0 halt, 1 continue. With causal
+        attention q is read from the last position, the only one that sees all others.
+        Dropout is for segments that are trained: none in evaluation, nor in a pass without gradient.
+        """
+        x = self.embed(tokens, identifier)
+        by = (self.rope_cos, self.rope_sin) if self.config.pos_encodings == "rope" else None
+        drop = self.config.dropout > 0 and self.training and torch.is_grad_enabled()
+        with self._own_random_numbers() if drop else nullcontext():
+            z_h, z_l = self.think(carry.z_h, carry.z_l, x, by, drop)
+        logits = self.lm_head(z_h[:, self.prefix :])
+        return Carry(z_h.detach(), z_l.detach()), logits, self.q_values(z_h)
+
+    def q_values(self, z_h: Tensor) -> Tensor:
+        """(B, 2) in float32, of states z_h (B, S, D)."""
+        return self.q_head(z_h[:, -1 if self.config.causal else 0].float())
+
+    @contextmanager
+    def _own_random_numbers(self) -> Iterator[None]:
+        """Inside, torch's random numbers follow from the seed, the rank and the segments dropped out so far;
+        afterwards they go on as if nothing had been drawn."""
+        seed, segment = self.dropout_stream.tolist()
+        self.dropout_stream[1] += 1
+        rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
+        device = self.dropout_stream.device
+        with torch.random.fork_rng([device] if device.type == "cuda" else []):
+            stream = hashlib.blake2b(f"{seed} {rank} {segment}".encode(), digest_size=7).digest()
+            torch.manual_seed(int.from_bytes(stream))
+            yield
+
+
+def alternate(
+    model: RecurrentModel,
+    low: Level,
+    high: Level,
+    z_h: Tensor,
+    z_l: Tensor,
+    x: Tensor,
+    by: Rotation | None,
+    drop: bool,
+) -> tuple[Tensor, Tensor]:
+    """h_cycles times: l_cycles updates z_l = low(z_l, z_h + x), then z_h = high(z_h, z_l). Only the last updates run
+    with gradient: the last of each module (HRM), those of the last h_cycle (TRM), or all."""
+    cycle = model.config.l_cycles + 1
+    updates = model.config.h_cycles * cycle
+    first = updates - {"one_step": 2, "last_cycle": cycle, "full": updates}[model.gradient]
+    trained = torch.is_grad_enabled()
+    for i in range(updates):
+        with torch.set_grad_enabled(trained and i >= first):
+            if (i + 1) % cycle:
+                z_l = low(z_l, z_h + x, by, drop)
+            else:
+                z_h = high(z_h, z_l, by, drop)
+    return z_h, z_l
