@@ -192,7 +192,7 @@ def _instrument(learner: Learner, watch: Stopwatch) -> None:
     env.step = watch.wrap("env", env.step)
     env.source.draw = watch.wrap("data", env.source.draw)
     this: Any = learner
-    this._learn = watch.wrap("backward", learner._learn)
+    this._backward = watch.wrap("backward", learner._backward)
     optimizer: Any = learner.optimizer
     optimizer.step = watch.wrap("optimiser", optimizer.step)
     module: Any = learner_module

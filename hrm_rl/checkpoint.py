@@ -62,6 +62,8 @@ class TrainingState:
     config: Config
     score: float | None
     """Share of the held-out puzzles that are solved at this update, if it was evaluated."""
+    loss_scale: tuple[float, int] = (1.0, 0)
+    """Factor on the loss in float16, and the updates since it last changed."""
 
     def to_json(self) -> str:
         values = {
@@ -70,6 +72,7 @@ class TrainingState:
             "world_size": self.world_size,
             "stage": self.stage,
             "score": self.score,
+            "loss_scale": self.loss_scale,
             "curriculum": self.curriculum.to_json(),
             "config": self.config.model_dump(mode="json"),
             "versions": provenance(),
@@ -87,6 +90,7 @@ class TrainingState:
             CurriculumState.from_json(values["curriculum"]),
             validate(values["config"], origin),
             values["score"],
+            tuple(values["loss_scale"]),
         )
 
 
@@ -174,7 +178,9 @@ def _digest(path: Path) -> str:
 
 
 def _names(learner: Learner) -> list[str]:
-    return [name for name, _ in learner.model.named_parameters()]
+    """Names of the parameters in the order in which the optimiser counts them."""
+    names = {id(p): name for name, p in learner.model.named_parameters()}
+    return [names[id(p)] for group in learner.optimizer.param_groups for p in group["params"]]
 
 
 def _optimizer_tensors(learner: Learner) -> dict[str, Tensor]:
@@ -276,6 +282,7 @@ def load(path: Path, learner: Learner, rank: int = 0, world_size: int = 1) -> Tr
             learner.averaged.average[name].copy_(value)
     _load_optimizer(learner, _read_tensors(path / "optimizer.safetensors"))
     learner.updates, learner.skipped_in_a_row = state.update, state.skipped_in_a_row
+    learner.loss_scale.value, learner.loss_scale.sound = state.loss_scale
     if state.world_size == world_size:
         values: dict[str, Any] = json.loads((path / f"rank-{rank:04d}.json").read_text())
         learner.load_rank_state(_read_tensors(path / f"rank-{rank:04d}.safetensors"), values)

@@ -17,8 +17,8 @@ from torch import Tensor
 from envs import PAD, PuzzleBatch
 from envs.task import PuzzleTask
 from hrm_rl.answers import LossOn, answer_of
-from hrm_rl.halting import decide
-from hrm_rl.models import HRM
+from hrm_rl.halting import wants_to_halt
+from hrm_rl.models import RecurrentModel
 
 Halting = Literal["adaptive", "fixed"]
 
@@ -131,7 +131,7 @@ def summaries(sums: NDArray[np.float64], task: PuzzleTask) -> dict[str, Summary]
 
 @torch.no_grad()
 def evaluate(
-    model: HRM,
+    model: RecurrentModel,
     task: PuzzleTask,
     puzzles: PuzzleBatch,
     budget: int,
@@ -139,14 +139,16 @@ def evaluate(
     think_on: bool = False,
     batch_size: int = 256,
     loss_on: LossOn = "all",
+    q_target: str = "bootstrap",
     progress: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
     """Answer all puzzles without exploration.
 
     budget: most segments a puzzle, which may be more than in training.
-    halting: `adaptive` stops each puzzle where q_halt > q_continue; `fixed` spends the whole budget on each.
+    halting: `adaptive` stops each puzzle where the model wants to halt; `fixed` spends the whole budget on each.
     think_on: with adaptive halting, go on after it for `exact_after` alone, which then is that of `fixed`.
     loss_on: what the model was trained on (see `answer_of`).
+    q_target: how its Q-values were trained, which says when it wants to halt (see `halting.wants_to_halt`).
     progress: called with the number of puzzles done, after each batch.
     """
     device = next(model.parameters()).device
@@ -154,20 +156,23 @@ def evaluate(
     model.eval()
     for start in range(0, len(puzzles), batch_size):
         batch = puzzles.take(slice(start, start + batch_size))
-        result.put(start, _evaluate_batch(model, task, batch, budget, halting, think_on, loss_on, device))
+        result.put(
+            start, _evaluate_batch(model, task, batch, budget, halting, think_on, loss_on, q_target, device)
+        )
         progress(start + len(batch))
     model.train()
     return result
 
 
 def _evaluate_batch(
-    model: HRM,
+    model: RecurrentModel,
     task: PuzzleTask,
     batch: PuzzleBatch,
     budget: int,
     halting: Halting,
     think_on: bool,
     loss_on: LossOn,
+    q_target: str,
     device: torch.device,
 ) -> Evaluation:
     result = Evaluation.empty(len(batch), batch.inputs.shape[1], budget, len(task.measures))
@@ -182,7 +187,7 @@ def _evaluate_batch(
         carry, logits, q = model(carry, tokens[rows], identifier[rows])
         held[thinking] = answer_of(logits, batch.inputs[thinking], task, loss_on)
         result.exact_after[:, segment - 1] = ((held == batch.solution) | ~labelled).all(-1)
-        halts = _halts(q, segment, budget, halting)
+        halts = _halts(q, segment, budget, halting, q_target)
         first = thinking[halts & (result.segments[thinking] == 0)]
         result.segments[first] = segment
         result.answer[first] = held[first]
@@ -201,19 +206,18 @@ def _evaluate_batch(
     return result
 
 
-def _halts(q: Tensor, segment: int, budget: int, halting: Halting) -> NDArray[np.bool_]:
+def _halts(q: Tensor, segment: int, budget: int, halting: Halting, q_target: str) -> NDArray[np.bool_]:
     """Which of the puzzles being thought about stop here."""
     if segment == budget:
         return np.ones(len(q), np.bool_)
     if halting == "fixed":
         return np.zeros(len(q), np.bool_)
-    spent = torch.full((len(q),), segment)
-    return decide(q.cpu(), spent, torch.zeros_like(spent)).numpy()
+    return wants_to_halt(q, q_target).cpu().numpy()
 
 
 @torch.no_grad()
 def answers_by_segment(
-    model: HRM, task: PuzzleTask, puzzles: PuzzleBatch, budget: int, loss_on: LossOn = "all"
+    model: RecurrentModel, task: PuzzleTask, puzzles: PuzzleBatch, budget: int, loss_on: LossOn = "all"
 ) -> NDArray[np.uint8]:
     """The answers (K, N, L) after each segment of a fixed budget, for pictures."""
     device = next(model.parameters()).device

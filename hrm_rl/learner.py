@@ -1,4 +1,4 @@
-"""One update: think one segment, act, learn. The only place where the model and the environment meet.
+"""One update: think, act, learn. The only place where the model and the environment meet.
 
 Legend: B slots of this worker, L tokens, V vocabulary.
 """
@@ -6,6 +6,7 @@ Legend: B slots of this worker, L tokens, V vocabulary.
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
@@ -23,12 +24,8 @@ from hrm_rl.errors import UserError
 from hrm_rl.losses import IGNORE, losses
 from hrm_rl.metrics import Tally
 from hrm_rl.models import Carry, RecurrentModel
-from hrm_rl.optim import AveragedWeights, SignSGD, build_optimizer, clip_gradients, lr_scale
-
-
-def slots_of_rank(global_batch_size: int, rank: int, world_size: int) -> int:
-    """Slots of one worker: an even share, the first workers taking one more where it does not divide."""
-    return global_batch_size // world_size + (rank < global_batch_size % world_size)
+from hrm_rl.optim import AveragedWeights, LossScale, SignSGD, build_optimizer, clip_gradients, lr_scale
+from hrm_rl.slots import Act, Thought, slices, slots_at, slots_of_rank
 
 
 class Learner:
@@ -50,25 +47,30 @@ class Learner:
         self.world_size = world_size
         self.model = model.to(device)
         self.params = list(model.parameters())
+        frozen = config.optim.freeze == "all_but_puzzle_emb"
+        for p in self.params:
+            p.requires_grad_(not frozen)
         self.training_model: Any = model
-        if world_size > 1:
+        if world_size > 1 and not frozen:
             self.training_model = DistributedDataParallel(
                 model,
                 device_ids=[device.index] if device.type == "cuda" else None,
                 broadcast_buffers=False,  # the buffers are constant or updated alike on all ranks
                 gradient_as_bucket_view=True,
             )
-        self.optimizer = build_optimizer(self.params, config.optim)
+        self.optimizer = build_optimizer(model, config.optim)
+        self.loss_scale = LossScale(config.model.dtype)
         self.sign_sgd = None
         if config.model.puzzle_emb_ndim:
             self.sign_sgd = SignSGD(
                 model.puzzle_emb,
                 config.optim.puzzle_emb_lr,
                 config.optim.puzzle_emb_weight_decay,
-                slots_of_rank(config.train.global_batch_size, 0, world_size),
+                slots_of_rank(config.train.global_batch_size, 0, world_size)
+                * config.halting.rollout_segments,
             )
         self.averaged = AveragedWeights(model, config.optim.ema_decay) if config.optim.ema_decay else None
-        self.tally = Tally(config.halting.halt_max_steps)
+        self.tally = Tally(config.halting.halt_max_steps, config.halting.q_target != "halt_only")
         self.updates = 0
         """Updates done, skipped ones included."""
         self.skipped_in_a_row = 0
@@ -89,6 +91,7 @@ class Learner:
 
     def start(self) -> None:
         """Give every slot a new puzzle and an initial carry."""
+        self.env.add_slots(max(0, self._slots_due() - self.env.num_envs))
         self.resume_slots(*self.env.reset())
         self.carry = self.model.initial_carry(self.env.num_envs)
         self.min_segments = torch.zeros(self.env.num_envs, dtype=torch.int64)
@@ -103,6 +106,22 @@ class Learner:
         self.generator.manual_seed(int(seeds[1]))
         self.start()
 
+    def _slots_due(self) -> int:
+        """Slots of this worker in the next update."""
+        everyone = slots_at(self.updates + 1, self.config.train, self.world_size)
+        return slots_of_rank(everyone, self.rank, self.world_size)
+
+    def _add_slots(self) -> None:
+        """Start the slots that the batch-size warm-up adds in the next update."""
+        count = self._slots_due() - self.env.num_envs
+        if count <= 0:
+            return
+        self.env.add_slots(count)
+        self.resume_slots(*self.env.current())
+        self.carry = Carry.join([self.carry, self.model.initial_carry(count)])
+        self.min_segments = torch.cat((self.min_segments, torch.zeros(count, dtype=torch.int64)))
+        self.explored = torch.cat((self.explored, torch.zeros(count, dtype=torch.bool)))
+
     def resume_slots(self, obs: dict[str, NDArray], infos: dict[str, Any]) -> None:
         """Take up the puzzles that the environment's slots hold."""
         self._puzzle = obs["puzzle"]
@@ -111,60 +130,128 @@ class Learner:
         self._solution = infos["solution"]
 
     def update(self) -> None:
-        """One segment in every slot and one step of the optimisers. Adds to `tally`."""
+        """One segment in every slot, or a rollout of several, and one step of the optimisers. Adds to `tally`."""
         started, waited = time.perf_counter(), self.env.source.data_wait_seconds
-        config, budget = self.config, self.config.halting.halt_max_steps
-        puzzle, solution = self._puzzle, self._solution
-        tokens, labels, identifier = self._to_device(puzzle, self._labels(), self._identifier)
-
-        carry, logits, q = self.training_model(self.carry, tokens, identifier)
-        next_q = None
-        if budget > 1:
-            with torch.no_grad():
-                next_q = self.model(carry, tokens, identifier)[2]
-
-        segment = torch.from_numpy(self._segment + 1)
-        q_now = q.detach().cpu()
-        answer = answer_of(logits, puzzle, self.env.task, config.train.loss_on)
-        self.min_segments = halting.explore(self.min_segments, segment, config.halting, self.generator)
-        halt = halting.decide(q_now, segment, self.min_segments)
-        self.explored |= (q_now[:, 0] > q_now[:, 1]) & (segment < self.min_segments)
-        action = {"answer": answer, "halt": halt.numpy().astype(np.int64)}
-        obs, _, terminated, truncated, infos = self.env.step(action)
-        finished = terminated | truncated
-        solved = _step_value(infos, "solved", finished)
-
-        target = None
-        if next_q is not None:
-            target = halting.q_targets(next_q, segment.to(self.device), budget)
-        result = losses(
-            logits, labels, q, torch.from_numpy(solved).to(self.device), target, config.train.loss
-        )
-        self._learn(result.total)
-
+        self._add_slots()
+        if self.config.halting.q_target == "lambda":
+            self._learn_rollout()
+        else:
+            self._learn_segment()
+        self._step_optimisers()
         # A skipped update can leave a state that is not finite; such a slot starts thinking afresh.
-        restart = torch.from_numpy(finished).to(self.device)
         if self.skipped_in_a_row:
-            restart = restart | ~carry.finite_rows()
-        self.carry = carry.replace_rows(restart, self.model.initial_carry(len(finished)))
-        self._puzzle, self._segment = obs["puzzle"], obs["segment"]
-        self._identifier, self._solution = infos["identifier"], infos["solution"]
-
-        self._loss_sums += torch.stack([result.total, result.lm, result.q_halt, result.q_continue]).detach()
-        self._count_episodes(finished, terminated, solved, puzzle, solution, answer, segment, q_now)
+            self.carry = self.carry.replace_rows(
+                ~self.carry.finite_rows(), self.model.initial_carry(self.env.num_envs)
+            )
         self.tally.add(
             updates=1,
-            slots=len(finished),
+            slots=self.env.num_envs * self.config.halting.rollout_segments,
             seconds=time.perf_counter() - started,
             data_wait_seconds=self.env.source.data_wait_seconds - waited,
         )
 
-    def _labels(self) -> NDArray[np.int64]:
+    def _learn_segment(self) -> None:
+        """One segment, slice by slice of the slots: a slice's graph is gone before the next one thinks."""
+        parts = slices(self.env.num_envs, self.config.train.micro_batches)
+        acts = []
+        for rows in parts:
+            with self._gradients_stay_here() if rows is not parts[-1] else nullcontext():
+                thought = self._think(rows)
+                self._backward(self._loss(thought, self._target(rows, thought)))
+            acts.append(thought.act)
+            del thought
+        self._act(Act.join(acts))
+
+    def _learn_rollout(self) -> None:
+        """`rollout_segments` segments with the same weights. Their graphs are kept until the returns are known, which
+        the continue value's loss needs: freeing them earlier would mean to think everything twice."""
+        halting_config, everyone = self.config.halting, slice(0, self.env.num_envs)
+        thoughts, outcomes = [], []
+        for k in range(1, halting_config.rollout_segments + 1):
+            thought = self._think(everyone)
+            if k == halting_config.rollout_segments:
+                last = self._target(everyone, thought)
+            thoughts.append(thought)
+            outcomes.append(self._act(thought.act))
+        targets: Sequence[Tensor | None] = [None] * len(thoughts)
+        if last is not None:
+            reward, terminated, truncated = (
+                torch.from_numpy(np.stack(values)).to(self.device) for values in zip(*outcomes, strict=True)
+            )
+            q = torch.stack([thought.q.detach() for thought in thoughts])
+            targets = halting.lambda_targets(
+                q, last, reward.float(), terminated, truncated, self.env.segment_cost, halting_config
+            ).unbind()
+        total = [self._loss(thought, target) for thought, target in zip(thoughts, targets, strict=True)]
+        self._backward(torch.stack(total).sum())
+
+    def _gradients_stay_here(self) -> AbstractContextManager[None]:
+        """Inside, backward passes add to this worker's gradients; the next one outside adds up all workers'."""
+        model = self.training_model
+        return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
+
+    def _think(self, rows: slice) -> Thought:
+        """One segment of the slots `rows`."""
+        config, puzzle, begun = self.config, self._puzzle[rows], self.carry.select(rows)
+        tokens, labels, identifier = self._to_device(puzzle, self._labels(rows), self._identifier[rows])
+        carry, logits, q = self.training_model(begun, tokens, identifier)
+        if self.sign_sgd is not None:
+            self.sign_sgd.collect()
+        q_taught = q
+        if (
+            config.halting.q_target == "delayed"
+        ):  # the continue values before this segment, from the q-head alone
+            q_taught = torch.stack((q[:, 0], self.model.q_values(begun.z_h)[:, 1]), dim=1)
+        answer = answer_of(logits, puzzle, self.env.task, config.train.loss_on)
+        act = Act(carry, q.detach().cpu(), answer, self.env.task.solved(puzzle, answer))
+        return Thought(tokens, labels, identifier, logits, q, q_taught, act)
+
+    def _target(self, rows: slice, thought: Thought) -> Tensor | None:
+        """What the continue values are taught, but for the returns of a rollout: (B,), or None for nothing."""
+        kind, budget = self.config.halting.q_target, self.config.halting.halt_max_steps
+        segment = torch.from_numpy(self._segment[rows] + 1).to(self.device)
+        if kind == "halt_only" or budget == 1:
+            return None
+        if kind == "delayed":
+            return halting.delayed_targets(thought.q.detach(), segment, budget)
+        with torch.no_grad():
+            next_q = self.model(thought.act.carry, thought.tokens, thought.identifier)[2]
+        return halting.q_targets(next_q, segment, budget)
+
+    def _loss(self, thought: Thought, target: Tensor | None) -> Tensor:
+        """The loss summed over the thought's slots; its parts are counted."""
+        solved = torch.from_numpy(thought.act.solved).to(self.device)
+        result = losses(
+            thought.logits, thought.labels, thought.q_taught, solved, target, self.config.train.loss
+        )
+        self._loss_sums += torch.stack([result.total, result.lm, result.q_halt, result.q_continue]).detach()
+        return result.total
+
+    def _act(self, act: Act) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Halt or go on in every slot, and take up what is in the slots then. Returns reward, terminated,
+        truncated."""
+        kind, segment = self.config.halting.q_target, torch.from_numpy(self._segment + 1)
+        puzzle, solution = self._puzzle, self._solution
+        self.min_segments = halting.explore(self.min_segments, segment, self.config.halting, self.generator)
+        halt = halting.decide(act.q, segment, self.min_segments, kind)
+        self.explored |= halting.wants_to_halt(act.q, kind) & (segment < self.min_segments)
+        action = {"answer": act.answer, "halt": halt.numpy().astype(np.int64)}
+        obs, reward, terminated, truncated, infos = self.env.step(action)
+        finished = terminated | truncated
+        self.resume_slots(obs, infos)
+        self.carry = act.carry.replace_rows(
+            torch.from_numpy(finished).to(self.device), self.model.initial_carry(len(finished))
+        )
+        self._count_episodes(finished, terminated, act, puzzle, solution, segment)
+        return reward, terminated, truncated
+
+    def _labels(self, rows: slice) -> NDArray[np.int64]:
         """(B, L) what the answer's loss compares with, IGNORE where it does not look."""
-        supervised = self._solution != PAD
+        puzzle, solution = self._puzzle[rows], self._solution[rows]
+        supervised = solution != PAD
         if self.config.train.loss_on == "blanks":
-            supervised &= self.env.task.unknown(self._puzzle)
-        return np.where(supervised, self._solution.astype(np.int64), IGNORE)
+            supervised &= self.env.task.unknown(puzzle)
+        return np.where(supervised, solution.astype(np.int64), IGNORE)
 
     def _to_device(self, *arrays: NDArray) -> list[Tensor]:
         """Integer arrays as int64 tensors on the device, copied from pinned memory where that helps."""
@@ -173,21 +260,31 @@ class Learner:
             tensors = [t.pin_memory() for t in tensors]
         return [t.to(self.device, non_blocking=True).long() for t in tensors]
 
-    def _learn(self, total: Tensor) -> None:
-        """Backward pass and optimiser step on the loss summed over this worker's slots."""
+    def _backward(self, total: Tensor) -> None:
+        """Add the gradient of a loss summed over slots of this worker."""
+        # DDP averages over ranks: times world_size / global slots makes that the gradient of
+        # (sum over all slots) / (all slots); a rollout's segments are averaged. A loss that is not finite makes every
+        # gradient NaN, on all ranks.
+        everyone = slots_at(self.updates + 1, self.config.train, self.world_size)
+        share = self.world_size / (everyone * self.config.halting.rollout_segments)
+        poison = torch.where(total.detach().isfinite(), 1.0, float("nan"))
+        (total * (share * self.loss_scale.value) * poison).backward()
+
+    def _step_optimisers(self) -> None:
+        """One step on the gradients of this update, unless they are not finite."""
         scale = lr_scale(self.updates + 1, self.config.train.max_updates, self.config.optim)
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.optim.lr * scale
-        # DDP averages over ranks: times world_size / global slots makes that the gradient of
-        # (sum over all slots) / (all slots). A loss that is not finite makes every gradient NaN, on all ranks.
-        share = self.world_size / self.config.train.global_batch_size
-        poison = torch.where(total.detach().isfinite(), 1.0, float("nan"))
-        (total * share * poison).backward()
+        self.loss_scale.unscale(self.params)
         norm = float(clip_gradients(self.params, self.config.optim.grad_clip))
-        if np.isfinite(norm):
+        finite = np.isfinite(norm)
+        if self.sign_sgd is not None:
+            rows = self.sign_sgd.gradient()
+            finite &= bool(rows[1].isfinite().all())
+        if finite:
             self.optimizer.step()
             if self.sign_sgd is not None:
-                self.sign_sgd.step(scale)
+                self.sign_sgd.step(*rows, scale)
             if self.averaged is not None:
                 self.averaged.update()
             self.skipped_in_a_row = 0
@@ -195,7 +292,10 @@ class Learner:
         else:
             self.skipped_in_a_row += 1
             self.tally.add(skipped_updates=1)
+        self.loss_scale.update(bool(finite))
         self.optimizer.zero_grad(set_to_none=True)
+        if self.sign_sgd is not None:
+            self.sign_sgd.clear()
         self.updates += 1
         if self.skipped_in_a_row >= self.config.optim.max_skipped_updates:
             raise UserError(
@@ -208,18 +308,16 @@ class Learner:
         self,
         finished: NDArray[np.bool_],
         terminated: NDArray[np.bool_],
-        solved: NDArray[np.bool_],
+        act: Act,
         puzzle: NDArray[np.uint8],
         solution: NDArray[np.uint8],
-        answer: NDArray[np.uint8],
         segment: Tensor,
-        q: Tensor,
     ) -> None:
-        """Add the episodes that ended with this update to the tally."""
+        """Add the episodes that ended with this segment to the tally."""
         if not finished.any():
             return
         labelled = solution[finished] != PAD
-        right = (answer[finished] == solution[finished]) & labelled
+        right = (act.answer[finished] == solution[finished]) & labelled
         blank = self.env.task.unknown(puzzle[finished]) & labelled
         self.tally.add(
             cells=labelled.sum(),
@@ -230,16 +328,18 @@ class Learner:
         self.tally.add_episodes(
             segments=segment.numpy()[finished],
             exact=(right == labelled).all(-1),
-            solved=solved[finished],
+            solved=act.solved[finished],
             forced=~terminated[finished],
             explored=self.explored.numpy()[finished],
-            q=q.numpy()[finished],
+            q=act.q.numpy()[finished],
         )
         self.explored[finished] = False
 
     def evaluation_weights(self) -> AbstractContextManager[None]:
-        """Inside, the model has the weights that evaluation judges: the averaged ones, if the run keeps them."""
-        return self.averaged.applied() if self.averaged is not None else nullcontext()
+        """Inside, the model has the weights that evaluation judges."""
+        if self.averaged is None or self.config.evaluated_weights == "raw":
+            return nullcontext()
+        return self.averaged.applied()
 
     def counts(self) -> NDArray[np.float64]:
         """The tally since the last `tally.clear()` as one vector."""
@@ -266,21 +366,12 @@ class Learner:
         """Go on from `rank_state()`."""
         self.env.source.load_state_dict(values["source"])
         prefix = "env."
-        self.env.load_state_arrays(
-            {k.removeprefix(prefix): v.numpy() for k, v in tensors.items() if k.startswith(prefix)}
-        )
+        held = {k.removeprefix(prefix): v.numpy() for k, v in tensors.items() if k.startswith(prefix)}
+        self.env.add_slots(len(held["segment"]) - self.env.num_envs)
+        self.env.load_state_arrays(held)
         self.resume_slots(*self.env.current())
         self.carry = Carry(tensors["carry.z_h"].to(self.device), tensors["carry.z_l"].to(self.device))
         self.min_segments, self.explored = tensors["min_segments"], tensors["explored"]
         self.generator.set_state(tensors["generator"])
         self.tally.load_vector(tensors["tally"].numpy())
         self._loss_sums = tensors["loss_sums"].to(self.device)
-
-
-def _step_value(infos: dict[str, Any], key: str, finished: NDArray[np.bool_]) -> NDArray:
-    """What step() reported under `key` for every slot: final_info's where the episode has ended, since
-    there `infos` already describes the next puzzle (AutoresetMode.SAME_STEP)."""
-    if not finished.any():
-        return infos[key]
-    final = infos["final_info"][key]
-    return final if finished.all() else np.where(finished, final, infos[key])

@@ -11,6 +11,8 @@ from torch import Tensor
 
 IGNORE = -100
 """A label that the loss does not look at."""
+NO_TARGET = -1.0
+"""A target of the continue value that the loss does not look at; probabilities are never below 0."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ def losses(
     """The losses of one segment, summed over slots.
 
     logits: (B, L, V).  labels: (B, L), IGNORE where a token is not supervised.  q: (B, 2) logits.
-    solved: (B,) whether the answer is right.  target_continue: (B,) probabilities, or None with a budget of
-    one segment, where there is nothing to continue to.
+    solved: (B,) whether the answer is right.  target_continue: (B,) probabilities, NO_TARGET where a slot has none,
+    or None where nobody has: with a budget of one segment, or with q_target `halt_only`.
     A slot without any label is padding and contributes to nothing.
     """
     labelled = (labels != IGNORE).sum(-1)
@@ -72,5 +74,6 @@ def losses(
     if target_continue is None:
         q_continue = torch.zeros_like(q_halt)
     else:
-        q_continue = (bce(q[:, 1], target_continue, reduction="none") * real).sum()
+        taught = real * (target_continue != NO_TARGET)
+        q_continue = (bce(q[:, 1], target_continue, reduction="none") * taught).sum()
     return Losses(lm, q_halt, q_continue)

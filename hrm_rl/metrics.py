@@ -26,9 +26,11 @@ SUMS = (
 class Tally:
     """Named sums of one worker."""
 
-    def __init__(self, budget: int):
-        """budget: halt_max_steps."""
+    def __init__(self, budget: int, values_continuing: bool = True):
+        """budget: halt_max_steps. values_continuing: false for q_target `halt_only`, whose continue value is
+        neither trained nor asked."""
         self.budget = budget
+        self.values_continuing = values_continuing
         self.sums = dict.fromkeys(SUMS, 0.0)
         self.halted_after: NDArray[np.float64] = np.zeros(budget + 1)
         """[k]: episodes that ended after k segments."""
@@ -125,6 +127,8 @@ def summarise(tally: Tally, world_size: int) -> dict[str, float]:
         for k in range(1, tally.budget + 1):
             out[f"halting/halt_fraction/{k}"] = tally.halted_after[k] / s["episodes"]
         out |= _by_outcome(s)
+    if not tally.values_continuing:
+        out = {tag: value for tag, value in out.items() if "q_continue" not in tag}
     return {tag: float(value) for tag, value in out.items()}
 
 

@@ -12,6 +12,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from hrm_rl.config import OptimConfig
+from hrm_rl.errors import UserError
 from hrm_rl.models.puzzle_embedding import PuzzleEmbedding
 
 
@@ -62,47 +63,119 @@ class AdamATan2(torch.optim.Optimizer):
             torch._foreach_add_(params, angles, alpha=-lr / (1 - beta1**step))
 
 
+class MuonWithAdamW(torch.optim.Optimizer):
+    """Muon (torch.optim.Muon) for `matrices`, AdamW for `others`, as one optimiser with one state and one rate.
+
+    Muon's step is scaled to the size of AdamW's (arXiv 2502.16982), so that a rate found for one fits the other.
+    """
+
+    def __init__(
+        self,
+        matrices: list[nn.Parameter],
+        others: list[nn.Parameter],
+        lr: float,
+        betas: tuple[float, float],
+        weight_decay: float,
+    ):
+        """Raises UserError if this torch has no Muon."""
+        if not hasattr(torch.optim, "Muon"):
+            raise UserError(
+                f"optim.name muon needs torch 2.9 or newer, this is {torch.__version__}: choose adamw or adam_atan2"
+            )
+        self.parts: list[torch.optim.Optimizer] = []
+        if matrices:
+            self.parts.append(
+                torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+            )
+        if others:
+            self.parts.append(torch.optim.AdamW(others, lr=lr, betas=betas, weight_decay=weight_decay))
+        super().__init__([group for part in self.parts for group in part.param_groups], {})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        if closure is not None:
+            raise ValueError("MuonWithAdamW takes no closure")
+        for part, group in zip(self.parts, self.param_groups, strict=True):
+            part.param_groups, part.state = [group], self.state  # load_state_dict() makes new ones
+            part.step()
+
+
+class LossScale:
+    """The factor on the loss that keeps small gradients from vanishing in float16 (arXiv 1710.03740): halved when a
+    gradient overflows, doubled after `PATIENCE` updates without. Always 1 for other types."""
+
+    PATIENCE = 2000
+
+    def __init__(self, dtype: str):
+        self.on = dtype == "float16"
+        self.value = 2.0**16 if self.on else 1.0
+        self.sound = 0
+        """Updates since the factor last changed."""
+
+    def unscale(self, params: Iterable[Tensor]) -> None:
+        """Take the factor off the gradients."""
+        grads = [p.grad for p in params if p.grad is not None]
+        if self.on and grads:
+            torch._foreach_mul_(grads, 1 / self.value)
+
+    def update(self, finite: bool) -> None:
+        """finite: whether all gradients of this update were."""
+        self.sound = self.sound + 1 if finite else 0
+        if self.on and (not finite or self.sound == self.PATIENCE):
+            self.value *= 2.0 if finite else 0.5
+            self.sound = 0
+
+
 class SignSGD:
-    """Sign descent with decoupled weight decay for the rows of a puzzle embedding that a batch looked up.
+    """Sign descent with decoupled weight decay for the rows of a puzzle embedding that an update looked up.
 
     The gradients of rows with one identifier are summed over all slots of all ranks first, then
     p = p*(1 - lr*wd) - lr*sign(g). It has no state.
     """
 
-    def __init__(self, embedding: PuzzleEmbedding, lr: float, weight_decay: float, max_slots: int):
-        """max_slots: the most slots that any rank has, the same number on all ranks."""
+    def __init__(self, embedding: PuzzleEmbedding, lr: float, weight_decay: float, max_rows: int):
+        """max_rows: the most rows that any rank looks up in an update, the same number on all ranks."""
         self.embedding = embedding
         self.lr = lr
         self.weight_decay = weight_decay
-        self.max_slots = max_slots
+        self.max_rows = max_rows
+        self.looked_up: list[tuple[Tensor, Tensor]] = []
+
+    def collect(self) -> None:
+        """Take note of the rows of the last forward pass."""
+        assert self.embedding.looked_up is not None, "collect() before a forward pass"
+        self.looked_up.append(self.embedding.looked_up)
+
+    def clear(self) -> None:
+        """Begin a new update."""
+        self.looked_up.clear()
 
     def gradient(self) -> tuple[Tensor, Tensor]:
         """Identifiers (U,), each once, and the sums (U, ndim) of their rows' gradients over all ranks."""
-        assert self.embedding.looked_up is not None, "gradient() before a forward pass"
-        identifier, rows = self.embedding.looked_up
-        assert rows.grad is not None, "gradient() before backward()"
-        identifier, grad = _gather_rows(identifier, rows.grad, self.max_slots)
+        identifier = torch.cat([identifier for identifier, _ in self.looked_up])
+        grads = [rows.grad for _, rows in self.looked_up if rows.grad is not None]
+        assert len(grads) == len(self.looked_up), "gradient() before backward()"
+        identifier, grad = _gather_rows(identifier, torch.cat(grads), self.max_rows)
         unique, position = identifier.unique(return_inverse=True)
         chosen = nn.functional.one_hot(position, len(unique)).to(grad.dtype)
         return unique, chosen.T @ grad  # not index_add_, whose order of summation varies on CUDA
 
     @torch.no_grad()
-    def step(self, lr_scale: float = 1.0) -> None:
-        """One step at the learning rate times `lr_scale`."""
-        identifier, grad = self.gradient()
+    def step(self, identifier: Tensor, grad: Tensor, lr_scale: float = 1.0) -> None:
+        """One step on what `gradient` returned, at the learning rate times `lr_scale`."""
         lr = self.lr * lr_scale
         weight = self.embedding.weight
         weight[identifier] = weight[identifier] * (1 - lr * self.weight_decay) - lr * grad.sign()
 
 
-def _gather_rows(identifier: Tensor, grad: Tensor, max_slots: int) -> tuple[Tensor, Tensor]:
-    """The rows of all ranks, in rank order. Ranks with fewer slots than max_slots pad with identifier -1.
+def _gather_rows(identifier: Tensor, grad: Tensor, max_rows: int) -> tuple[Tensor, Tensor]:
+    """The rows of all ranks, in rank order. Ranks with fewer than max_rows pad with identifier -1.
 
     The loss is scaled for DDP, which averages gradients over ranks; so are these rows.
     """
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return identifier, grad
-    device, padding = grad.device, max_slots - len(identifier)
+    device, padding = grad.device, max_rows - len(identifier)
     on = torch.device("cpu") if dist.get_backend() == "gloo" else device  # gloo gathers on the CPU only
     identifier = nn.functional.pad(identifier, (0, padding), value=-1).to(on)
     grad = nn.functional.pad(grad, (0, 0, 0, padding)).to(on)
@@ -115,10 +188,22 @@ def _gather_rows(identifier: Tensor, grad: Tensor, max_slots: int) -> tuple[Tens
     return everyone[real], torch.cat(grads).to(device)[real] / dist.get_world_size()
 
 
-def build_optimizer(params: Iterable[Tensor], config: OptimConfig) -> torch.optim.Optimizer:
-    """The optimiser of the network's weights."""
+def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
+    """The optimiser of the network's weights. Raises UserError if this torch does not have it."""
+    settings: dict[str, Any] = {"lr": config.lr, "betas": config.betas, "weight_decay": config.weight_decay}
+    if config.name == "muon":
+        inner = {id(p) for name, p in model.named_parameters() if is_inner_matrix(name, p)}
+        params = list(model.parameters())
+        return MuonWithAdamW(
+            [p for p in params if id(p) in inner], [p for p in params if id(p) not in inner], **settings
+        )
     kind = {"adamw": torch.optim.AdamW, "adam_atan2": AdamATan2}[config.name]
-    return kind(params, lr=config.lr, betas=config.betas, weight_decay=config.weight_decay)
+    return kind(model.parameters(), **settings)
+
+
+def is_inner_matrix(name: str, p: nn.Parameter) -> bool:
+    """Whether Muon updates this parameter: matrices between the embeddings and the heads."""
+    return p.ndim == 2 and not name.startswith(("embed", "lm_head", "q_head"))
 
 
 def lr_scale(update: int, total: int, config: OptimConfig) -> float:

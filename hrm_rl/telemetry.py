@@ -50,6 +50,7 @@ class Telemetry:
         if not update:
             self.writer.add_custom_scalars(LAYOUT)
             self.writer.add_text("config", "```yaml\n" + config.to_yaml() + "```", 0)
+            self.writer.add_text("eval/weights", config.evaluated_weights, 0)
 
     def scalars(self, update: int, values: Mapping[str, float]) -> None:
         for tag, value in values.items():

@@ -19,9 +19,10 @@ from hrm_rl.console import evaluation_line, status_line
 from hrm_rl.curriculum import Curriculum, CurriculumState, advance, counts_of, window_intervals
 from hrm_rl.data import Data, build_data
 from hrm_rl.evaluation import Summary, answers_by_segment, evaluate, summaries
-from hrm_rl.learner import Learner, slots_of_rank
+from hrm_rl.learner import Learner
 from hrm_rl.metrics import Tally, sum_over_ranks, summarise
 from hrm_rl.models import build_model
+from hrm_rl.slots import slots_at, slots_of_rank
 from hrm_rl.telemetry import Telemetry
 
 STATUS_SECONDS = 3.0
@@ -76,7 +77,7 @@ def build_learner(config: Config, data: Data, device: torch.device, rank: int, w
     env = ActVectorEnv(
         data.task,
         data.source,
-        num_envs=slots_of_rank(config.train.global_batch_size, rank, world_size),
+        num_envs=slots_of_rank(slots_at(1, config.train, world_size), rank, world_size),
         halt_max_steps=config.halting.halt_max_steps,
         segment_cost=config.env.segment_cost,
     )
@@ -211,7 +212,7 @@ class Trainer:
             self._enter_stage(answer)
         self.curriculum = answer
         worker.curriculum.send(learner.updates // self.every, counts, known=answer)
-        total = Tally(learner.tally.budget)
+        total = Tally(learner.tally.budget, learner.tally.values_continuing)
         total.load_vector(everyone[:-1])
         self.pending = advance(
             answer, counts_of(total, self.config.curriculum), self.config.curriculum, self.every
@@ -248,15 +249,17 @@ class Trainer:
             self._say(status_line(update, self.config.train.max_updates, stage, scalars, left))
 
     def _evaluate(self) -> bool:
-        """Judge the averaged weights (or the raw ones, without averaging) on the held-out puzzles. Returns
-        whether more of them than ever before are solved."""
+        """Judge the weights that `train.eval_weights` names on the held-out puzzles. Returns whether more of them
+        than ever before are solved."""
         began = time.perf_counter()
         learner, worker, held_out = self.learner, self.worker, self.data.held_out
         budget, task = self.config.halting.halt_max_steps, self.data.task
-        loss_on = self.config.train.loss_on
+        loss_on, q_target = self.config.train.loss_on, self.config.halting.q_target
         with learner.evaluation_weights():
             mine = held_out.take(slice(worker.rank, None, worker.world_size))
-            result = evaluate(learner.model, task, mine, budget, think_on=True, loss_on=loss_on)
+            result = evaluate(
+                learner.model, task, mine, budget, think_on=True, loss_on=loss_on, q_target=q_target
+            )
             if self.telemetry is not None:
                 pictured = held_out.take(np.linspace(0, len(held_out) - 1, PICTURED_BOARDS).astype(int))
                 answers = answers_by_segment(learner.model, task, pictured, budget, loss_on)
@@ -285,6 +288,7 @@ class Trainer:
             curriculum=self.pending,
             config=self.config,
             score=self.metrics["eval/solved"] if self.evaluated_at == update else None,
+            loss_scale=(self.learner.loss_scale.value, self.learner.loss_scale.sound),
         )
         checkpoint.save(self.checkpoints, self.learner, state, self.worker.rank, self.agree)
         self.saved_at = update

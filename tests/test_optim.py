@@ -79,7 +79,7 @@ def test_adam_atan2_goes_on_from_its_saved_state_bit_for_bit() -> None:
 @pytest.mark.parametrize("name", ["adamw", "adam_atan2"])
 def test_built_optimizer_has_the_configured_settings(name: str) -> None:
     config = OptimConfig(name=name, lr=0.02, betas=(0.8, 0.7), weight_decay=0.3)
-    optimizer = build_optimizer([nn.Parameter(torch.ones(1))], config)
+    optimizer = build_optimizer(nn.Linear(1, 1), config)
     assert type(optimizer) is {"adamw": torch.optim.AdamW, "adam_atan2": AdamATan2}[name]
     group = optimizer.param_groups[0]
     assert (group["lr"], tuple(group["betas"]), group["weight_decay"]) == (0.02, (0.8, 0.7), 0.3)
@@ -97,12 +97,13 @@ def test_sign_sgd_sums_the_rows_of_one_puzzle_and_decays_only_rows_looked_up() -
     before = embedding.weight.clone()
     identifier = [3, 1, 3, 3]
     gradient = torch.tensor([[1.0, 2.0, -1.0], [0.0, -5.0, 3.0], [1.0, -3.0, 0.5], [-3.0, -1.0, 0.5]])
-    sgd = SignSGD(embedding, lr=0.1, weight_decay=0.5, max_slots=4)
+    sgd = SignSGD(embedding, lr=0.1, weight_decay=0.5, max_rows=4)
     looked_up(embedding, identifier, gradient)
+    sgd.collect()
     found, total = sgd.gradient()
     assert found.tolist() == [1, 3]
     torch.testing.assert_close(total, torch.tensor([[0.0, -5.0, 3.0], [-1.0, -2.0, 0.0]]))
-    sgd.step()
+    sgd.step(found, total)
     expected = before.clone()
     expected[1] = before[1] * 0.95 - 0.1 * torch.tensor([0.0, -1.0, 1.0])
     expected[3] = before[3] * 0.95 - 0.1 * torch.tensor([-1.0, -1.0, 0.0])
@@ -114,7 +115,9 @@ def test_sign_sgd_scales_step_and_decay_by_the_schedule() -> None:
     embedding = PuzzleEmbedding(1, 2)
     embedding.weight.fill_(1.0)
     looked_up(embedding, [0], torch.tensor([[7.0, -0.1]]))
-    SignSGD(embedding, lr=0.1, weight_decay=0.5, max_slots=1).step(lr_scale=0.2)
+    sgd = SignSGD(embedding, lr=0.1, weight_decay=0.5, max_rows=1)
+    sgd.collect()
+    sgd.step(*sgd.gradient(), lr_scale=0.2)
     torch.testing.assert_close(embedding.weight, torch.tensor([[0.99 - 0.02, 0.99 + 0.02]]))
 
 

@@ -25,9 +25,10 @@ from hrm_rl.checkpoint import TrainingState, save
 from hrm_rl.config import Config
 from hrm_rl.curriculum import CurriculumState
 from hrm_rl.errors import UserError
-from hrm_rl.learner import Learner, slots_of_rank
+from hrm_rl.learner import Learner
 from hrm_rl.metrics import sum_over_ranks
 from hrm_rl.models import build_model
+from hrm_rl.slots import slots_of_rank
 from hrm_rl.training import agree_over_ranks
 
 WORLD = 2

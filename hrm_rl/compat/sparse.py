@@ -72,4 +72,6 @@ class CastedSparseEmbeddingSignSGD_Distributed(torch.optim.Optimizer):
             )
         assert self.embedding.looked_up is not None, "step() before a forward pass"
         slots = len(self.embedding.looked_up[0])
-        SignSGD(self.embedding, group["lr"], group["weight_decay"], slots).step()
+        sign_sgd = SignSGD(self.embedding, group["lr"], group["weight_decay"], slots)
+        sign_sgd.collect()
+        sign_sgd.step(*sign_sgd.gradient())

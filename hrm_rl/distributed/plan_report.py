@@ -12,8 +12,9 @@ from hrm_rl.console import count, duration, shown_path, slow_work, typed
 from hrm_rl.data import Data, build_data
 from hrm_rl.devices import choose_device
 from hrm_rl.distributed.resources import Machine, Plan
-from hrm_rl.learner import Learner, slots_of_rank
+from hrm_rl.learner import Learner
 from hrm_rl.models import build_model, count_parameters
+from hrm_rl.slots import slots_of_rank
 from hrm_rl.training import build_learner, use_threads
 
 DRY_RUN_SLOTS = 16

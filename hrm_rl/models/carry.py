@@ -22,8 +22,13 @@ class Carry:
         mask = rows.view(-1, 1, 1)
         return Carry(torch.where(mask, other.z_h, self.z_h), torch.where(mask, other.z_l, self.z_l))
 
-    def select(self, index: Tensor) -> Carry:
-        """The slots at `index` (a mask or integers)."""
+    @staticmethod
+    def join(parts: list[Carry]) -> Carry:
+        """The slots of all parts, one part after the other."""
+        return Carry(torch.cat([part.z_h for part in parts]), torch.cat([part.z_l for part in parts]))
+
+    def select(self, index: Tensor | slice) -> Carry:
+        """The slots at `index` (a mask, integers or a slice)."""
         return Carry(self.z_h[index], self.z_l[index])
 
     def finite_rows(self) -> Tensor:

@@ -23,6 +23,7 @@ from hrm_rl.config import ModelConfig
 from hrm_rl.models.carry import Carry
 from hrm_rl.models.layers import Block, Linear, Rotation, init_truncated_normal_, rotation
 from hrm_rl.models.puzzle_embedding import PuzzleEmbedding
+from hrm_rl.models.saving import Savable
 
 Gradient = Literal["one_step", "last_cycle", "full"]
 
@@ -46,7 +47,7 @@ class Level(nn.Module):
         return state
 
 
-class RecurrentModel(nn.Module, ABC):
+class RecurrentModel(Savable, nn.Module, ABC):
     """`forward` is one segment: (carry, tokens, identifier) -> (carry, logits, q)."""
 
     published_gradient: ClassVar[Gradient] = "one_step"
