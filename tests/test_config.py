@@ -101,6 +101,20 @@ def one_line(action: Any, *args: Any) -> str:
         ("model: {num_heads: 3}", "model: num_heads=3 does not divide hidden_size=16"),
         ("curriculum: {stages: [easy]}", "curriculum.stages: stage 'easy' is not of the form"),
         ("curriculum: {stages: []}", "curriculum.stages: at least one stage is needed"),
+        (
+            "halting: {rollout_segments: 4}",
+            "halting: rollout_segments, q_lambda and discount belong to q_target lamb",
+        ),
+        ("halting: {q_target: delayed, discount: 0.9}", "with delayed leave them at 1, 0 and 1"),
+        (
+            "env: {segment_cost: 0.1}",
+            "segment_cost=0.1 is paid with halting.q_target lambda only (now bootstrap)",
+        ),
+        ("{halting: {q_target: lambda}, train: {micro_batches: 2}}", "micro_batches above 1 saves nothing"),
+        (
+            "optim: {freeze: all_but_puzzle_emb}",
+            "leaves nothing to train without model.puzzle_emb_ndim above 0",
+        ),
         ("seed: -1", "seed: Input should be greater than or equal to 0"),
         ("5: 6", "5"),
     ],
@@ -202,22 +216,34 @@ OTHER_VALUES: dict[str, Any] = {
     "data.max_puzzles": 9, "curriculum.stages": ("hard=1",), "curriculum.metric": "cells",
     "optim.lr_min_ratio": 0.5, "halting.halt_exploration_prob": 0.9, "optim.ema_decay": 0.5,
     "curriculum.threshold": 0.1, "data.augment": False, "data.required": True, "model.num_heads": 4,
-    "model.hidden_size": 32,
+    "model.hidden_size": 32, "halting.q_target": "halt_only", "halting.q_lambda": 0.5, "halting.discount": 0.5,
+    "optim.freeze": "all_but_puzzle_emb", "train.eval_weights": "raw", "model.mixer": "mlp", "model.num_kv_heads": 1,
+    "model.gradient": "full", "model.dropout": 0.5, "model.prefix": "cls", "model.puzzle_emb_len": 2,
 }  # fmt: skip
+
+LAMBDA = tiny_config(halting={"q_target": "lambda"})
+EMBEDDING = tiny_config(model={"puzzle_emb_ndim": 16})
+BASES = {
+    "env.segment_cost": LAMBDA, "halting.rollout_segments": LAMBDA, "halting.q_lambda": LAMBDA,
+    "halting.discount": LAMBDA, "optim.freeze": EMBEDDING, "model.puzzle_emb_len": EMBEDDING,
+    "model.mixer": tiny_config(model={"pos_encodings": "none"}),
+}  # fmt: skip
+"""Configurations in which a field that belongs to another setting means something; TINY for all others."""
 
 
 @pytest.mark.parametrize("field", field_names())
 def test_a_difference_in_any_field_is_named_unless_it_may_differ(field: str) -> None:
     section, _, name = field.rpartition(".")
-    old = getattr(getattr(TINY, section), name) if section else getattr(TINY, name)
+    base = BASES.get(field, TINY)
+    old = getattr(getattr(base, section), name) if section else getattr(base, name)
     other = OTHER_VALUES[field] if field in OTHER_VALUES else old + 1
     assert other != old
-    found = differences(TINY, changed(TINY, field, other))
+    found = differences(base, changed(base, field, other))
     if field in RESUMABLE_FIELDS:
         assert found == []
     else:
         assert [line.split(":")[0] for line in found] == [field]
-    assert differences(TINY, TINY) == []
+    assert differences(base, base) == []
 
 
 def test_validate_names_where_the_values_came_from() -> None:
@@ -234,6 +260,14 @@ def test_unknown_preset_is_refused_with_the_nearest_name_and_all_names() -> None
 def test_nearest_is_one_of_the_choices_or_nothing(word: str) -> None:
     hint = nearest(word, ["optim.lr", "model.name"])
     assert hint in ("", "; did you mean 'optim.lr'?", "; did you mean 'model.name'?")
+
+
+@pytest.mark.parametrize(
+    ("decay", "asked", "label"), [(0.9, "ema", "ema"), (0.9, "raw", "raw"), (0.0, "ema", "raw")]
+)
+def test_evaluation_judges_the_average_only_where_there_is_one(decay: float, asked: str, label: str) -> None:
+    config = tiny_config(optim={"ema_decay": decay}, train={"eval_weights": asked})
+    assert config.evaluated_weights == label
 
 
 def test_sections_are_the_only_classes_of_settings() -> None:
