@@ -264,3 +264,16 @@ def test_pictured_answers_are_those_of_a_fixed_budget(model: HRM, held_out: Puzz
     for n in range(3):
         thoughts = alone(model, few.take(slice(n, n + 1)), 4)
         assert answers[:, n].tolist() == [a.tolist() for a, _ in thoughts]
+
+
+def test_halting_follows_the_rule_that_the_model_was_trained_for(model: HRM, held_out: PuzzleBatch) -> None:
+    found = evaluate(model, TASK, held_out, BUDGET, q_target="halt_only").segments
+    carry = model.initial_carry(len(held_out))
+    tokens, identifier = torch.from_numpy(held_out.inputs).long(), torch.from_numpy(held_out.identifier)
+    expected = np.full(len(held_out), BUDGET)
+    with torch.no_grad():
+        for segment in range(1, BUDGET):
+            carry, _, q = model(carry, tokens, identifier)
+            expected[(q[:, 0] > 0).numpy() & (expected == BUDGET)] = segment
+    assert found.tolist() == expected.tolist()
+    assert found.tolist() != evaluate(model, TASK, held_out, BUDGET).segments.tolist()

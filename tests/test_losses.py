@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hrm_rl.losses import IGNORE, Losses, cross_entropy, log_stablemax, losses
+from hrm_rl.losses import IGNORE, NO_TARGET, Losses, cross_entropy, log_stablemax, losses
 
 SLOTS, TOKENS, VOCABULARY = 6, 5, 7
 KINDS = ("softmax", "stablemax")
@@ -149,3 +149,16 @@ def test_bfloat16_logits_are_summed_up_in_more_than_bfloat16(kind: str) -> None:
     values["logits"] = values["logits"].bfloat16()
     exact = losses(**(values | {"logits": values["logits"].double()}), kind=kind)
     assert float(losses(**values, kind=kind).lm) == pytest.approx(float(exact.lm), rel=1e-5)
+
+
+def test_a_slot_without_a_target_teaches_its_continue_value_nothing_and_all_else_as_before() -> None:
+    values = batch()
+    values["q"].requires_grad_(True)
+    values["target_continue"][[0, 3]] = NO_TARGET
+    result = losses(**values, kind="softmax")
+    result.total.backward()
+    assert values["q"].grad[[0, 3], 1].tolist() == [0, 0]
+    assert values["q"].grad[[1, 4, 5], 1].abs().min() > 0
+    others = rows(values, [1, 4, 5])
+    torch.testing.assert_close(result.q_continue, losses(**others, kind="softmax").q_continue)
+    torch.testing.assert_close(result.q_halt, losses(**batch(), kind="softmax").q_halt)

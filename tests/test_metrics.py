@@ -153,3 +153,12 @@ def test_skipped_updates_do_not_thin_out_the_mean_gradient_norm() -> None:
 def test_one_worker_alone_is_its_own_sum() -> None:
     values = np.arange(4.0)
     assert sum_over_ranks(values, torch.device("cpu")).tolist() == values.tolist()
+
+
+def test_a_continue_value_that_nobody_asks_is_not_reported() -> None:
+    tally = tally_of(episodes(20))
+    with_it = summarise(tally, 1)
+    tally.values_continuing = False
+    without = summarise(tally, 1)
+    assert set(with_it) - set(without) == {"train/q_continue_loss", "halting/q_continue_mean"}
+    assert without.items() <= with_it.items()
