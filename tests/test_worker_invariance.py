@@ -34,8 +34,18 @@ from hrm_rl.training import agree_over_ranks
 WORLD = 2
 UPDATES = 3
 IDENTIFIERS = 4
-CASES = {"even": 4, "uneven": 5}
-"""Slots in all; 5 are shared out as 3 + 2."""
+CASES: dict[str, tuple[int, dict[str, Any]]] = {
+    "even": (4, {}),
+    "uneven": (5, {}),
+    "delayed": (5, {"halting": {"q_target": "delayed"}}),
+    "halt_only": (4, {"halting": {"q_target": "halt_only"}}),
+    "lambda": (
+        5,
+        {"halting": {"q_target": "lambda", "rollout_segments": 2, "q_lambda": 0.5, "discount": 0.9}},
+    ),
+    "micro-batches": (5, {"train": {"micro_batches": 2}}),
+}
+"""Slots in all (5 are shared out as 3 + 2), and settings other than `config_of`'s."""
 
 
 class FixedSource:
@@ -54,14 +64,18 @@ class FixedSource:
         return {}
 
 
-def config_of(slots: int) -> Config:
+def config_of(case: str) -> Config:
     """No exploration and a long budget: fresh Q-values never halt, so no new puzzle is drawn."""
-    return tiny_config(
-        model={"puzzle_emb_ndim": 24, "pos_encodings": "learned"},
-        halting={"halt_max_steps": 8, "halt_exploration_prob": 0.0},
-        optim={"name": "adam_atan2", "grad_clip": 0.1, "puzzle_emb_lr": 0.1},
-        train={"global_batch_size": slots, "loss": "stablemax"},
-    )
+    slots, changes = CASES[case]
+    sections: dict[str, dict[str, Any]] = {
+        "model": {"puzzle_emb_ndim": 24, "pos_encodings": "learned"},
+        "halting": {"halt_max_steps": 8, "halt_exploration_prob": 0.0},
+        "optim": {"name": "adam_atan2", "grad_clip": 0.1, "puzzle_emb_lr": 0.1},
+        "train": {"global_batch_size": slots, "loss": "stablemax"},
+    }
+    for name, values in changes.items():
+        sections[name] = sections[name] | values
+    return tiny_config(**sections)
 
 
 def all_puzzles(slots: int) -> PuzzleBatch:
@@ -73,9 +87,9 @@ def all_puzzles(slots: int) -> PuzzleBatch:
     return PuzzleBatch(batch.inputs, batch.solution, batch.level, identifier)
 
 
-def build(slots: int, rank: int, world_size: int) -> Learner:
+def build(case: str, rank: int, world_size: int) -> Learner:
     """The learner of one rank, holding its consecutive part of the puzzles."""
-    config = config_of(slots)
+    config, slots = config_of(case), CASES[case][0]
     sizes = [slots_of_rank(slots, r, world_size) for r in range(world_size)]
     start = sum(sizes[:rank])
     part = all_puzzles(slots).take(slice(start, start + sizes[rank]))
@@ -104,9 +118,9 @@ def watch_gradients(learner: Learner) -> list[dict[str, Tensor]]:
     return seen
 
 
-def learn(slots: int, rank: int, world_size: int) -> dict[str, Any]:
+def learn(case: str, rank: int, world_size: int) -> dict[str, Any]:
     """Three updates; what they computed."""
-    learner = build(slots, rank, world_size)
+    learner = build(case, rank, world_size)
     gradients = watch_gradients(learner)
     for _ in range(UPDATES):
         learner.update()
@@ -123,7 +137,7 @@ def learn(slots: int, rank: int, world_size: int) -> dict[str, Any]:
 
 def skip_together(rank: int) -> dict[str, Any]:
     """One update in which the loss is not finite on rank 1 alone, and one after it."""
-    learner = build(4, rank, WORLD)
+    learner = build("even", rank, WORLD)
     before = {k: v.clone() for k, v in learner.model.state_dict().items()}
     real = hrm_rl.learner.losses
 
@@ -146,7 +160,7 @@ def skip_together(rank: int) -> dict[str, Any]:
 
 def save_together(rank: int, folder: Path) -> dict[str, Any]:
     """A checkpoint that rank 1 cannot write its part of, and one that both can."""
-    learner = build(4, rank, WORLD)
+    learner = build("even", rank, WORLD)
     agree = agree_over_ranks(WORLD, CPU)
 
     def state(update: int) -> TrainingState:
@@ -178,7 +192,7 @@ def worker(rank: int, port: int, folder: Path) -> None:
     torch.set_num_threads(1)
     dist.init_process_group("gloo", init_method=f"tcp://127.0.0.1:{port}", rank=rank, world_size=WORLD)
     (folder / "checkpoints").mkdir(exist_ok=True)
-    results: dict[str, Any] = {name: learn(slots, rank, WORLD) for name, slots in CASES.items()}
+    results: dict[str, Any] = {case: learn(case, rank, WORLD) for case in CASES}
     results["skip"] = skip_together(rank)
     results["save"] = save_together(rank, folder / "checkpoints")
     torch.save(results, folder / f"rank-{rank}.pt")
@@ -200,7 +214,7 @@ def ranks(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 def alone() -> dict[str, dict[str, Any]]:
     """What one worker with all slots finds."""
     torch.set_num_threads(1)
-    return {name: learn(slots, rank=0, world_size=1) for name, slots in CASES.items()}
+    return {case: learn(case, rank=0, world_size=1) for case in CASES}
 
 
 pytestmark = pytest.mark.slow  # two processes that import torch
@@ -229,7 +243,7 @@ def test_gradients_of_two_workers_are_those_of_one_with_all_slots(
 def test_puzzle_embedding_rows_of_both_workers_are_summed(
     case: str, ranks: list[dict[str, Any]], alone: dict[str, dict[str, Any]]
 ) -> None:
-    expected = [0, 1] if case == "even" else [0, 1, 2]
+    expected = [0, 1] if CASES[case][0] == 4 else [0, 1, 2]
     for results in (*ranks, alone):
         first = results[case]["gradients"][0]
         assert first["puzzle_emb.identifiers"].tolist() == expected
@@ -263,7 +277,8 @@ def test_counts_of_two_workers_add_up_to_those_of_one(
         expected[names.index(per_worker)] *= WORLD
     np.testing.assert_allclose(found, expected, rtol=1e-4)
     np.testing.assert_array_equal(found, ranks[1][case]["tally"])
-    assert expected[names.index("slots")] == UPDATES * CASES[case]
+    segments = UPDATES * config_of(case).halting.rollout_segments
+    assert expected[names.index("slots")] == segments * CASES[case][0]
 
 
 def test_a_loss_that_is_not_finite_on_one_worker_is_skipped_by_both(ranks: list[dict[str, Any]]) -> None:
