@@ -37,6 +37,7 @@ from hrm_rl.errors import UserError
 from hrm_rl.evaluation import Evaluation, Summary, evaluate, summaries
 from hrm_rl.leaks import Keys, twins
 from hrm_rl.models import RecurrentModel, build_model
+from hrm_rl.pretrained import Opened, is_pretrained, open_folder
 from hrm_rl.training import use_threads
 
 PROGRAM = "python scripts/evaluate.py"
@@ -46,7 +47,8 @@ class EvaluateCommand(Section):
     """Flags of scripts/evaluate.py."""
 
     checkpoint: str = ""
-    """Run folder (its best checkpoint is taken, else the last) or one checkpoint's folder. Required."""
+    """Run folder (its best checkpoint is taken, else the last), one checkpoint's folder, or a folder made by
+    scripts/export.py or scripts/convert_checkpoint.py. Required."""
     data: str | None = None
     """File or folder of puzzles to judge on. Without this, --level, --puzzles and --seed: the run's held-out ones."""
     level: str | None = None
@@ -78,13 +80,21 @@ def main(args: Sequence[str]) -> int:
         raise UserError(f"say which model: {PROGRAM} --checkpoint runs/NAME")
     if command.threads:
         use_threads(command.threads)
-    path = find_checkpoint(Path(command.checkpoint))
-    state = checkpoint.read_state(path)
-    task = build_task(state.config)
-    puzzles = choose_puzzles(command, state.config, task)
-    model = load_model(path, state.config, task, command)
+    if is_pretrained(Path(command.checkpoint)):
+        path, opened = Path(command.checkpoint), open_folder(Path(command.checkpoint))
+        command, config, update = _for_folder(command, opened), opened.config, opened.about.update
+        task = build_task(config)
+        puzzles = choose_puzzles(command, config, task)
+        model = opened.model.to(choose_device(command.device))
+    else:
+        path = find_checkpoint(Path(command.checkpoint))
+        state = checkpoint.read_state(path)
+        config, update = state.config, state.update
+        task = build_task(config)
+        puzzles = choose_puzzles(command, config, task)
+        model = load_model(path, config, task, command)
 
-    budget = command.max_segments or state.config.halting.halt_max_steps
+    budget = command.max_segments or config.halting.halt_max_steps
     console = Console(stderr=True)
     started = time.perf_counter()
     with Progress(
@@ -93,12 +103,13 @@ def main(args: Sequence[str]) -> int:
         bar = progress.add_task("evaluating", total=len(puzzles))
         result = evaluate(
             model, task, puzzles, budget, command.halting, batch_size=command.batch_size,
-            loss_on=state.config.train.loss_on, progress=lambda done: progress.update(bar, completed=done),
+            loss_on=config.train.loss_on, q_target=config.halting.q_target,
+            progress=lambda done: progress.update(bar, completed=done),
         )  # fmt: skip
     seconds = time.perf_counter() - started
 
     about = {
-        "checkpoint": str(path), "update": state.update, "weights": command.weights, "puzzles": _origin(command),
+        "checkpoint": str(path), "update": update, "weights": command.weights, "puzzles": _origin(command),
         "halting": command.halting, "budget": budget, "puzzles_per_s": len(puzzles) / seconds,
     }  # fmt: skip
     if command.as_json:
@@ -106,6 +117,22 @@ def main(args: Sequence[str]) -> int:
     else:
         print_table(result, task, about, seconds)
     return 0
+
+
+def _for_folder(command: EvaluateCommand, opened: Opened) -> EvaluateCommand:
+    """The flags as they are meant for a folder without its run: which weights and puzzles there are. Raises
+    UserError."""
+    about, data = opened.about, opened.config.data
+    if command.weights == "raw" and about.weights == "ema":
+        raise UserError(f"{command.checkpoint} holds averaged weights only: leave out --weights raw")
+    if _own_held_out(command) and about.converted:
+        return command.model_copy(update={"seed": _seed(command), "weights": about.weights})
+    if _own_held_out(command) and (data.path is not None or data.eval_path is not None):
+        raise UserError(
+            f"{command.checkpoint} does not hold the puzzles of its run ({data.eval_path or data.path}): give "
+            "--data FILE, or --level NAME to generate some"
+        )
+    return command.model_copy(update={"weights": about.weights})
 
 
 def find_checkpoint(path: Path) -> Path:

@@ -1,0 +1,128 @@
+"""A network as a folder that others can load: config.json and model.safetensors, with nothing unpickled.
+
+hrm_rl/pretrained.py adds to it what is known of the run that the network came from.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+import safetensors.torch
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from torch import nn
+
+from hrm_rl.config import ModelConfig
+from hrm_rl.errors import UserError
+from hrm_rl.files import write_atomically
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+FORMAT, VERSION = "hrm-rl", 1
+
+Self = TypeVar("Self", bound="Savable")
+
+
+class Savable:
+    """What gives a network `save_pretrained` and `from_pretrained`."""
+
+    def save_pretrained(
+        self, folder: str | Path, about: dict[str, Any] | None = None, card: str = ""
+    ) -> None:
+        """Write config.json, model.safetensors and README.md into `folder`, over what is there of these.
+
+        about: JSON values to keep under `run` in config.json.  card: the text of README.md; a short one if empty.
+        """
+        assert isinstance(self, nn.Module)
+        folder = Path(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        tensors = {name: t.detach().cpu().contiguous() for name, t in self.state_dict().items()}
+        write_atomically(folder / WEIGHTS, safetensors.torch.save(tensors, {"format": "pt"}))
+        write_atomically(folder / CARD, card or f"{front_matter()}\n{how_to_load()}")
+        write_atomically(folder / CONFIG, json.dumps(_description(self, about), indent=1))
+
+    @classmethod
+    def from_pretrained(cls: type[Self], folder: str | Path) -> Self:
+        """The network in `folder`. Raises UserError if it is damaged or of another kind than this class."""
+        model = load(Path(folder))
+        if not isinstance(model, cls):
+            raise UserError(f"{folder} holds a network '{type(model).__name__}', not '{cls.__name__}'")
+        return model
+
+
+def load(folder: Path) -> Any:
+    """The network in `folder`, whichever it is. Raises UserError."""
+    from hrm_rl.models import build_model  # which imports the networks, which import this module
+
+    values = description(folder)
+    try:
+        config = ModelConfig.model_validate(values["model"])
+        coordinates = _coordinates(values)
+        model = build_model(config, int(values["vocab_size"]), coordinates, int(values["identifiers"]))
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise UserError(f"{folder / CONFIG}: model.{where}: {first['msg']}") from None
+    except (KeyError, TypeError, ValueError) as error:
+        raise UserError(f"{folder / CONFIG} does not describe a network: {error!r}") from None
+    try:
+        tensors = safetensors.torch.load_file(folder / WEIGHTS)
+        model.load_state_dict(tensors)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise UserError(f"cannot load {folder / WEIGHTS}: {' '.join(str(error).split())}") from None
+    return model
+
+
+def description(folder: Path) -> dict[str, Any]:
+    """config.json of a folder. Raises UserError."""
+    path = folder / CONFIG
+    try:
+        values = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise UserError(f"{folder} is no folder made by save_pretrained: it has no {CONFIG}") from None
+    except (OSError, ValueError) as error:
+        raise UserError(f"cannot read {path}: {error}") from None
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise UserError(f'{path} is not of this project: it should say "format": "{FORMAT}"')
+    if values.get("version") != VERSION:
+        raise UserError(
+            f"{path} is of version {values.get('version')}, this code reads {VERSION}: update one of them"
+        )
+    return values
+
+
+def _description(model: Any, about: dict[str, Any] | None) -> dict[str, Any]:
+    rows = getattr(model, "puzzle_emb", None)
+    values = {
+        "format": FORMAT,
+        "version": VERSION,
+        "model": model.config.model_dump(mode="json"),
+        "vocab_size": model.embed_tokens.weight.shape[0],
+        "length": len(model.coordinates),
+        "identifiers": 1 if rows is None else rows.weight.shape[0],
+    }
+    if model.config.pos_encodings == "axial":
+        values["coordinates"] = np.asarray(model.coordinates).tolist()
+    return values | ({} if about is None else {"run": about})
+
+
+def _coordinates(values: dict[str, Any]) -> NDArray[np.int64]:
+    """(L, K) where the cells are; only axial positions look at more than L."""
+    found = np.array(values.get("coordinates", np.zeros((values["length"], 1))), np.int64)
+    if found.ndim != 2 or len(found) != values["length"]:
+        raise ValueError("coordinates do not fit length")
+    return found
+
+
+def front_matter() -> str:
+    return "---\nlibrary_name: hrm-rl\ntags: [hrm-rl, recurrent-reasoning, adaptive-computation]\n---\n"
+
+
+def how_to_load() -> str:
+    return (
+        "```python\nfrom hrm_rl.models import RecurrentModel\n\n"
+        'model = RecurrentModel.from_pretrained("this-folder")  # needs neither Ray nor the run\n```\n'
+    )
