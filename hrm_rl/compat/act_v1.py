@@ -46,7 +46,7 @@ class ACTV1Config(Section):
     rope_theta: Annotated[float, Field(gt=0.0)] = 10000.0
     halt_max_steps: Positive
     halt_exploration_prob: Probability
-    forward_dtype: Literal["bfloat16", "float32"] = "bfloat16"
+    forward_dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
     causal: Literal[False] = False
     """Upstream's training script passes it; attention is never causal there."""
 

@@ -75,7 +75,7 @@ class HierarchicalReasoningModel(nn.Module):
         shape = (slots, positions, self.config.hidden_size)
         z_h, z_l = z_h.expand(shape), z_l.expand(shape)
         width = self.config.hidden_size // self.config.num_heads
-        cos, sin = rotation(positions, width, self.config.rope_theta)
+        cos, sin = rotation(torch.arange(positions)[:, None], width, self.config.rope_theta)
         by = (cos.to(x.device), sin.to(x.device))
 
         injected = self.input_embedding(x)
@@ -124,7 +124,7 @@ class DeepSupervisionTrainer:
             largest = max_grad_norm if max_grad_norm > 0 else float("inf")
             norm = float(nn.utils.clip_grad_norm_(self.model.parameters(), largest))
             optimizer.step()
-            losses.append(float(loss))
+            losses.append(float(loss.detach()))
         total = sum(losses)
         return {
             "total_loss": total,
