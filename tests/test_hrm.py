@@ -6,50 +6,14 @@ import math
 
 import pytest
 import torch
-from tiny import grid, make_decisive
+from small_models import BOARD, SLOTS, TOKENS, VOCABULARY, batch, gradients, small
+from tiny import grid
 from torch import Tensor, nn
 
 from hrm_rl.config import ModelConfig
 from hrm_rl.errors import UserError
 from hrm_rl.models import HRM, Carry, build_model, count_parameters
 from hrm_rl.models.layers import rms_norm
-
-VOCABULARY, TOKENS, SLOTS = 6, 9, 3
-
-
-def small(**changes: object) -> HRM:
-    """An HRM of 16 numbers whose Q-values say something."""
-    config = {"hidden_size": 16, "num_heads": 2, "h_layers": 1, "l_layers": 1, "swiglu_multiple": 16}
-    model = build_model(
-        ModelConfig.model_validate(config | changes), VOCABULARY, grid(1, TOKENS), identifiers=4
-    )
-    make_decisive(model)
-    return model
-
-
-def batch(slots: int = SLOTS) -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(5)
-    return torch.randint(0, VOCABULARY, (slots, TOKENS), generator=generator), torch.arange(slots) % 4
-
-
-def gradients(model: HRM) -> dict[str, Tensor]:
-    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
-
-
-@pytest.mark.parametrize(
-    ("vocabulary", "tokens", "published"),
-    [pytest.param(11, 81, 27_275_266, id="sudoku"), pytest.param(6, 900, 27_270_146, id="maze")],
-)
-def test_the_papers_model_has_the_published_number_of_parameters_besides_the_puzzle_embedding(
-    vocabulary: int, tokens: int, published: int
-) -> None:
-    config = ModelConfig(
-        hidden_size=512, num_heads=8, h_layers=4, l_layers=4, expansion=4, puzzle_emb_ndim=512
-    )
-    with torch.device("meta"):  # shapes without numbers
-        model = build_model(config, vocabulary, grid(1, tokens), identifiers=1)
-    assert sum(p.numel() for p in model.parameters()) == published
-    assert count_parameters(model) == published + 512
 
 
 def test_count_of_parameters_includes_every_puzzle_embedding_row_and_no_initial_state() -> None:
@@ -137,9 +101,7 @@ def test_answer_and_q_values_are_read_from_the_new_high_level_state() -> None:
 
 
 def test_fresh_network_says_minus_five_to_halt_and_continue_whatever_it_sees() -> None:
-    model = build_model(
-        ModelConfig(hidden_size=16, num_heads=2, h_layers=1, l_layers=1), VOCABULARY, grid(1, TOKENS)
-    )
+    model = build_model(ModelConfig(hidden_size=16, num_heads=2, h_layers=1, l_layers=1), VOCABULARY, BOARD)
     carry = model.initial_carry(SLOTS)
     for _ in range(3):
         carry, _, q = model(carry, *batch())
@@ -282,7 +244,7 @@ def test_a_row_is_finite_only_if_both_states_are() -> None:
 
 def test_unknown_model_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(UserError, match="unknown model 'hmr'; did you mean 'hrm'"):
-        build_model(ModelConfig(name="hmr"), VOCABULARY, grid(1, TOKENS))
+        build_model(ModelConfig(name="hmr"), VOCABULARY, BOARD)
 
 
 def test_all_states_leave_a_segment_normalised() -> None:

@@ -25,6 +25,11 @@ STD_OF_CUT_NORMAL = 0.8796256610342398
 """sqrt(1 - 2*2*phi(2) / (2*Phi(2) - 1)): standard deviation of a unit normal cut at two sigma."""
 
 
+def row(positions: int) -> torch.Tensor:
+    """Coordinates of a sequence."""
+    return torch.arange(positions)[:, None]
+
+
 def test_constant_of_the_cut_normal_is_that_of_the_closed_form() -> None:
     density = math.exp(-2) / math.sqrt(2 * math.pi)
     inside = math.erf(2 / math.sqrt(2))
@@ -68,13 +73,13 @@ def test_rotation_is_multiplication_by_a_unit_complex_number_of_the_two_halves()
         torch.ones_like(angle), angle
     )
     expected = torch.cat((turned.real, turned.imag), dim=-1)
-    torch.testing.assert_close(rotate(x, rotation(positions, width, theta)), expected)
+    torch.testing.assert_close(rotate(x, rotation(row(positions), width, theta)), expected)
 
 
 def test_rotated_products_depend_on_the_distance_of_positions_alone() -> None:
     positions, width = 10, 8
     query, key = torch.randn(width), torch.randn(width)
-    by = rotation(positions, width, 10000.0)
+    by = rotation(row(positions), width, 10000.0)
     everywhere = torch.Size((1, 1, positions, width))
     products = (rotate(query.expand(everywhere), by) @ rotate(key.expand(everywhere), by).mT)[0, 0]
     for distance in range(-positions + 1, positions):
@@ -116,7 +121,7 @@ def test_swiglu_is_down_of_silu_gate_times_up() -> None:
 def test_attention_is_the_softmax_formula_head_by_head(rotated: bool) -> None:
     slots, positions, width, heads = 2, 5, 16, 4
     layer, x = Attention(width, heads), torch.randn(slots, positions, width)
-    by = rotation(positions, width // heads, 10000.0) if rotated else None
+    by = rotation(row(positions), width // heads, 10000.0) if rotated else None
     query, key, value = (x @ layer.qkv_proj.weight.T).split(width, dim=-1)
     out = torch.empty_like(x)
     for slot in range(slots):

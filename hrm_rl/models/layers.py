@@ -29,9 +29,14 @@ def init_truncated_normal_(tensor: Tensor, std: float) -> Tensor:
     return nn.init.trunc_normal_(tensor, std=sigma, a=-2 * sigma, b=2 * sigma)
 
 
+def at_least_float32(x: Tensor) -> Tensor:
+    """bfloat16 as float32; all else as it is."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
 def rms_norm(x: Tensor, eps: float = 1e-5) -> Tensor:
     """x / rms(x) over the last dimension, without weight, computed in float32."""
-    return F.rms_norm(x.float(), (x.shape[-1],), eps=eps).to(x.dtype)
+    return F.rms_norm(at_least_float32(x), (x.shape[-1],), eps=eps).to(x.dtype)
 
 
 class Linear(nn.Module):
@@ -45,18 +50,26 @@ class Linear(nn.Module):
         return F.linear(x, self.weight.to(x.dtype))
 
 
-def rotation(positions: int, head_width: int, theta: float) -> Rotation:
-    """cos and sin for rotary position embedding (arXiv 2104.09864), halves rotated: each (positions, H)."""
-    frequency = theta ** -(torch.arange(0, head_width, 2, dtype=torch.float32) / head_width)
-    angle = torch.outer(torch.arange(positions, dtype=torch.float32), frequency)
-    angle = torch.cat((angle, angle), dim=-1)
+def rotation(coordinates: Tensor, head_width: int, theta: float) -> Rotation:
+    """cos and sin for rotary position embedding (arXiv 2104.09864), halves rotated: each (S, H).
+
+    coordinates: (S, K) where each position is. The H/2 pairs of numbers are shared out among the K coordinates, so
+    that a product of query and key depends on the K differences of their coordinates; the n pairs of one turn at
+    theta^(-0/n), theta^(-1/n), ... With K = 1 this is the rotary embedding of a sequence.
+    """
+    pairs, kinds = head_width // 2, coordinates.shape[1]
+    angles = []
+    for k, coordinate in enumerate(coordinates.float().unbind(1)):
+        share = pairs // kinds + (k < pairs % kinds)
+        angles.append(torch.outer(coordinate, theta ** -(torch.arange(share, dtype=torch.float32) / share)))
+    angle = torch.cat(angles, dim=-1).repeat(1, 2)
     return angle.cos(), angle.sin()
 
 
 def rotate(x: Tensor, by: Rotation) -> Tensor:
     """Apply a rotation (S, H) to queries or keys (B, N, S, H), in float32."""
     cos, sin = by
-    first, second = x.float().chunk(2, dim=-1)
+    first, second = at_least_float32(x).chunk(2, dim=-1)
     return (x * cos + torch.cat((-second, first), dim=-1) * sin).to(x.dtype)
 
 

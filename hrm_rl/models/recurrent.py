@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from hrm_rl.config import ModelConfig
+from hrm_rl.errors import UserError
 from hrm_rl.models.carry import Carry
 from hrm_rl.models.layers import Block, Linear, Rotation, init_truncated_normal_, rotation
 from hrm_rl.models.puzzle_embedding import PuzzleEmbedding
@@ -59,8 +60,6 @@ class RecurrentModel(Savable, nn.Module, ABC):
     l_init: Tensor
     rope_cos: Tensor
     rope_sin: Tensor
-    axial_rows: Tensor
-    """(L, K) the rows of embed_pos that are added up for each cell."""
     dropout_stream: Tensor
     """(2,) seed of the dropout, and segments that dropped out so far. In the state dict, so that a resumed run
     drops what it would have dropped."""
@@ -71,6 +70,7 @@ class RecurrentModel(Savable, nn.Module, ABC):
         super().__init__()
         width = config.hidden_size
         self.config = config
+        self.coordinates = coordinates  # save_pretrained keeps them
         self.compute_dtype = getattr(torch, config.dtype)
         self.gradient: Gradient = config.gradient or self.published_gradient
         self.prefix = config.prefix_positions  # P
@@ -110,21 +110,29 @@ class RecurrentModel(Savable, nn.Module, ABC):
         """All updates of one segment: the new z_h and z_l. x: (B, S, D) the embedded puzzle."""
 
     def _build_positions(self, coordinates: NDArray[Any]) -> None:
-        config, width = self.config, self.config.hidden_size
+        """Positions count those of the prefix: position p of it is at p in every coordinate, and the cells follow."""
+        config, head_width = self.config, self.config.hidden_size // self.config.num_heads
+        if config.pos_encodings == "learned":
+            vectors = torch.empty(self.positions, config.hidden_size)
+            self.embed_pos = nn.Parameter(init_truncated_normal_(vectors, config.hidden_size**-0.5))
+        if not self.rotates:
+            return
         if config.pos_encodings == "rope":
-            cos, sin = rotation(self.positions, width // config.num_heads, config.rope_theta)
-            self.register_buffer("rope_cos", cos, persistent=False)
-            self.register_buffer("rope_sin", sin, persistent=False)
-            return
-        if config.pos_encodings == "none":
-            return
-        rows = self.positions
-        if config.pos_encodings == "axial":
-            sizes = coordinates.max(axis=0) + 1
-            first = self.prefix + sizes.cumsum() - sizes  # the row for 0 of each coordinate
-            self.register_buffer("axial_rows", torch.tensor(coordinates + first), persistent=False)
-            rows = self.prefix + int(sizes.sum())
-        self.embed_pos = nn.Parameter(init_truncated_normal_(torch.empty(rows, width), width**-0.5))
+            places = torch.arange(self.positions)[:, None]
+        else:
+            kinds = coordinates.shape[1]
+            if head_width < 2 * kinds:
+                raise UserError(_too_narrow(config, kinds))
+            before = torch.arange(self.prefix)[:, None].expand(-1, kinds)
+            places = torch.cat((before, self.prefix + torch.tensor(coordinates)))
+        cos, sin = rotation(places, head_width, config.rope_theta)
+        self.register_buffer("rope_cos", cos, persistent=False)
+        self.register_buffer("rope_sin", sin, persistent=False)
+
+    @property
+    def rotates(self) -> bool:
+        """Whether attention learns of positions by rotation: along the board as one row, or by coordinate."""
+        return self.config.pos_encodings in ("rope", "axial")
 
     def initial_carry(self, slots: int) -> Carry:
         """The state of `slots` episodes that have not begun."""
@@ -141,22 +149,9 @@ class RecurrentModel(Savable, nn.Module, ABC):
             rows = self.puzzle_emb(identifier)
             rows = nn.functional.pad(rows, (0, self.prefix * width - rows.shape[-1]))
             x = torch.cat((rows.view(-1, self.prefix, width), x), dim=1)
-        vectors = self.position_vectors()
-        if vectors is not None:
-            x = 0.707106781 * (x + vectors)  # keeps the variance of a single embedding
-        return (math.sqrt(width) * x).to(self.compute_dtype)
-
-    def position_vectors(self) -> Tensor | None:
-        """(S, D) what is added to the embedded tokens.
-
-        `axial`: the first P rows of embed_pos for the prefix, then the sum of K rows for each cell, over sqrt(K).
-        """
         if self.config.pos_encodings == "learned":
-            return self.embed_pos
-        if self.config.pos_encodings == "axial":
-            cells = self.embed_pos[self.axial_rows].sum(1) * self.axial_rows.shape[1] ** -0.5
-            return torch.cat((self.embed_pos[: self.prefix], cells))
-        return None
+            x = 0.707106781 * (x + self.embed_pos)  # keeps the variance of a single embedding
+        return (math.sqrt(width) * x).to(self.compute_dtype)
 
     def forward(self, carry: Carry, tokens: Tensor, identifier: Tensor) -> tuple[Carry, Tensor, Tensor]:
         """One segment.
@@ -167,7 +162,7 @@ class RecurrentModel(Savable, nn.Module, ABC):
         Dropout is for segments that are trained: none in evaluation, nor in a pass without gradient.
         """
         x = self.embed(tokens, identifier)
-        by = (self.rope_cos, self.rope_sin) if self.config.pos_encodings == "rope" else None
+        by = (self.rope_cos, self.rope_sin) if self.rotates else None
         drop = self.config.dropout > 0 and self.training and torch.is_grad_enabled()
         with self._own_random_numbers() if drop else nullcontext():
             z_h, z_l = self.think(carry.z_h, carry.z_l, x, by, drop)
@@ -176,7 +171,7 @@ class RecurrentModel(Savable, nn.Module, ABC):
 
     def q_values(self, z_h: Tensor) -> Tensor:
         """(B, 2) in float32, of states z_h (B, S, D)."""
-        return self.q_head(z_h[:, -1 if self.config.causal else 0].float())
+        return self.q_head(z_h[:, -1 if self.config.causal else 0].to(self.q_head.weight.dtype))
 
     @contextmanager
     def _own_random_numbers(self) -> Iterator[None]:
@@ -215,3 +210,14 @@ def alternate(
             else:
                 z_h = high(z_h, z_l, by, drop)
     return z_h, z_l
+
+
+def _too_narrow(config: ModelConfig, kinds: int) -> str:
+    """What to say of heads with fewer pairs of numbers than a cell has coordinates."""
+    width, least = config.hidden_size, 2 * kinds
+    fits = [n for n in range(1, width // least + 1) if width % (2 * n) == 0]
+    advice = f"num_heads could be {fits[-1]}" if fits else f"hidden_size must be at least {least}"
+    return (
+        f"axial positions on a board with {kinds} coordinates need heads of at least {least} numbers; with "
+        f"num_heads={config.num_heads} they have {width // config.num_heads}: {advice}"
+    )
