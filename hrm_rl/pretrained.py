@@ -157,7 +157,9 @@ def model_card(model: RecurrentModel, config: Config, about: About) -> str:
         ]
     lines += ["", "## Held-out results", "", *_results_table(about), "", "## Use", "", how_to_load()]
     lines += ["`python scripts/evaluate.py --checkpoint this-folder` judges it.", "", "## Configuration", ""]
-    lines += ["```yaml", yaml.safe_dump(about.config, sort_keys=False).rstrip(), "```", ""]
+    known = ("env", "model", "halting") if about.converted else tuple(about.config)
+    settings = {key: value for key, value in about.config.items() if key in known}
+    lines += ["```yaml", yaml.safe_dump(settings, sort_keys=False).rstrip(), "```", ""]
     return "\n".join(lines)
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -229,7 +231,7 @@ def test_the_trainer_takes_one_step_a_segment_and_hands_the_states_on() -> None:
     for expected in metrics["segment_losses"]:
         states, output = reference(x, states)
         loss = nn.functional.mse_loss(output, y)
-        assert float(loss) == pytest.approx(expected)
+        assert float(loss.detach()) == pytest.approx(expected)
         other.zero_grad()
         loss.backward()
         other.step()
@@ -269,3 +271,15 @@ def test_sizes_that_do_not_fit_are_refused_in_one_line() -> None:
             )
         assert part in str(error.value)
         assert "\n" not in str(error.value)
+
+
+def test_the_code_of_the_documentation_runs_as_it_stands(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (Path(__file__).parents[1] / "docs" / "compatibility.md").read_text()
+    blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    assert len(blocks) == 3
+    small(seq_len=16, vocab_size=6).inner.save_pretrained(tmp_path / "my-model")
+    monkeypatch.chdir(tmp_path)
+    for code in blocks:
+        exec(code, {"torch": torch})

@@ -289,6 +289,11 @@ def test_a_converted_folder_is_judged_by_evaluate(
     assert found["all"]["puzzles"] == 20
     assert found["budget"] == 2
     assert found["puzzles"].startswith("generated")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert f"converted from file, layout {layout}" in card
+    assert "optim:" not in card, "how it was trained is not known"
+    rule = json.loads((tmp_path / "out" / "config.json").read_text())["run"]["config"]["halting"]["q_target"]
+    assert rule == ("halt_only" if layout == "trm" else "bootstrap")
 
 
 def test_all_missing_unexpected_and_misshapen_keys_are_named_in_one_error(tmp_path: Path) -> None:
