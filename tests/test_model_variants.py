@@ -3,6 +3,8 @@ activation checkpointing. Each against its formula, written out here."""
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from pydantic import ValidationError
@@ -10,7 +12,10 @@ from small_models import SLOTS, TOKENS, assert_close, batch, gradients, in_float
 from tiny import assert_same, learner_tensors, tiny_config, tiny_learner
 from torch import Tensor
 
+from hrm_rl import checkpoint
+from hrm_rl.checkpoint import TrainingState
 from hrm_rl.config import ModelConfig
+from hrm_rl.curriculum import CurriculumState
 from hrm_rl.models import RecurrentModel
 from hrm_rl.models.layers import Attention
 
@@ -194,30 +199,40 @@ def test_dropout_goes_on_from_a_checkpoint_bit_for_bit() -> None:
     assert "dropout_stream" not in small().state_dict()
 
 
-@pytest.mark.parametrize(
-    "model",
-    [
-        {"name": "trm", "mixer": "mlp", "pos_encodings": "none", "puzzle_emb_ndim": 16, "puzzle_emb_len": 2},
-        {"name": "transformer", "gradient": "last_cycle", "pos_encodings": "axial", "dropout": 0.1},
-        {
-            "num_kv_heads": 1,
-            "causal": True,
-            "prefix": "cls",
-            "gradient": "full",
-            "checkpoint_activations": True,
-        },
-    ],
-    ids=["trm", "transformer", "hrm"],
-)
-def test_the_learner_trains_every_variant_the_same_way_twice(model: dict[str, object]) -> None:
-    states = []
-    for _ in range(2):
-        learner = tiny_learner(tiny_config(model=model))
-        for _ in range(4):
-            learner.update()
-        states.append(learner_tensors(learner))
-        assert learner.skipped_in_a_row == 0
-    assert_same(*states)
+RUNS = [
+    pytest.param(
+        {"name": "trm", "mixer": "mlp", "pos_encodings": "none", "puzzle_emb_ndim": 16, "puzzle_emb_len": 2}, id="trm"
+    ),
+    pytest.param(
+        {"name": "transformer", "gradient": "last_cycle", "pos_encodings": "axial", "hidden_size": 12,
+         "dropout": 0.1},
+        id="transformer",
+    ),
+    pytest.param(
+        {"num_kv_heads": 1, "causal": True, "prefix": "cls", "gradient": "full", "checkpoint_activations": True,
+         "dropout": 0.1},
+        id="hrm",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("model", RUNS)
+def test_a_run_that_is_resumed_ends_bit_for_bit_where_one_that_went_on_does(
+    model: dict[str, object], tmp_path: Path
+) -> None:
+    config = tiny_config(model=model)
+    learner, resumed = tiny_learner(config), tiny_learner(config)
+    for _ in range(3):
+        learner.update()
+    state = TrainingState(3, 0, 1, 0, CurriculumState(), config, None)
+    path = checkpoint.save(tmp_path, learner, state)
+    torch.manual_seed(99)
+    checkpoint.load(path, resumed)
+    for one in (learner, resumed):
+        for _ in range(3):
+            one.update()
+        assert one.skipped_in_a_row == 0
+    assert_same(learner_tensors(learner), learner_tensors(resumed))
 
 
 @pytest.mark.parametrize(

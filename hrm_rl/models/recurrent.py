@@ -110,7 +110,13 @@ class RecurrentModel(Savable, nn.Module, ABC):
         """All updates of one segment: the new z_h and z_l. x: (B, S, D) the embedded puzzle."""
 
     def _build_positions(self, coordinates: NDArray[Any]) -> None:
-        """Positions count those of the prefix: position p of it is at p in every coordinate, and the cells follow."""
+        """Positions count those of the prefix: position p of it is at p in every coordinate, and the cells follow.
+
+        Axial positions could also be the sum of a learned vector for each coordinate. On 4x4 Sudoku (hrm, hidden 64,
+        1+1 layers, 64 slots, AdamW 1e-3), 24 s on a core shared with others, exact accuracy on held-out puzzles was:
+        rotation 70, 89, 72, 87 % (four seeds), such vectors 2, 1 %, both together 90, 91, 34, 46 %; a learned vector
+        for each cell 8, 7 %, rotation along the flattened board 0 %.
+        """
         config, head_width = self.config, self.config.hidden_size // self.config.num_heads
         if config.pos_encodings == "learned":
             vectors = torch.empty(self.positions, config.hidden_size)
