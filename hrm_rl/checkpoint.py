@@ -22,7 +22,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import safetensors.torch
 import torch
@@ -37,6 +37,7 @@ from hrm_rl.learner import Learner
 
 KEEP_LAST = 2
 MANIFEST = "manifest.json"
+AVERAGED = "averaged.safetensors"
 
 Agree = Callable[[str | None], list[str]]
 """Exchange errors with the other ranks: takes this rank's, or None, and returns the errors of all ranks. It is
@@ -145,7 +146,7 @@ def _write_parts(folder: Path, learner: Learner, state: TrainingState, rank: int
         return
     _write_tensors(folder / "model.safetensors", learner.model.state_dict())
     if learner.averaged is not None:
-        _write_tensors(folder / "averaged.safetensors", learner.averaged.average)
+        _write_tensors(folder / AVERAGED, learner.averaged.average)
     _write_tensors(folder / "optimizer.safetensors", _optimizer_tensors(learner))
     write_atomically(folder / "state.json", state.to_json())
 
@@ -278,7 +279,7 @@ def load(path: Path, learner: Learner, rank: int = 0, world_size: int = 1) -> Tr
     refuse_changes(path, state, learner.config)
     learner.model.load_state_dict(_read_tensors(path / "model.safetensors", learner.device))
     if learner.averaged is not None:
-        for name, value in _read_tensors(path / "averaged.safetensors", learner.device).items():
+        for name, value in _read_tensors(path / AVERAGED, learner.device).items():
             learner.averaged.average[name].copy_(value)
     _load_optimizer(learner, _read_tensors(path / "optimizer.safetensors"))
     learner.updates, learner.skipped_in_a_row = state.update, state.skipped_in_a_row
@@ -301,11 +302,11 @@ def identifiers(path: Path) -> int:
         raise UserError(f"cannot read {path / 'model.safetensors'}: {error}") from None
 
 
-def load_weights(path: Path, model: torch.nn.Module, weights: str = "averaged") -> None:
-    """The weights of a checkpoint for inference: `averaged` where it has them, else and for `raw` its own."""
+def load_weights(path: Path, model: torch.nn.Module, weights: Literal["raw", "ema"] = "ema") -> None:
+    """The weights of a checkpoint for inference: for `ema` the averaged ones where it has them, else its own."""
     model.load_state_dict(_read_tensors(path / "model.safetensors"))
-    if weights == "averaged" and (path / "averaged.safetensors").exists():
-        model.load_state_dict(_read_tensors(path / "averaged.safetensors"), strict=False)
+    if weights == "ema" and (path / AVERAGED).exists():
+        model.load_state_dict(_read_tensors(path / AVERAGED), strict=False)
 
 
 def _read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, Tensor]:

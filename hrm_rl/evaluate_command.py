@@ -59,8 +59,8 @@ class EvaluateCommand(Section):
     """Stop each puzzle where the model says so, or spend the whole budget on each."""
     max_segments: Positive | None = None
     """Budget of segments; the training run's if not given."""
-    weights: Literal["averaged", "raw"] = "averaged"
-    """Averaged weights, where the run keeps them, or the raw ones."""
+    weights: Literal["raw", "ema"] | None = None
+    """The trained weights or their moving average; those that the run's own evaluations judged if not given."""
     batch_size: Positive = 256
     """Puzzles thought about at once."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -109,7 +109,8 @@ def main(args: Sequence[str]) -> int:
     seconds = time.perf_counter() - started
 
     about = {
-        "checkpoint": str(path), "update": update, "weights": command.weights, "puzzles": _origin(command),
+        "checkpoint": str(path), "update": update, "weights": command.weights or config.evaluated_weights,
+        "puzzles": _origin(command),
         "halting": command.halting, "budget": budget, "puzzles_per_s": len(puzzles) / seconds,
     }  # fmt: skip
     if command.as_json:
@@ -123,8 +124,8 @@ def _for_folder(command: EvaluateCommand, opened: Opened) -> EvaluateCommand:
     """The flags as they are meant for a folder without its run: which weights and puzzles there are. Raises
     UserError."""
     about, data = opened.about, opened.config.data
-    if command.weights == "raw" and about.weights == "ema":
-        raise UserError(f"{command.checkpoint} holds averaged weights only: leave out --weights raw")
+    if command.weights not in (None, about.weights):
+        raise UserError(f"{command.checkpoint} holds {about.weights} weights only: leave out --weights")
     if _own_held_out(command) and about.converted:
         return command.model_copy(update={"seed": _seed(command), "weights": about.weights})
     if _own_held_out(command) and (data.path is not None or data.eval_path is not None):
@@ -220,7 +221,9 @@ def load_model(path: Path, config: Config, task: PuzzleTask, command: EvaluateCo
     """The checkpoint's network on the chosen device."""
     identifiers = checkpoint.identifiers(path)
     model = build_model(config.model, task.vocab_size, task.coordinates(), identifiers)
-    checkpoint.load_weights(path, model, command.weights)
+    if command.weights == "ema" and not (path / checkpoint.AVERAGED).exists():
+        raise UserError(f"{path} holds no averaged weights (optim.ema_decay was 0): leave out --weights ema")
+    checkpoint.load_weights(path, model, command.weights or config.evaluated_weights)
     return model.to(choose_device(command.device))
 
 
@@ -237,7 +240,7 @@ def print_table(result: Evaluation, task: PuzzleTask, about: dict[str, Any], sec
         rows["all"] = Summary.of(sums.sum(axis=0), task.measures)
     console = Console(highlight=False)
     console.print(
-        f"{about['checkpoint']} (update {about['update']}), {about['halting']} halting, "
+        f"{about['checkpoint']} (update {about['update']}, {about['weights']} weights), {about['halting']} halting, "
         f"at most {about['budget']} segments, puzzles: {about['puzzles']}", soft_wrap=True,
     )  # fmt: skip
     names = ("puzzles", "exact", "solved", "cells", "segments", *task.measures)

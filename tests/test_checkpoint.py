@@ -105,7 +105,7 @@ def test_weights_for_inference_are_the_averaged_ones_or_the_raw_ones(
 ) -> None:
     path = save(tmp_path, learner, 1)
     for weights, expected in (
-        ("averaged", learner.averaged.average),
+        ("ema", learner.averaged.average),
         ("raw", dict(learner.model.named_parameters())),
     ):
         model = build_model(learner.config.model, vocab_size=6, coordinates=grid(4, 4))

@@ -206,7 +206,7 @@ def returns(trace: float = 0.5, discount: float = 1.0, segments: int = 4) -> Hal
 def test_returns_of_four_segments_by_hand() -> None:
     """Probabilities and returns worked out on paper: price 0.1, discount 0.9, lambda 0.5.
 
-    Values of the better choice after the segments (q_halt, q_continue as probabilities): v2 = 0.6, v3 = 0.8, v4 = 0.2.
+    Probabilities of the better choice after segments 2, 3, 4: v2 = 0.6, v3 = 0.8, v4 = 0.2.
     The forward pass behind segment 4 says 0.5.
 
     slot 0 goes on throughout:       G4 = -0.1 + 0.9*0.5                     = 0.35
