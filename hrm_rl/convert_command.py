@@ -149,7 +149,7 @@ def _to_official(source: Path, out: Path) -> None:
     config = Config()
     if not is_pretrained(source):
         path = find_checkpoint(source)
-        model, config = load_checkpoint(path, "ema")
+        model, config = load_checkpoint(path)
         name = f"step_{int(path.name.removeprefix('update-'))}"
     elif "run" in description(source):
         opened = open_folder(source)

@@ -25,8 +25,8 @@ class ExportCommand(Section):
     """Run folder (its best checkpoint is taken, else the last) or one checkpoint's folder."""
     out: str = ""
     """Folder to write, which must not exist yet; without --checkpoint, a folder written earlier. Required."""
-    weights: Weights = "ema"
-    """Averaged weights, where the run keeps them, or the raw ones."""
+    weights: Weights | None = None
+    """The trained weights or their moving average; those that the run's own evaluations judged if not given."""
     push: str | None = None
     """Model repository on the Hugging Face hub, OWNER/NAME, to upload the folder to."""
     private: bool = False

@@ -77,24 +77,25 @@ def open_folder(folder: Path) -> Opened:
     return Opened(load(folder), validate(about.config, str(folder / CONFIG)), about)
 
 
-def load_checkpoint(path: Path, weights: Weights) -> tuple[RecurrentModel, Config]:
-    """The network of a run's checkpoint. Raises UserError."""
+def load_checkpoint(path: Path, weights: Weights | None = None) -> tuple[RecurrentModel, Config]:
+    """The network of a run's checkpoint. weights: those that its evaluations judged if not given. Raises
+    UserError."""
     config = checkpoint.read_state(path).config
+    weights = weights or config.evaluated_weights
+    if weights == "ema" and not (path / "averaged.safetensors").exists():
+        raise UserError(f"{path} holds no averaged weights (optim.ema_decay was 0): leave out --weights ema")
     task = build_task(config)
     model = build_model(config.model, task.vocab_size, task.coordinates(), checkpoint.identifiers(path))
-    if weights == "raw":
-        checkpoint.load_weights(path, model, "raw")
-    else:
-        checkpoint.load_weights(path, model)
+    checkpoint.load_weights(path, model, weights)
     return model, config
 
 
-def export_run(path: Path, out: Path, weights: Weights = "ema") -> About:
+def export_run(path: Path, out: Path, weights: Weights | None = None) -> About:
     """Write the checkpoint at `path` as a folder for others. Raises UserError."""
     model, config = load_checkpoint(path, weights)
     state = json.loads((path / "state.json").read_text())
-    exported: Weights = "ema" if weights == "ema" and (path / "averaged.safetensors").exists() else "raw"
     judged = config.evaluated_weights
+    exported = weights or judged
     about = About(
         origin=f"trained: run {path.parent.parent.name}, {path.name}",
         config=_without_paths(config).model_dump(mode="json"),

@@ -134,7 +134,7 @@ def test_evaluate_judges_the_folder_as_it_judges_the_checkpoint(
 
 
 def test_a_folder_of_averaged_weights_has_no_raw_ones(exported: Path) -> None:
-    with pytest.raises(UserError, match="holds averaged weights only"):
+    with pytest.raises(UserError, match="holds ema weights only"):
         evaluate_command.main(["--checkpoint", str(exported), "--weights", "raw"])
 
 
