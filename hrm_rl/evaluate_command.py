@@ -29,6 +29,7 @@ from hrm_rl.data import (
     build_task,
     generate_held_out,
     open_puzzles,
+    prepare,
     trained_levels,
     training_puzzles,
 )
@@ -83,6 +84,7 @@ def main(args: Sequence[str]) -> int:
     task = build_task(state.config)
     puzzles = choose_puzzles(command, state.config, task)
     model = load_model(path, state.config, task, command)
+    _refuse_strangers(puzzles, model)
 
     budget = command.max_segments or state.config.halting.halt_max_steps
     console = Console(stderr=True)
@@ -153,7 +155,7 @@ def choose_puzzles(command: EvaluateCommand, config: Config, task: PuzzleTask) -
         levels = [command.level] if command.level else trained_levels(config)
         levels = [name for name in levels if name != ALL_LEVELS] or list(task.levels)
         with slow_work() as progress:
-            task.prepare(levels, progress)
+            prepare(task, levels, progress)
         puzzles = generate_held_out(task, levels, command.puzzles or 1000, _seed(command))
     return _without_training_file(puzzles, config, task)
 
@@ -174,13 +176,20 @@ def _origin(command: EvaluateCommand) -> str:
 
 def _without_training_file(puzzles: PuzzleBatch, config: Config, task: PuzzleTask) -> PuzzleBatch:
     """Leave out puzzles that the run was trained on, be it under a symmetry; refuse if none are left."""
-    if config.data.path is None or not Path(config.data.path).exists():
+    origin = config.data.path or "that its task keeps"
+    try:
+        training = training_puzzles(task, config)
+        if training is None:
+            return puzzles
+        _, shared = twins(task, training, Keys.of(task, training).family, puzzles)
+    except DataError as error:
+        Console(stderr=True).print(
+            f"warning: {error}: whether the run was trained on these puzzles is not known", soft_wrap=True
+        )
         return puzzles
-    training = training_puzzles(task, Path(config.data.path))
-    _, shared = twins(task, training, Keys.of(task, training).family, puzzles)
     if shared.all():
         raise UserError(
-            f"all of these puzzles, or symmetric ones, are in the run's training set {config.data.path}: give others"
+            f"all of these puzzles, or symmetric ones, are in the run's training set {origin}: give others"
         )
     if shared.any():
         Console(stderr=True).print(
@@ -196,6 +205,17 @@ def load_model(path: Path, config: Config, task: PuzzleTask, command: EvaluateCo
     model = build_model(config.model, task.vocab_size, rows * columns, identifiers)
     checkpoint.load_weights(path, model, command.weights)
     return model.to(choose_device(command.device))
+
+
+def _refuse_strangers(puzzles: PuzzleBatch, model: HRM) -> None:
+    """Refuse puzzles with an identity that a model with puzzle embeddings has no row for."""
+    rows = len(model.puzzle_emb.weight) if model.prefix else None
+    largest = int(puzzles.identifier.max(initial=0))
+    if rows is not None and largest >= rows:
+        raise UserError(
+            f"these puzzles have identifiers up to {largest}, but the model knows 0 to {rows - 1}: judge it on "
+            "puzzles of its own data set"
+        )
 
 
 def as_dictionary(result: Evaluation, task: PuzzleTask, about: dict[str, Any]) -> dict[str, Any]:
@@ -215,7 +235,9 @@ def print_table(result: Evaluation, task: PuzzleTask, about: dict[str, Any], sec
         f"at most {about['budget']} segments, puzzles: {about['puzzles']}", soft_wrap=True,
     )  # fmt: skip
     names = ("puzzles", "exact", "solved", "cells", "segments", *task.measures)
-    table = Table("level", *[Column(name.replace("_", " "), justify="right") for name in names])
+    table = Table(
+        Column("level", no_wrap=True), *[Column(name.replace("_", " "), justify="right") for name in names]
+    )
     for name, row in rows.items():
         table.add_row(
             name, str(row.puzzles), f"{row.exact_accuracy:.1%}", f"{row.solved:.1%}", f"{row.cell_accuracy:.2%}",
