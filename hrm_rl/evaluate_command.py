@@ -236,7 +236,9 @@ def print_table(result: Evaluation, task: PuzzleTask, about: dict[str, Any], sec
     )  # fmt: skip
     names = ("puzzles", "exact", "solved", "cells", "segments", *task.measures)
     table = Table(
-        Column("level", no_wrap=True), *[Column(name.replace("_", " "), justify="right") for name in names]
+        Column("level", no_wrap=True),
+        *[Column(name.replace("_", " "), justify="right") for name in names],
+        padding=(0, 0 if task.measures else 1),  # 80 columns have to do
     )
     for name, row in rows.items():
         table.add_row(
