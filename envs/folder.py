@@ -75,8 +75,12 @@ def find_splits(path: Path | str) -> Splits:
             f"{path}: holds neither {METADATA_FILE} nor train/{METADATA_FILE}; give a folder that "
             "scripts/build_dataset.py has written"
         )
-    has_test = (path / "test" / METADATA_FILE).exists()
-    return Splits(path / "train", path / "test" if has_test else None)
+    test = path / "test"
+    if test.is_dir() and not (test / METADATA_FILE).exists():
+        raise DataError(
+            f"{test / METADATA_FILE}: no such file; remove the folder test if there is no test split"
+        )
+    return Splits(path / "train", test if test.is_dir() else None)
 
 
 def read_metadata(folder: Path | str) -> Metadata:

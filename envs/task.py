@@ -72,6 +72,11 @@ class PuzzleTask(ABC):
         """Make, once, what `generate` of these levels draws on and what takes long to make, such as a cache on
         disk. `generate` does so itself where this was not called. Safe to call from several processes."""
 
+    def stock(self, level: str) -> PuzzleBatch | None:
+        """The training puzzles of a level, up to symmetry, where `generate` draws on a file or a cache of them; None
+        where it makes new ones without end."""
+        return None
+
     def level_of(self, inputs: Tokens) -> NDArray[np.int64]:
         """(N,) index into `levels` of puzzles (N, L) from a file, or NO_LEVEL."""
         return np.full(len(inputs), NO_LEVEL, np.int64)

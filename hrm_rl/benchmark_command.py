@@ -55,6 +55,7 @@ def main(args: Sequence[str]) -> int:
     """Run scripts/benchmark.py. Returns the exit status; raises UserError."""
     base = get_preset(flag_value(args, "preset") or "sudoku9-curriculum").model_dump()
     base["train"]["global_batch_size"] = 64
+    base["data"]["exclude_twins"] = False  # nobody is judged here
     command = parse(BenchmarkCommand(**base), args, "Time the parts of the system.", PROGRAM)
     for part in command.only:
         if part not in PARTS:

@@ -91,7 +91,7 @@ class TrainingState:
             CurriculumState.from_json(values["curriculum"]),
             validate(values["config"], origin),
             values["score"],
-            tuple(values["loss_scale"]),
+            tuple(values.get("loss_scale", (1.0, 0))),  # older checkpoints know none,
         )
 
 

@@ -45,7 +45,7 @@ class DataConfig(Section):
     required: bool = False
     """This configuration makes sense only with `path` (set by presets that repeat a paper's data set)."""
     max_puzzles: Positive | None = None
-    """Train on a random subset of this many puzzles of the file."""
+    """Train on a random subset of this many puzzles of `path`; of a folder, with all their symmetric versions."""
     augment: bool = True
     """Apply a random symmetry of the task each time a puzzle of the file is drawn."""
     eval_path: str | None = None

@@ -68,7 +68,7 @@ def held_out_result(exact: float, solved: float, remark: str) -> str:
 
 @contextmanager
 def slow_work() -> Iterator[Callable[[str, int, int], None]]:
-    """Inside, an `envs.Progress` that shows a bar for each kind of slow work, if stderr is a terminal."""
+    """Inside, an `envs.Progress` that shows a bar for each kind of slow work, or its first line off a terminal."""
     console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
@@ -77,9 +77,12 @@ def slow_work() -> Iterator[Callable[[str, int, int], None]]:
         tasks: dict[str, TaskID] = {}
 
         def progress(what: str, done: int, total: int) -> None:
-            if what not in tasks:
+            first = what not in tasks
+            if first:
                 tasks[what] = bars.add_task(what, total=total)
             bars.update(tasks[what], completed=done, total=total)
+            if not console.is_terminal and first and done < total:
+                console.print(f"{what}: {done:,} of {total:,} ...", soft_wrap=True)
 
         yield progress
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,6 +33,8 @@ ALL_LEVELS = "all"
 
 MOST_EXCLUDED = 0.5
 """Share of the puzzles made that may be thrown away because a twin of them is held out."""
+CHECKED_EXAMPLES = 1000
+"""Examples of a folder that are looked at before it is trained on."""
 SAMPLE = 200
 """Puzzles of a level made to measure that share."""
 
@@ -108,6 +111,17 @@ def generate_held_out(task: PuzzleTask, levels: list[str], puzzles: int, seed: i
     return PuzzleBatch.concatenate(batches)
 
 
+def prepare(task: PuzzleTask, levels: list[str], progress: Progress) -> None:
+    """Make what generating these levels draws on. Raises UserError for a level that is unknown or out of reach."""
+    _check_levels(task, levels)
+    try:
+        task.prepare(levels, progress)
+        for level in levels:
+            task.generate(level, 1, np.random.default_rng(_HELD_OUT_STREAM))
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
 def _check_levels(task: PuzzleTask, levels: list[str]) -> None:
     for level in levels:
         if level not in task.levels:
@@ -122,8 +136,7 @@ def _generated(task: PuzzleTask, config: Config, rank: int, progress: Progress) 
         raise UserError(
             "a curriculum stage 'all' needs a file of puzzles: give one with --data.path FILE.csv"
         )
-    _check_levels(task, levels)
-    task.prepare(levels, progress)
+    prepare(task, levels, progress)
     if config.data.eval_path is not None:
         held_out = open_puzzles(task, Path(config.data.eval_path)).take(slice(None))
     else:
@@ -159,18 +172,21 @@ def _from_file(task: PuzzleTask, config: Config, rank: int, world_size: int) -> 
     assert config.data.path is not None
     path = config.data.path
     pool, test = _open_training(task, Path(path))
+    for part in (pool, test):
+        if isinstance(part, PuzzleFolder):
+            _check_sample(task, part)
     keys = Keys.of(task, pool)
     _, rows = np.unique(keys.puzzle, return_index=True)  # the first of each set of equal puzzles
     rows = np.sort(rows)
+    groups = pool.groups if isinstance(pool, PuzzleFolder) else None
     notes: tuple[str, ...] = ()
     if config.data.eval_path is not None or test is not None:
         held_out = _given_held_out(task, config, test)
         notes = _refuse_leaks(task, config, pool, keys, held_out)
     else:
-        chosen, rows = _split(keys.family, getattr(pool, "groups", None), rows, config)
+        chosen, rows = _split(keys.family, groups, rows, config)
         held_out = pool.take(chosen)
-    order = np.random.default_rng([config.seed, _HELD_OUT_STREAM, 2]).permutation(len(rows))
-    rows = rows[np.sort(order[: config.data.max_puzzles])]
+    rows = _subset(rows, groups, config)
 
     exclude = fingerprint(held_out.inputs)
     children: dict[str, PuzzleSource] = {}
@@ -197,9 +213,12 @@ def open_puzzles(task: PuzzleTask, path: Path) -> Puzzles:
     return PuzzleFolder(splits.test or splits.train, task)
 
 
-def training_puzzles(task: PuzzleTask, path: Path) -> Puzzles:
-    """Everything that a run with `data.path` might train on. Raises DataError."""
-    return _open_training(task, path)[0]
+def training_puzzles(task: PuzzleTask, config: Config) -> Puzzles | None:
+    """Everything that a run might train on, up to symmetry, or None if that is without end. Raises DataError."""
+    if config.data.path is not None:
+        return _open_training(task, Path(config.data.path))[0]
+    stocks = [stock for level in trained_levels(config) if (stock := task.stock(level)) is not None]
+    return PuzzleBatch.concatenate(stocks) if stocks else None
 
 
 def _open_training(task: PuzzleTask, path: Path) -> tuple[Puzzles, Puzzles | None]:
@@ -208,6 +227,19 @@ def _open_training(task: PuzzleTask, path: Path) -> tuple[Puzzles, Puzzles | Non
         return task.read(path), None
     splits = find_splits(path)
     return PuzzleFolder(splits.train, task), PuzzleFolder(splits.test, task) if splits.test else None
+
+
+def _check_sample(task: PuzzleTask, folder: PuzzleFolder) -> None:
+    """Look at some examples of a folder, or all of a small one, as `build_dataset.py --check` looks at all."""
+    rows = np.unique(np.linspace(0, len(folder) - 1, CHECKED_EXAMPLES).astype(np.int64))
+    sample = folder.take(rows)
+    faults = task.faults(sample.inputs, sample.solution)
+    if faults:
+        first = min(faults)
+        raise DataError(
+            f"{folder.path}: example {rows[first]}: {faults[first]}; to check all: "
+            f"python scripts/build_dataset.py --check {shlex.quote(str(folder.path))}"
+        )
 
 
 def _given_held_out(task: PuzzleTask, config: Config, test: Puzzles | None) -> PuzzleBatch:
@@ -258,6 +290,14 @@ def _split(
     if groups is not None:
         kept &= ~np.isin(groups[rows], groups[chosen])
     return chosen, rows[kept]
+
+
+def _subset(rows: NDArray[np.int64], groups: NDArray[np.int64] | None, config: Config) -> NDArray[np.int64]:
+    """`data.max_puzzles` of the rows at random, with all symmetric versions that a folder's groups hold of each."""
+    unit = rows if groups is None else groups[rows]
+    units = np.unique(unit)
+    order = np.random.default_rng([config.seed, _HELD_OUT_STREAM, 2]).permutation(len(units))
+    return rows[np.isin(unit, units[order[: config.data.max_puzzles]])]
 
 
 def _rows_of_level(

@@ -29,6 +29,7 @@ from hrm_rl.data import (
     build_task,
     generate_held_out,
     open_puzzles,
+    prepare,
     trained_levels,
     training_puzzles,
 )
@@ -93,6 +94,7 @@ def main(args: Sequence[str]) -> int:
         task = build_task(config)
         puzzles = choose_puzzles(command, config, task)
         model = load_model(path, config, task, command)
+    _refuse_strangers(puzzles, model)
 
     budget = command.max_segments or config.halting.halt_max_steps
     console = Console(stderr=True)
@@ -181,7 +183,7 @@ def choose_puzzles(command: EvaluateCommand, config: Config, task: PuzzleTask) -
         levels = [command.level] if command.level else trained_levels(config)
         levels = [name for name in levels if name != ALL_LEVELS] or list(task.levels)
         with slow_work() as progress:
-            task.prepare(levels, progress)
+            prepare(task, levels, progress)
         puzzles = generate_held_out(task, levels, command.puzzles or 1000, _seed(command))
     return _without_training_file(puzzles, config, task)
 
@@ -202,13 +204,20 @@ def _origin(command: EvaluateCommand) -> str:
 
 def _without_training_file(puzzles: PuzzleBatch, config: Config, task: PuzzleTask) -> PuzzleBatch:
     """Leave out puzzles that the run was trained on, be it under a symmetry; refuse if none are left."""
-    if config.data.path is None or not Path(config.data.path).exists():
+    origin = config.data.path or "that its task keeps"
+    try:
+        training = training_puzzles(task, config)
+        if training is None:
+            return puzzles
+        _, shared = twins(task, training, Keys.of(task, training).family, puzzles)
+    except DataError as error:
+        Console(stderr=True).print(
+            f"warning: {error}: whether the run was trained on these puzzles is not known", soft_wrap=True
+        )
         return puzzles
-    training = training_puzzles(task, Path(config.data.path))
-    _, shared = twins(task, training, Keys.of(task, training).family, puzzles)
     if shared.all():
         raise UserError(
-            f"all of these puzzles, or symmetric ones, are in the run's training set {config.data.path}: give others"
+            f"all of these puzzles, or symmetric ones, are in the run's training set {origin}: give others"
         )
     if shared.any():
         Console(stderr=True).print(
@@ -225,6 +234,17 @@ def load_model(path: Path, config: Config, task: PuzzleTask, command: EvaluateCo
         raise UserError(f"{path} holds no averaged weights (optim.ema_decay was 0): leave out --weights ema")
     checkpoint.load_weights(path, model, command.weights or config.evaluated_weights)
     return model.to(choose_device(command.device))
+
+
+def _refuse_strangers(puzzles: PuzzleBatch, model: RecurrentModel) -> None:
+    """Refuse puzzles with an identity that a model with puzzle embeddings has no row for."""
+    rows = len(model.puzzle_emb.weight) if model.prefix else None
+    largest = int(puzzles.identifier.max(initial=0))
+    if rows is not None and largest >= rows:
+        raise UserError(
+            f"these puzzles have identifiers up to {largest}, but the model knows 0 to {rows - 1}: judge it on "
+            "puzzles of its own data set"
+        )
 
 
 def as_dictionary(result: Evaluation, task: PuzzleTask, about: dict[str, Any]) -> dict[str, Any]:
@@ -244,7 +264,11 @@ def print_table(result: Evaluation, task: PuzzleTask, about: dict[str, Any], sec
         f"at most {about['budget']} segments, puzzles: {about['puzzles']}", soft_wrap=True,
     )  # fmt: skip
     names = ("puzzles", "exact", "solved", "cells", "segments", *task.measures)
-    table = Table("level", *[Column(name.replace("_", " "), justify="right") for name in names])
+    table = Table(
+        Column("level", no_wrap=True),
+        *[Column(name.replace("_", " "), justify="right") for name in names],
+        padding=(0, 0 if task.measures else 1),  # 80 columns have to do
+    )
     for name, row in rows.items():
         table.add_row(
             name, str(row.puzzles), f"{row.exact_accuracy:.1%}", f"{row.solved:.1%}", f"{row.cell_accuracy:.2%}",

@@ -186,7 +186,7 @@ PRESETS: dict[str, Config] = {
         data=DataConfig(eval_puzzles=512),
         model=ModelConfig(hidden_size=64, num_heads=4, h_layers=2, l_layers=2, swiglu_multiple=32),
         halting=HaltingConfig(halt_max_steps=8),
-        optim=OptimConfig(lr=2e-3, warmup_updates=50, lr_min_ratio=0.1, ema_decay=0.99),
+        optim=OptimConfig(lr=1e-3, warmup_updates=50, lr_min_ratio=0.1, ema_decay=0.99),
         train=TrainConfig(
             global_batch_size=64,
             max_updates=1500,

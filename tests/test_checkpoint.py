@@ -422,6 +422,8 @@ def test_nothing_in_the_package_unpickles() -> None:
             else:
                 modules = set()
             assert not modules & UNPICKLERS, f"{path.name} imports {modules & UNPICKLERS}"
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "torch.load":
+                options = {keyword.arg: ast.unparse(keyword.value) for keyword in node.keywords}
+                assert options.get("weights_only") == "True", f"{path.name} calls torch.load unrestricted"
             if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name):
-                assert (node.value.id, node.attr) != ("torch", "load"), f"{path.name} calls torch.load"
                 assert (node.value.id, node.attr) != ("np", "load"), f"{path.name} calls np.load"

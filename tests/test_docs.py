@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -17,23 +16,29 @@ BLOCKS = re.findall(r"```(python|bash)\n(.*?)```", TUTORIAL, flags=re.DOTALL)
 TASK, PLAY = (text for kind, text in BLOCKS if kind == "python")
 
 
-def commands() -> list[list[str]]:
-    """The command lines of the bash blocks, without PYTHONPATH=."""
-    lines = [line for kind, text in BLOCKS if kind == "bash" for line in text.replace("\\\n", "").splitlines()]
-    return [shlex.split(line.removeprefix("PYTHONPATH=. ")) for line in lines]
+BASH = [text for kind, text in BLOCKS if kind == "bash"]
 
 
-def run(folder: Path, *command: str) -> str:
-    """The output of a command that must succeed, where parity.py lies in `folder`."""
-    environment = {**os.environ, "PYTHONPATH": f"{folder}{os.pathsep}{ROOT}", "OMP_NUM_THREADS": "1"}
-    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, timeout=300)
+def run(folder: Path, script: str) -> str:
+    """The output of a bash block that must succeed, with this Python as `python`."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment |= {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "OMP_NUM_THREADS": "1",
+    }
+    done = subprocess.run(
+        ["bash", "-euc", script], cwd=folder, env=environment, capture_output=True, text=True, timeout=300
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
+    """A folder that looks like this project's, with parity.py in it."""
     (tmp_path / "parity.py").write_text(TASK)
+    for name in ("scripts", "envs", "hrm_rl"):
+        (tmp_path / name).symlink_to(ROOT / name)
     return tmp_path
 
 
@@ -43,7 +48,7 @@ def test_the_task_is_under_60_lines() -> None:
 
 def test_the_task_is_played(folder: Path) -> None:
     (folder / "play.py").write_text(PLAY)
-    shown = run(folder, sys.executable, "play.py")
+    shown = run(folder, "python play.py")
     row, _, reward = shown.strip().rpartition(" ")
     assert reward == "1.0"
     assert re.fullmatch(r"([01] ){15}[01]", row.strip())
@@ -51,18 +56,21 @@ def test_the_task_is_played(folder: Path) -> None:
 
 @pytest.mark.slow
 def test_the_task_is_trained_on_judged_and_made_into_a_data_set(folder: Path) -> None:
-    train, evaluate, build = commands()
-    for command in (train, evaluate, build):
-        command[:2] = [sys.executable, str(ROOT / command[1])]
-    train[train.index("--max-updates") + 1] = "30"
-    assert "held-out exact accuracy" in run(folder, *train)
-    table = run(folder, *evaluate)
-    assert "long" in table
-    assert "first mistake" in table
-    run(folder, *build)
-    data = folder / "data" / "parity"
-    checked = run(folder, *build[:2], "--check", str(data), "--task", "parity:ParityTask", "--size", "24")
+    train, build = BASH
+    assert "--max-updates 200" in train
+    shown = run(folder, train.replace("--max-updates 200", "--max-updates 30"))
+    assert "held-out exact accuracy" in shown
+    assert "finished at update 30" in shown
+    assert "first mistake" in shown
+    run(folder, build)
+    checked = run(
+        folder,
+        "PYTHONPATH=. python scripts/build_dataset.py --check data/parity --task parity:ParityTask --size 24",
+    )
     assert "100" in checked
-    train[train.index("--run-name") + 1] = "folder"
-    trained = run(folder, *train, "--data.path", str(data), "--curriculum.stages", "all=1")
-    assert "finished at update 30" in trained
+    on_folder = "--run-name folder --data.path data/parity --curriculum.stages all=1 --max-updates 30"
+    again = train.partition("\npython")[0].partition("\nPYTHONPATH=. python scripts/evaluate")[0]
+    again = again.replace("--max-updates 200 --run-name parity", on_folder).replace(
+        "--curriculum.stages short=1,long=1", ""
+    )
+    assert "finished at update 30" in run(folder, again)

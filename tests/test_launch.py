@@ -116,7 +116,7 @@ def test_flags_win_over_the_file_and_the_file_over_the_preset(capsys: pytest.Cap
 def test_a_dry_run_writes_nothing_and_shows_the_plan(capsys: pytest.CaptureFixture[str]) -> None:
     launch.main([*TINY, "--dry-run"])
     out = capsys.readouterr().out
-    for part in ("parameters", "memory", "plan", "machine", "run folder", "loss", "nothing was written"):
+    for part in ("parameters", "memory", "plan", "machine", "run folder", "loss", "no run was started"):
         assert part in out, part
     assert files() == set()
 

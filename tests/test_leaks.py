@@ -9,7 +9,9 @@ import pytest
 from tiny import puzzles, tiny_config, write_csv
 
 from envs import PuzzleBatch, fingerprint, make_task
-from hrm_rl.data import build_data
+from envs.folder_writer import write_split
+from hrm_rl.data import build_data, training_puzzles
+from hrm_rl.datasets import versions
 from hrm_rl.errors import UserError
 from hrm_rl.leaks import CHUNK, Keys, twins
 
@@ -80,3 +82,83 @@ def test_what_is_held_out_of_a_file_has_no_twin_among_the_rest(tmp_path: Path) -
     assert not np.isin(*forms).any()
     assert len(np.unique(forms[0])) == len(data.held_out)
     assert len(np.unique(fingerprint(drawn.inputs))) > len(base) / 2
+
+
+@pytest.fixture
+def data_set(tmp_path: Path) -> Path:
+    """A folder of 40 puzzles with 5 symmetric versions each, and a test split of 10."""
+    base = make_task("sudoku", size=6).generate("hard", 50, np.random.default_rng(0))
+    rows = np.arange(50)
+    rng = np.random.default_rng(1)
+    task = make_task("sudoku", size=6)
+    write_split(tmp_path / "set" / "train", task, versions(task, base.take(rows < 40), 5, rng))
+    write_split(tmp_path / "set" / "test", task, [(base.take(rows >= 40), np.ones(10, np.int64))])
+    return tmp_path / "set"
+
+
+def test_a_folder_is_trained_on_and_its_test_split_is_held_out(data_set: Path) -> None:
+    config = tiny_config(
+        env={"size": 6}, data={"path": str(data_set), "augment": False, "eval_puzzles": 8}, curriculum=ALL
+    )
+    data = build_data(config)
+    assert len(data.held_out) == 8
+    assert len(np.unique(fingerprint(data.source.draw(240).inputs))) == 240
+    again = build_data(config)
+    assert (again.held_out.inputs == data.held_out.inputs).all()
+    assert (again.source.draw(240).inputs == build_data(config).source.draw(240).inputs).all()
+
+
+def test_a_subset_of_a_folder_counts_puzzles_and_keeps_all_their_versions(data_set: Path) -> None:
+    config = tiny_config(
+        env={"size": 6}, data={"path": str(data_set), "augment": False, "max_puzzles": 7}, curriculum=ALL
+    )
+    drawn = build_data(config).source.draw(7 * 6)
+    assert len(np.unique(fingerprint(drawn.inputs))) == 7 * 6
+    assert len(np.unique(make_task("sudoku", size=6).invariant(drawn.inputs))) == 7
+
+
+def test_without_a_test_split_a_tenth_of_a_folders_puzzles_is_held_out_with_all_versions(
+    data_set: Path,
+) -> None:
+    path = str(data_set / "train")
+    data = build_data(tiny_config(env={"size": 6}, data={"path": path, "augment": False}, curriculum=ALL))
+    assert len(data.held_out) == 4
+    families = [data.task.invariant(batch.inputs) for batch in (data.held_out, data.source.draw(600))]
+    assert not np.isin(*families).any()
+    assert len(np.unique(families[1])) == 36
+
+
+def test_a_test_split_that_was_trained_on_is_refused(data_set: Path) -> None:
+    task = make_task("sudoku", size=6)
+    leaked = task.generate("hard", 50, np.random.default_rng(0)).take(slice(39, 42))
+    for file in (data_set / "test").iterdir():
+        file.unlink()
+    (data_set / "test").rmdir()
+    write_split(data_set / "test", task, [(leaked, np.ones(3, np.int64))])
+    with pytest.raises(UserError, match=r"1 of the 3 held-out puzzles of the test split of"):
+        build_data(tiny_config(env={"size": 6}, data={"path": str(data_set)}, curriculum=ALL))
+
+
+def test_a_bad_example_of_a_folder_is_named_before_training(data_set: Path) -> None:
+    labels = np.lib.format.open_memmap(data_set / "train" / "all__labels.npy", mode="r+")
+    labels[17] = labels[18]
+    labels.flush()
+    with pytest.raises(UserError, match=r"train: example 17: the solution does not fit.*--check"):
+        build_data(tiny_config(env={"size": 6}, data={"path": str(data_set)}, curriculum=ALL))
+
+
+def test_the_mazes_that_a_rare_level_is_trained_on_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HRM_RL_CACHE", str(tmp_path))
+    env = {"task": "maze", "size": 6, "options": {"cache": 20}}
+    config = tiny_config(env=env, curriculum={"stages": ("hard=1,easy=1",)}, data={"eval_puzzles": 4})
+    task = make_task("maze", size=6, cache=20)
+    trained = training_puzzles(task, config)
+    assert trained is not None
+    drawn = task.generate("hard", 30, np.random.default_rng(5))
+    held_out = task.generate("hard", 30, np.random.default_rng(5), held_out=True)
+    family = Keys.of(task, trained).family
+    assert twins(task, trained, family, drawn)[1].all()
+    assert not twins(task, trained, family, held_out)[1].any()
+    assert training_puzzles(TASK, tiny_config()) is None

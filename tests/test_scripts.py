@@ -96,6 +96,19 @@ def test_puzzles_of_the_training_file_are_left_out_or_refused(
     assert "training set" in refused("--checkpoint", str(folder), "--data", str(path))
 
 
+def test_a_training_set_that_is_gone_is_warned_about(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_csv(tmp_path / "train.csv", puzzles(30))
+    config = tiny_config(data={"path": str(path), "eval_puzzles": 4}, curriculum={"stages": ("all=1",)})
+    folder = tmp_path / "r"
+    folder.mkdir()
+    Trainer(config, LocalWorker(config, folder, lambda line: None)).run()
+    path.unlink()
+    assert evaluate_command.main(["--checkpoint", str(folder), "--level", "easy", "--puzzles", "5"]) == 0
+    assert "is not known" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("args", "part"),
     [
@@ -134,7 +147,8 @@ def test_the_benchmark_measures_every_part_and_its_shares_add_up(
     assert sum(found["update"]["phases"].values()) == pytest.approx(1)
     assert found["update"]["phases"]["forward"] > 0
     assert 0 < found["update"]["share_of_peak"] < 1
-    assert len(found["generator"]["puzzles_per_s_and_core"]) == 15
+    assert len(found["generator"]["puzzles_per_s_and_core"]) == 24  # 15 of Sudoku, 9 of mazes
+    assert len(found["canonical"]["puzzles_per_s_and_core"]) == 2
     assert found["env"]["slot_steps_per_s"] > 0
     assert found["evaluation"]["puzzles_per_s"] > 0
     table = capsys.readouterr().out

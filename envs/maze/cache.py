@@ -10,7 +10,6 @@ be deleted at any time; one that is damaged is made again.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import sys
 import time
@@ -25,6 +24,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+try:
+    import fcntl
+except ImportError:  # Windows: two processes may make the same mazes, and both keep them
+    fcntl = None  # type: ignore[assignment]
 
 from envs.maze.generator import CHUNK, RULES, advance
 from envs.maze.grid import GOAL, WALL
@@ -247,7 +251,7 @@ def _lock(path: Path, what: str, progress: Progress) -> Iterator[None]:
     behind by one that was killed."""
     with path.open("w") as file:
         told = False
-        while True:
+        while fcntl is not None:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 break

@@ -103,7 +103,10 @@ def faults(inputs: Tokens, solution: Tokens, size: int) -> dict[int, str]:
 def _split(path: Path, text: str) -> tuple[list[int], list[str], list[str]]:
     """First lines, questions and answers ("" for a missing one), each as a CSV field has it."""
     first = next(line for line in text.split("\n") if line.strip())
-    if "," not in first and first.strip().lower() not in QUESTION_COLUMNS:
+    row_of_cells = set(first) <= set(
+        CHARACTERS[1:] + ",\r"
+    )  # with a stray comma, named as a foreign character
+    if row_of_cells or ("," not in first and first.strip().lower() not in QUESTION_COLUMNS):
         lines, mazes = _blocks(text)
         return lines, mazes, [""] * len(mazes)
     ends, (questions, answers) = read_columns(path, text, (QUESTION_COLUMNS, ANSWER_COLUMNS))

@@ -123,9 +123,14 @@ class MazeTask(PuzzleTask):
             mazes = transform(mazes, wanted.size, rng.integers(SYMMETRIES, size=count))
         else:
             mazes = generate_mazes(wanted, self.rule, count, rng)
-        inputs = np.full((count, *self.grid_shape), PAD, np.uint8)
-        inputs[:, : wanted.size, : wanted.size] = mazes.reshape(count, wanted.size, wanted.size)
-        return self._batch(inputs.reshape(count, self.length), np.full(count, self.levels.index(level)))
+        return self._batch(wanted, mazes)
+
+    def stock(self, level: str) -> PuzzleBatch | None:
+        """The mazes that a level too rare to be made on the fly is trained on, up to symmetry."""
+        wanted = self._level(level)
+        if not is_rare(wanted, self.rule):
+            return None
+        return self._batch(wanted, self._pools.of(wanted, stderr_progress).training)
 
     def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
         """Every maze under a random one of the eight symmetries of the square, and the solution that the rule gives
@@ -162,9 +167,13 @@ class MazeTask(PuzzleTask):
         """One row of tokens (L,) as a CSV file of mazes has it, without padding."""
         return files.write_maze(tokens, self.size)
 
-    def _batch(self, inputs: Tokens, level: NDArray[np.int64]) -> PuzzleBatch:
-        solution, _ = label(inputs, self.grid_shape)
-        return PuzzleBatch(inputs, solution, level, np.zeros(len(inputs), np.int64))
+    def _batch(self, level: Level, mazes: Tokens) -> PuzzleBatch:
+        """Mazes (N, n*n) of a level on the canvas, with their solutions."""
+        canvas = np.full((len(mazes), *self.grid_shape), PAD, np.uint8)
+        canvas[:, : level.size, : level.size] = mazes.reshape(-1, level.size, level.size)
+        inputs = canvas.reshape(-1, self.length)
+        index = np.full(len(mazes), self.ranges.index(level))
+        return PuzzleBatch(inputs, label(inputs, self.grid_shape)[0], index, np.zeros(len(mazes), np.int64))
 
     def _level(self, name: str) -> Level:
         if name not in self.levels:

@@ -55,7 +55,7 @@ class TrainCommand(Config):
     max_updates: int | None = None
     """Short for --train.max-updates."""
     dry_run: bool = False
-    """Build everything, do one update, print the plan, and stop. Starts no Ray, writes nothing."""
+    """Build everything, do one update, print the plan, and stop. Starts no Ray, writes no run folder."""
     verbose: bool = False
     """Show Ray's own messages too."""
 

@@ -70,7 +70,7 @@ def dry_run(config: Config, plan: Plan, machine: Machine, run_dir: Path) -> None
     print(f"update         one with {tried} of {slots} slots: loss {learner.tally.sums['loss'] / tried:.3f}, "
           f"{duration(learner.tally.sums['seconds'])}")  # fmt: skip
     print(f"run folder     {run_dir} (not created)")
-    print(f"dry run        done in {duration(time.perf_counter() - started)}; nothing was written")
+    print(f"dry run        done in {duration(time.perf_counter() - started)}; no run was started")
 
 
 def _saved_bytes_of_an_update(learner: Learner) -> int:
