@@ -238,12 +238,12 @@ def load_model(path: Path, config: Config, task: PuzzleTask, command: EvaluateCo
 
 def _refuse_strangers(puzzles: PuzzleBatch, model: RecurrentModel) -> None:
     """Refuse puzzles with an identity that a model with puzzle embeddings has no row for."""
-    rows = len(model.puzzle_emb.weight) if model.prefix else None
+    table = getattr(model, "puzzle_emb", None)
     largest = int(puzzles.identifier.max(initial=0))
-    if rows is not None and largest >= rows:
+    if table is not None and largest >= len(table.weight):
         raise UserError(
-            f"these puzzles have identifiers up to {largest}, but the model knows 0 to {rows - 1}: judge it on "
-            "puzzles of its own data set"
+            f"these puzzles have identifiers up to {largest}, but the model knows 0 to {len(table.weight) - 1}: judge "
+            "it on puzzles of its own data set"
         )
 
 

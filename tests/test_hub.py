@@ -109,6 +109,8 @@ def run(args: list[str], endpoint: str, home: Path) -> subprocess.CompletedProce
 
 DOWNLOAD = """
 import sys
+import time
+time.sleep = lambda seconds: None  # the client waits longer and longer before it tries again
 from hrm_rl.errors import UserError
 from hrm_rl.hub import download
 for repository, name in (word.split(":") for word in sys.argv[1:]):

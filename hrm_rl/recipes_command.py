@@ -1,0 +1,205 @@
+"""`scripts/compare_recipes.py`: run what is missing of the comparison, then draw it and print it as a table.
+
+Results go to a file, one line a measurement, as soon as each is done; a later call goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from collections import defaultdict
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from hrm_rl.cli import parse
+from hrm_rl.config import Positive, Section
+from hrm_rl.errors import UserError, nearest
+from hrm_rl.files import write_atomically
+from hrm_rl.recipes import BOARDS, GRADIENTS, MODELS, Q_TARGETS, Measurement, measure, recipes
+
+PROGRAM = "python scripts/compare_recipes.py"
+
+
+class RecipesCommand(Section):
+    """Flags of scripts/compare_recipes.py."""
+
+    boards: tuple[str, ...] = tuple(BOARDS)
+    """Boards to measure on: 4x4 (to 90 % exact), 6x6 (to 50 %)."""
+    recipes: tuple[str, ...] = ()
+    """Recipes MODEL/GRADIENT/Q_TARGET to measure; all if not given."""
+    seeds: Positive = 3
+    """Seeds of each, from 0."""
+    seconds: Positive = 30
+    """CPU seconds of training that a measurement gets at most."""
+    processes: Positive = 2
+    """Measurements at a time, each with one thread: at most the cores that have nothing else to do."""
+    results: str = "docs/recipes.jsonl"
+    """File of results; what is in it already is not measured again."""
+    pictures: str = "docs"
+    """Folder for recipes-BOARD.png and halting.png."""
+    report: bool = False
+    """Measure nothing; draw and print what there is."""
+
+
+def main(args: Sequence[str]) -> int:
+    """Run scripts/compare_recipes.py. Returns the exit status; raises UserError."""
+    command = parse(
+        RecipesCommand(), args, "Compare models, gradients and Q-targets on small Sudokus.", PROGRAM
+    )
+    for board in command.boards:
+        if board not in BOARDS:
+            raise UserError(f"unknown board '{board}' (boards: {', '.join(BOARDS)})")
+    for recipe in command.recipes:
+        if recipe not in recipes():
+            raise UserError(
+                f"unknown recipe '{recipe}'{nearest(recipe, recipes())} (MODEL/GRADIENT/Q_TARGET)"
+            )
+    path = Path(command.results)
+    done = read_results(path)
+    if not command.report:
+        done = _run(command, path, done)
+    if not done:
+        raise UserError(f"{path} holds no results: leave out --report to measure")
+    console = Console(highlight=False, soft_wrap=True)
+    for board in command.boards:
+        mine = [m for m in done if m.board == board]
+        if mine:
+            console.print(table(board, mine))
+            draw(board, mine, Path(command.pictures) / f"recipes-{board}.png")
+    return 0
+
+
+def read_results(path: Path) -> list[Measurement]:
+    """The measurements in a file of results; none if there is no such file. Raises UserError for a damaged one."""
+    if not path.exists():
+        return []
+    try:
+        return [Measurement(**json.loads(line)) for line in path.read_text().splitlines()]
+    except (OSError, ValueError, TypeError) as error:
+        raise UserError(f"{path} is no file of results ({error}): move it away to begin anew") from None
+
+
+def _run(command: RecipesCommand, path: Path, done: list[Measurement]) -> list[Measurement]:
+    """Measure what is missing, seed by seed, so that a stopped comparison has something of everything."""
+    known = {(m.board, m.recipe, m.seed) for m in done}
+    wanted = [
+        (board, recipe, seed)
+        for seed in range(command.seeds)
+        for board in command.boards
+        for recipe in command.recipes or recipes()
+        if (board, recipe, seed) not in known
+    ]
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    context = multiprocessing.get_context("spawn")
+    with (
+        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars,
+        ProcessPoolExecutor(command.processes, mp_context=context) as pool,
+    ):
+        bar = bars.add_task("measuring", total=len(wanted))
+        try:
+            for future in as_completed(
+                [pool.submit(measure, *what, float(command.seconds)) for what in wanted]
+            ):
+                done = [*done, Measurement(**future.result())]
+                lines = sorted(json.dumps(m.__dict__) for m in done)
+                write_atomically(path, "\n".join(lines) + "\n")
+                bars.advance(bar)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise UserError(
+                f"interrupted; {len(done)} results are in {path}: the same command goes on"
+            ) from None
+    return done
+
+
+def table(board: str, measurements: list[Measurement]) -> str:
+    """A Markdown table: for each recipe the updates and seconds to the goal, or what was reached."""
+    goal = BOARDS[board].goal
+    by_recipe: dict[str, list[Measurement]] = defaultdict(list)
+    for measurement in measurements:
+        by_recipe[measurement.recipe].append(measurement)
+    lines = [
+        f"| recipe | seeds | reached {goal:.0%} | updates | seconds | best exact | segments at the end |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for recipe in sorted(by_recipe, key=lambda name: _order(by_recipe[name], goal)):
+        runs = by_recipe[recipe]
+        reached = [point for run in runs if (point := run.reached(goal)) is not None]
+        best = [100 * run.best for run in runs]
+        segments = [run.curve[-1][3] for run in runs if run.curve]
+        cells = [
+            f"`{recipe}`", str(len(runs)), str(len(reached)), _range([u for u, _ in reached], "{:.0f}"),
+            _range([s for _, s in reached], "{:.0f}"), _range(best, "{:.0f} %"), _range(segments, "{:.1f}"),
+        ]  # fmt: skip
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _order(runs: list[Measurement], goal: float) -> tuple[float, float]:
+    """The most successful recipes first, then the fastest."""
+    reached = [point[1] for run in runs if (point := run.reached(goal)) is not None]
+    mean = sum(reached) / len(reached) if reached else 0.0
+    return -len(reached) / len(runs), mean or -sum(run.best for run in runs) / len(runs)
+
+
+def _range(values: Sequence[float], form: str) -> str:
+    """`mean (least-most)`."""
+    if not values:
+        return "-"
+    mean = form.format(sum(values) / len(values))
+    if len(values) == 1:
+        return mean
+    return f"{mean} ({form.format(min(values))} to {form.format(max(values))})"
+
+
+def draw(board: str, measurements: list[Measurement], path: Path) -> None:
+    """Held-out accuracy against training time, a panel for each model: mean and range over the seeds."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    colours = dict(zip(Q_TARGETS, ("#0072B2", "#E69F00", "#009E73", "#CC79A7"), strict=True))
+    figure, axes = plt.subplots(
+        1, len(MODELS), figsize=(15, 4), sharex=True, sharey=True, layout="constrained"
+    )
+    for axis, model in zip(axes, MODELS, strict=True):
+        for target in Q_TARGETS:
+            for gradient in GRADIENTS:
+                runs = [m for m in measurements if m.recipe == f"{model}/{gradient}/{target}" and m.curve]
+                if not runs:
+                    continue
+                seconds, accuracy = _on_common_times(runs)
+                style = "-" if gradient == "last_cycle" else "--"
+                axis.plot(
+                    seconds, accuracy.mean(0), style, color=colours[target], label=f"{target}, {gradient}"
+                )
+                axis.fill_between(
+                    seconds, accuracy.min(0), accuracy.max(0), color=colours[target], alpha=0.12
+                )
+        axis.axhline(100 * BOARDS[board].goal, color="0.6", linewidth=0.8)
+        axis.set_title(model)
+        axis.set_xlabel("training (CPU seconds, one thread)")
+    axes[0].set_ylabel(f"held-out {board} exactly right (%)")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(path, dpi=100)
+    plt.close(figure)
+
+
+def _on_common_times(runs: list[Measurement]) -> tuple[np.ndarray, np.ndarray]:
+    """Times (T,) and the accuracy in % of each run (R, T); a run that reached its goal stays there."""
+    end = max(run.curve[-1][1] for run in runs)
+    times = np.linspace(0, end, 100)
+    curves = [
+        np.interp(times, [0, *[p[1] for p in run.curve]], [0, *[100 * p[2] for p in run.curve]])
+        for run in runs
+    ]
+    return times, np.stack(curves)

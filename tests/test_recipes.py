@@ -1,0 +1,106 @@
+"""The comparison of recipes: what is compared is equal but for the recipe, and results outlive an interruption."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hrm_rl import recipes, recipes_command
+from hrm_rl.errors import UserError
+from hrm_rl.models import build_model, count_parameters
+from hrm_rl.recipes import BOARDS, MODELS, Measurement, configuration, measure
+
+
+def measured(recipe: str, seed: int, accuracies: list[float]) -> Measurement:
+    curve = [(50 * (i + 1), 2.0 * (i + 1), accuracy, 4.0) for i, accuracy in enumerate(accuracies)]
+    return Measurement("4x4", recipe, seed, 30.0, curve)
+
+
+@pytest.mark.parametrize("board", BOARDS)
+def test_every_recipe_is_a_valid_configuration_that_differs_in_the_recipe_alone(board: str) -> None:
+    names = recipes.recipes()
+    assert len(names) == len(set(names)) == 32
+    base = configuration(board, names[0], 0)
+    for name in names:
+        config = configuration(board, name, 0)
+        assert (config.env, config.data, config.optim, config.curriculum) == (
+            base.env,
+            base.data,
+            base.optim,
+            base.curriculum,
+        )
+        assert config.halting.halt_max_steps == base.halting.halt_max_steps
+        assert config.model.hidden_size == BOARDS[board].hidden_size
+
+
+def test_the_networks_have_about_as_many_parameters() -> None:
+    from envs import make_task
+
+    task = make_task("sudoku", size=4)
+    sizes = {
+        name: count_parameters(
+            build_model(
+                configuration("4x4", f"{name}/one_step/bootstrap", 0).model,
+                task.vocab_size,
+                task.coordinates(),
+            )
+        )
+        for name in MODELS
+    }
+    assert sizes["hrm"] == sizes["trm"] == sizes["transformer"]
+    assert sizes["trm-mlp"] < sizes["trm"]
+
+
+def test_a_measurement_ends_with_its_time_or_with_the_goal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipes, "EVALUATE_EVERY", 4)
+    monkeypatch.setattr(recipes, "HELD_OUT", 8)
+    found = Measurement(**measure("4x4", "trm-mlp/one_step/halt_only", 0, 1.5))
+    assert [point[0] for point in found.curve] == [4 * (i + 1) for i in range(len(found.curve))]
+    assert found.curve
+    assert found.curve[-1][1] < 6
+    easy = recipes.Board(BOARDS["4x4"].env, BOARDS["4x4"].stages, 64, 1, goal=0.0)
+    monkeypatch.setitem(BOARDS, "4x4", easy)
+    assert len(measure("4x4", "trm-mlp/one_step/halt_only", 0, 60.0)["curve"]) == 1
+
+
+def test_results_are_read_back_and_reported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    import json
+
+    done = [
+        measured("hrm/one_step/bootstrap", 0, [0.2, 0.95]),
+        measured("hrm/one_step/bootstrap", 1, [0.1, 0.3, 0.91]),
+        measured("trm/last_cycle/halt_only", 0, [0.4]),
+    ]
+    path = tmp_path / "r.jsonl"
+    path.write_text("".join(json.dumps(m.__dict__) + "\n" for m in done))
+    args = ["--report", "--results", str(path), "--pictures", str(tmp_path), "--boards", "4x4"]
+    assert recipes_command.main(args) == 0
+    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| `")]
+    assert rows[0].startswith(
+        "| `hrm/one_step/bootstrap` | 2 | 2 | 125 (100 to 150) | 5 (4 to 6) | 93 % (91 % to 95 %)"
+    )
+    assert rows[1].startswith("| `trm/last_cycle/halt_only` | 1 | 0 | - | - | 40 %")
+    assert (tmp_path / "recipes-4x4.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize(
+    ("args", "part"),
+    [
+        (["--boards", "5x5"], "unknown board '5x5'"),
+        (["--recipes", "hrm/one_step/bootstap"], "did you mean 'hrm/one_step/bootstrap'"),
+        (["--report", "--results", "gone.jsonl"], "holds no results"),
+    ],
+)
+def test_a_wrong_flag_is_one_line(args: list[str], part: str) -> None:
+    with pytest.raises(UserError) as refused:
+        recipes_command.main(args)
+    assert part in str(refused.value)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_damaged_file_of_results_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "r.jsonl"
+    path.write_text("{}\n")
+    with pytest.raises(UserError, match="is no file of results"):
+        recipes_command.read_results(path)
