@@ -242,8 +242,8 @@ def _refuse_strangers(puzzles: PuzzleBatch, model: RecurrentModel) -> None:
     largest = int(puzzles.identifier.max(initial=0))
     if table is not None and largest >= len(table.weight):
         raise UserError(
-            f"these puzzles have identifiers up to {largest}, but the model knows 0 to {len(table.weight) - 1}: judge "
-            "it on puzzles of its own data set"
+            f"these puzzles have identifiers up to {largest}, the model knows 0 to {len(table.weight) - 1}: judge it "
+            "on puzzles of its own data set"
         )
 
 
