@@ -95,12 +95,18 @@ PRESETS: dict[str, Config] = {
         env=EnvConfig(task="sudoku", size=4),
         data=DataConfig(eval_puzzles=512, exclude_twins=False),
         model=ModelConfig(
-            hidden_size=64, num_heads=4, h_layers=1, l_layers=1, swiglu_multiple=32, pos_encodings="learned"
+            hidden_size=64,
+            num_heads=4,
+            h_layers=1,
+            l_layers=1,
+            swiglu_multiple=32,
+            pos_encodings="axial",
+            gradient="last_cycle",
         ),
         halting=HaltingConfig(halt_max_steps=8),
         optim=OptimConfig(lr=2e-3, warmup_updates=50, lr_min_ratio=0.1, ema_decay=0.99),
         train=TrainConfig(
-            global_batch_size=64, max_updates=1200, eval_every=300, checkpoint_every=300, log_every=20
+            global_batch_size=64, max_updates=500, eval_every=100, checkpoint_every=250, log_every=20
         ),
         curriculum=CurriculumConfig(stages=("easy=1,medium=1,hard=1,extreme=1",)),
     ),
