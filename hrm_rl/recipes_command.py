@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from hrm_rl.cli import parse
 from hrm_rl.config import Positive, Section
+from hrm_rl.console import slow_work
 from hrm_rl.errors import UserError, nearest
 from hrm_rl.files import write_atomically
 from hrm_rl.recipes import BOARDS, GRADIENTS, MODELS, Q_TARGETS, Measurement, measure, recipes
@@ -94,22 +94,19 @@ def _run(command: RecipesCommand, path: Path, done: list[Measurement]) -> list[M
         for recipe in command.recipes or recipes()
         if (board, recipe, seed) not in known
     ]
-    console = Console(stderr=True)
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     context = multiprocessing.get_context("spawn")
     with (
-        Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bars,
+        slow_work() as progress,
         ProcessPoolExecutor(command.processes, mp_context=context) as pool,
     ):
-        bar = bars.add_task("measuring", total=len(wanted))
+        progress("measuring", 0, len(wanted))
         try:
-            for future in as_completed(
-                [pool.submit(measure, *what, float(command.seconds)) for what in wanted]
-            ):
+            futures = [pool.submit(measure, *what, float(command.seconds)) for what in wanted]
+            for count, future in enumerate(as_completed(futures), start=1):
                 done = [*done, Measurement(**future.result())]
                 lines = sorted(json.dumps(m.__dict__) for m in done)
                 write_atomically(path, "\n".join(lines) + "\n")
-                bars.advance(bar)
+                progress("measuring", count, len(wanted))
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             raise UserError(

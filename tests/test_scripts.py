@@ -84,26 +84,29 @@ def test_the_table_shows_each_level_and_all(run_dir: Path, capsys: pytest.Captur
         assert part in out, part
 
 
-def test_puzzles_of_the_training_file_are_left_out_or_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+@pytest.fixture
+def file_run(tmp_path: Path) -> tuple[Path, Path]:
+    """A file of puzzles, and the folder of a run that was trained on it."""
     path = write_csv(tmp_path / "train.csv", puzzles(30))
     config = tiny_config(data={"path": str(path), "eval_puzzles": 4}, curriculum={"stages": ("all=1",)})
     folder = tmp_path / "r"
     folder.mkdir()
     Trainer(config, LocalWorker(config, folder, lambda line: None)).run()
+    return path, folder
+
+
+def test_puzzles_of_the_training_file_are_left_out_or_refused(
+    file_run: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, folder = file_run
     assert evaluated(capsys, "--checkpoint", str(folder))["all"]["puzzles"] > 0
     assert "training set" in refused("--checkpoint", str(folder), "--data", str(path))
 
 
 def test_a_training_set_that_is_gone_is_warned_about(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    file_run: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = write_csv(tmp_path / "train.csv", puzzles(30))
-    config = tiny_config(data={"path": str(path), "eval_puzzles": 4}, curriculum={"stages": ("all=1",)})
-    folder = tmp_path / "r"
-    folder.mkdir()
-    Trainer(config, LocalWorker(config, folder, lambda line: None)).run()
+    path, folder = file_run
     path.unlink()
     assert evaluate_command.main(["--checkpoint", str(folder), "--level", "easy", "--puzzles", "5"]) == 0
     assert "is not known" in capsys.readouterr().err
