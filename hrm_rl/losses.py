@@ -35,7 +35,8 @@ def log_stablemax(logits: Tensor) -> Tensor:
     """log(s / sum s) over the last dimension with s(x) = x + 1 for x >= 0, else 1 / (1 - x)
     (arXiv 2501.04697). In float64 where the device has it: s spans many orders of magnitude."""
     x = logits.float() if logits.device.type == "mps" else logits.double()
-    s = torch.where(x >= 0, x + 1, 1 / (1 - x))
+    # clamped, because the gradient of a branch that is not taken is 0 times its own, which must be finite
+    s = torch.where(x >= 0, x + 1, 1 / (1 - x.clamp(max=0)))
     return torch.log(s / s.sum(dim=-1, keepdim=True))
 
 

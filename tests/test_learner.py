@@ -79,6 +79,7 @@ def test_a_seed_decides_everything_bit_for_bit(changes: dict[str, Any]) -> None:
     other = run(decisive_learner(tiny_config(**changes)), 6)
     assert_same(learner_tensors(one), learner_tensors(other))
     assert tally(one) == tally(other)
+    assert tally(one)["skipped_updates"] == 0
     third = run(decisive_learner(tiny_config(seed=1, **changes)), 6)
     assert not torch.equal(one.model.lm_head.weight, third.model.lm_head.weight)
 

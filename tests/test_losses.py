@@ -68,8 +68,9 @@ def test_stablemax_is_a_distribution_in_the_order_of_the_logits(logits: list[flo
     assert (log_p[order].diff() >= -1e-9).all()
 
 
-def test_stablemax_has_a_finite_gradient_at_zero_and_far_from_it() -> None:
-    logits = torch.tensor([[[0.0, -0.0, 1e6, -1e6]]], requires_grad=True)
+def test_stablemax_has_a_finite_gradient_at_zero_at_one_and_far_from_it() -> None:
+    """At exactly 1, common in bfloat16, the branch for negative logits would divide by zero."""
+    logits = torch.tensor([[[0.0, -0.0, 1.0, -1.0, 1e6, -1e6]]], requires_grad=True)
     cross_entropy(logits, torch.tensor([[3]]), "stablemax").sum().backward()
     assert logits.grad.isfinite().all()
     assert logits.grad.abs().max() > 0
