@@ -17,6 +17,7 @@ from hrm_rl.models.layers import (
     SwiGLU,
     init_truncated_normal_,
     rms_norm,
+    rope_frequencies,
     rotate,
     rotation,
 )
@@ -73,13 +74,15 @@ def test_rotation_is_multiplication_by_a_unit_complex_number_of_the_two_halves()
         torch.ones_like(angle), angle
     )
     expected = torch.cat((turned.real, turned.imag), dim=-1)
-    torch.testing.assert_close(rotate(x, rotation(row(positions), width, theta)), expected)
+    torch.testing.assert_close(
+        rotate(x, rotation(row(positions), [rope_frequencies(width // 2, theta)])), expected
+    )
 
 
 def test_rotated_products_depend_on_the_distance_of_positions_alone() -> None:
     positions, width = 10, 8
     query, key = torch.randn(width), torch.randn(width)
-    by = rotation(row(positions), width, 10000.0)
+    by = rotation(row(positions), [rope_frequencies(width // 2, 10000.0)])
     everywhere = torch.Size((1, 1, positions, width))
     products = (rotate(query.expand(everywhere), by) @ rotate(key.expand(everywhere), by).mT)[0, 0]
     for distance in range(-positions + 1, positions):
@@ -121,7 +124,7 @@ def test_swiglu_is_down_of_silu_gate_times_up() -> None:
 def test_attention_is_the_softmax_formula_head_by_head(rotated: bool) -> None:
     slots, positions, width, heads = 2, 5, 16, 4
     layer, x = Attention(width, heads), torch.randn(slots, positions, width)
-    by = rotation(row(positions), width // heads, 10000.0) if rotated else None
+    by = rotation(row(positions), [rope_frequencies(width // heads // 2, 10000.0)]) if rotated else None
     query, key, value = (x @ layer.qkv_proj.weight.T).split(width, dim=-1)
     out = torch.empty_like(x)
     for slot in range(slots):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +15,7 @@ from envs import make_task
 from hrm_rl.config import ModelConfig
 from hrm_rl.errors import UserError
 from hrm_rl.models import build_model
-from hrm_rl.models.layers import rotate, rotation
+from hrm_rl.models.layers import board_frequencies, rotate, rotation, shares
 
 
 def sudoku(size: int) -> np.ndarray:
@@ -37,7 +39,14 @@ def products(coordinates: np.ndarray, width: int = 16) -> torch.Tensor:
     """(S, S) of one query and one key at every pair of places."""
     torch.manual_seed(0)
     query, key = torch.randn(2, width)
-    by = rotation(torch.tensor(coordinates), width, 100.0)
+    extents = coordinates.max(0) + 1
+    by = rotation(
+        torch.tensor(coordinates),
+        [
+            board_frequencies(n, int(e))
+            for n, e in zip(shares(width // 2, len(extents)), extents, strict=True)
+        ],
+    )
     everywhere = torch.Size((1, 1, len(coordinates), width))
     return (rotate(query.expand(everywhere), by) @ rotate(key.expand(everywhere), by).mT)[0, 0]
 
@@ -56,37 +65,48 @@ def test_axial_products_depend_on_the_differences_of_coordinates_alone(board: np
 
 def test_axial_products_are_the_sum_of_a_rotary_product_for_each_coordinate() -> None:
     """Written out with complex numbers: pairs (i, i + H/2), shared out 3 + 3 + 2."""
-    board, width, theta = sudoku(4), 16, 50.0
+    board = sudoku(4)
+    turns = [
+        torch.tensor([math.pi / 4, math.pi / 2, math.pi]),
+        torch.tensor([math.pi / 4, math.pi / 2, math.pi]),
+        torch.tensor([math.pi / 4, math.pi]),
+    ]
     torch.manual_seed(0)
     query, key = torch.randn(2, 8, dtype=torch.complex64)
     angle = torch.zeros(16, 8)
     pair = 0
-    for k, share in enumerate((3, 3, 2)):
-        for i in range(share):
-            angle[:, pair] = torch.tensor(board[:, k]) * theta ** -(i / share)
+    for k in range(3):
+        for turn in turns[k]:
+            angle[:, pair] = torch.tensor(board[:, k]) * turn
             pair += 1
     turn = torch.polar(torch.ones(16, 8), angle)
     expected = ((query * turn) @ (key * turn).conj().T).real
-    by = rotation(torch.tensor(board), width, theta)
-    q, k = (torch.cat((v.real, v.imag)).expand(1, 1, 16, width) for v in (query, key))
+    by = rotation(torch.tensor(board), [board_frequencies(n, 4) for n in shares(8, 3)])
+    q, k = (torch.cat((v.real, v.imag)).expand(1, 1, 16, 16) for v in (query, key))
     torch.testing.assert_close((rotate(q, by) @ rotate(k, by).mT)[0, 0], expected, rtol=1e-4, atol=1e-4)
 
 
-def test_axial_on_a_board_of_one_coordinate_is_rope() -> None:
-    line = np.arange(9)[:, None]
-    models = []
-    for kind in ("rope", "axial"):
-        torch.manual_seed(0)
-        config = ModelConfig(hidden_size=16, num_heads=2, pos_encodings=kind, puzzle_emb_ndim=24)
-        models.append(build_model(config, 6, line))
-    assert torch.equal(models[0].rope_cos, models[1].rope_cos)
-    assert torch.equal(models[0].rope_sin, models[1].rope_sin)
+@pytest.mark.parametrize(("pairs", "places"), [(1, 9), (2, 9), (5, 9), (8, 30), (3, 4), (3, 1)])
+def test_wavelengths_reach_from_two_places_to_twice_the_board(pairs: int, places: int) -> None:
+    wavelengths = 2 * math.pi / board_frequencies(pairs, places)
+    assert float(wavelengths[0]) == pytest.approx(2 * places)
+    assert len(wavelengths) == pairs
+    assert pairs == 1 or float(wavelengths[-1]) == pytest.approx(2)
+    ratios = wavelengths[:-1] / wavelengths[1:]
+    assert torch.allclose(ratios, ratios[:1].expand_as(ratios))
+
+
+def test_no_two_places_of_a_board_look_alike() -> None:
+    """The longest wavelength turns less than half a circle over the board."""
+    longest = board_frequencies(4, 9)[0] * torch.arange(9)
+    assert (longest.cos().diff() < 0).all()
 
 
 def test_axial_places_a_prefix_before_the_first_cell_in_every_coordinate() -> None:
     model = small(pos_encodings="axial", puzzle_emb_ndim=32)
     places = torch.tensor([[0, 0], [1, 1], *(BOARD + 2).tolist()])
-    assert torch.equal(model.rope_sin, rotation(places, 8, 10000.0)[1])
+    extents = (places.amax(0) + 1).tolist()
+    assert torch.equal(model.rope_sin, rotation(places, [board_frequencies(2, e) for e in extents])[1])
 
 
 def test_axial_draws_the_weights_of_rope_and_has_no_more() -> None:

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from hrm_rl.config import ModelConfig
 from hrm_rl.errors import UserError
-from hrm_rl.models.layers import init_truncated_normal_, rotation
+from hrm_rl.models.layers import init_truncated_normal_, rope_frequencies, rotation
 from hrm_rl.models.recurrent import Level
 
 States = tuple[Tensor, Tensor]
@@ -75,7 +75,9 @@ class HierarchicalReasoningModel(nn.Module):
         shape = (slots, positions, self.config.hidden_size)
         z_h, z_l = z_h.expand(shape), z_l.expand(shape)
         width = self.config.hidden_size // self.config.num_heads
-        cos, sin = rotation(torch.arange(positions)[:, None], width, self.config.rope_theta)
+        cos, sin = rotation(
+            torch.arange(positions)[:, None], [rope_frequencies(width // 2, self.config.rope_theta)]
+        )
         by = (cos.to(x.device), sin.to(x.device))
 
         injected = self.input_embedding(x)

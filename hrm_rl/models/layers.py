@@ -7,6 +7,7 @@ Weights are float32; a layer computes in the type of its input.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -50,20 +51,33 @@ class Linear(nn.Module):
         return F.linear(x, self.weight.to(x.dtype))
 
 
-def rotation(coordinates: Tensor, head_width: int, theta: float) -> Rotation:
+def rotation(places: Tensor, frequencies: Sequence[Tensor]) -> Rotation:
     """cos and sin for rotary position embedding (arXiv 2104.09864), halves rotated: each (S, H).
 
-    coordinates: (S, K) where each position is. The H/2 pairs of numbers are shared out among the K coordinates, so
-    that a product of query and key depends on the K differences of their coordinates; the n pairs of one turn at
-    theta^(-0/n), theta^(-1/n), ... With K = 1 this is the rotary embedding of a sequence.
+    places: (S, K) where each position is.  frequencies: for each of the K coordinates, the angles (n,) by which one
+    step along it turns n of the H/2 pairs of numbers. A product of query and key then depends on the K differences of
+    their coordinates.
     """
-    pairs, kinds = head_width // 2, coordinates.shape[1]
-    angles = []
-    for k, coordinate in enumerate(coordinates.float().unbind(1)):
-        share = pairs // kinds + (k < pairs % kinds)
-        angles.append(torch.outer(coordinate, theta ** -(torch.arange(share, dtype=torch.float32) / share)))
+    coordinates = places.float().unbind(1)
+    angles = [torch.outer(c, turns) for c, turns in zip(coordinates, frequencies, strict=True)]
     angle = torch.cat(angles, dim=-1).repeat(1, 2)
     return angle.cos(), angle.sin()
+
+
+def rope_frequencies(pairs: int, theta: float) -> Tensor:
+    """theta^(-0/n), theta^(-1/n), ...: those of a sequence, as published."""
+    return theta ** -(torch.arange(pairs, dtype=torch.float32) / pairs)
+
+
+def board_frequencies(pairs: int, places: int) -> Tensor:
+    """Wavelengths in equal ratios from two places to twice the `places` of a coordinate: no difference on the board
+    looks like another, and "the same row" differs from "the next row" as much as can be."""
+    return math.pi * places ** -torch.linspace(1, 0, pairs)
+
+
+def shares(pairs: int, kinds: int) -> list[int]:
+    """Pairs of numbers for each of `kinds` coordinates, as even as can be."""
+    return [pairs // kinds + (k < pairs % kinds) for k in range(kinds)]
 
 
 def rotate(x: Tensor, by: Rotation) -> Tensor:

@@ -22,7 +22,16 @@ from torch.utils.checkpoint import checkpoint
 from hrm_rl.config import ModelConfig
 from hrm_rl.errors import UserError
 from hrm_rl.models.carry import Carry
-from hrm_rl.models.layers import Block, Linear, Rotation, init_truncated_normal_, rotation
+from hrm_rl.models.layers import (
+    Block,
+    Linear,
+    Rotation,
+    board_frequencies,
+    init_truncated_normal_,
+    rope_frequencies,
+    rotation,
+    shares,
+)
 from hrm_rl.models.puzzle_embedding import PuzzleEmbedding
 from hrm_rl.models.saving import Savable
 
@@ -117,7 +126,7 @@ class RecurrentModel(Savable, nn.Module, ABC):
         rotation 70, 89, 72, 87 % (four seeds), such vectors 2, 1 %, both together 90, 91, 34, 46 %; a learned vector
         for each cell 8, 7 %, rotation along the flattened board 0 %.
         """
-        config, head_width = self.config, self.config.hidden_size // self.config.num_heads
+        config, pairs = self.config, self.config.hidden_size // self.config.num_heads // 2
         if config.pos_encodings == "learned":
             vectors = torch.empty(self.positions, config.hidden_size)
             self.embed_pos = nn.Parameter(init_truncated_normal_(vectors, config.hidden_size**-0.5))
@@ -125,13 +134,18 @@ class RecurrentModel(Savable, nn.Module, ABC):
             return
         if config.pos_encodings == "rope":
             places = torch.arange(self.positions)[:, None]
+            frequencies = [rope_frequencies(pairs, config.rope_theta)]
         else:
             kinds = coordinates.shape[1]
-            if head_width < 2 * kinds:
+            if pairs < kinds:
                 raise UserError(_too_narrow(config, kinds))
             before = torch.arange(self.prefix)[:, None].expand(-1, kinds)
             places = torch.cat((before, self.prefix + torch.tensor(coordinates)))
-        cos, sin = rotation(places, head_width, config.rope_theta)
+            extents = (self.prefix + coordinates.max(0) + 1).tolist()
+            frequencies = [
+                board_frequencies(n, e) for n, e in zip(shares(pairs, kinds), extents, strict=True)
+            ]
+        cos, sin = rotation(places, frequencies)
         self.register_buffer("rope_cos", cos, persistent=False)
         self.register_buffer("rope_sin", sin, persistent=False)
 
