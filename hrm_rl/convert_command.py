@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import tyro
 from pydantic import Field
 
 from envs.task import PuzzleTask
+from hrm_rl import checkpoint
 from hrm_rl.cli import parse
-from hrm_rl.config import Config, CurriculumConfig, EnvConfig, HaltingConfig, Positive, Section
+from hrm_rl.config import Config, CurriculumConfig, EnvConfig, Positive, Section
 from hrm_rl.console import shown_path
-from hrm_rl.convert import ARCH_FILE, Sizes, convert, read_arch, sizes_from_arch, to_upstream
+from hrm_rl.convert import ARCH_FILE, Arch, Sizes, convert, read_arch, to_upstream
 from hrm_rl.data import build_task
 from hrm_rl.errors import UserError
 from hrm_rl.evaluate_command import find_checkpoint
@@ -21,7 +23,7 @@ from hrm_rl.files import provenance
 from hrm_rl.layouts import read
 from hrm_rl.models import RecurrentModel, count_parameters
 from hrm_rl.models.saving import description, load
-from hrm_rl.pretrained import About, is_pretrained, load_checkpoint, model_card, open_folder
+from hrm_rl.pretrained import About, is_pretrained, load_checkpoint, model_card, open_folder, without_paths
 
 PROGRAM = "python scripts/convert_checkpoint.py"
 
@@ -61,8 +63,8 @@ class ConvertCommand(Section):
     """Low-level updates for each high-level one."""
     pos_encodings: Literal["rope", "none"] | None = None
     """Positions of a network without learned ones (rope; none for a TRM without attention)."""
-    puzzle_emb_len: Positive | None = None
-    """Positions that the puzzle embedding of a TRM fills (16)."""
+    puzzle_emb_len: Annotated[int | None, Field(ge=0)] = None
+    """Positions that the puzzle embedding of a TRM fills, 0 for as many as it needs (16)."""
     halt_max_steps: Positive | None = None
     """Budget of segments (16)."""
     dtype: Literal["float32", "bfloat16"] | None = None
@@ -108,7 +110,7 @@ def _to_ours(command: ConvertCommand, path: Path, out: Path) -> None:
         about = About(
             origin=f"converted from {path.name}, layout {source.layout}",
             converted=True,
-            config=_run(command, arch, env, task, model).model_dump(mode="json"),
+            config=without_paths(_run(command, arch, env, task, model)).model_dump(mode="json"),
             versions=provenance(),
         )
         config = Config.model_validate(about.config)
@@ -118,50 +120,66 @@ def _to_ours(command: ConvertCommand, path: Path, out: Path) -> None:
         print(f"judge it: python scripts/evaluate.py --checkpoint {shown_path(out)}")
 
 
-def _sizes(command: ConvertCommand, arch: dict[str, Any], task: PuzzleTask | None) -> Sizes:
+def _sizes(command: ConvertCommand, arch: Arch, task: PuzzleTask | None) -> Sizes:
     names = ("num_heads", "h_cycles", "l_cycles", "pos_encodings", "puzzle_emb_len", "dtype")
     given = {name: getattr(command, name) for name in names if getattr(command, name) is not None}
     length = task.length if task else command.seq_len
-    return Sizes(**(sizes_from_arch(arch) | given | {"length": length}))
+    return Sizes(**(arch.sizes() | given | {"length": length}))
 
 
 def _run(
-    command: ConvertCommand, arch: dict[str, Any], env: EnvConfig, task: PuzzleTask, model: RecurrentModel
+    command: ConvertCommand, arch: Arch, env: EnvConfig, task: PuzzleTask, model: RecurrentModel
 ) -> Config:
     """The configuration that evaluation goes by: task, network, budget and the rule by which it halts."""
-    halting: dict[str, Any] = {
-        "halt_max_steps": command.halt_max_steps or arch.get("halt_max_steps", 16),
-        "halt_exploration_prob": arch.get("halt_exploration_prob", 0.1),
-    }
-    if model.config.name == "trm" and arch.get("no_ACT_continue", True):
-        halting["q_target"] = "halt_only"
+    halting = arch.halting(model.config.name)
+    if command.halt_max_steps:
+        halting = halting.model_copy(update={"halt_max_steps": command.halt_max_steps})
     return Config(
         preset="converted",
         env=env,
         model=model.config,
-        halting=HaltingConfig(**halting),
+        halting=halting,
         curriculum=CurriculumConfig(stages=(",".join(f"{level}=1" for level in task.levels),)),
     )
 
 
 def _to_official(source: Path, out: Path) -> None:
-    halting: dict[str, Any] = {"halt_max_steps": 16, "halt_exploration_prob": 0.1}
-    config = Config()
+    config = None
     if not is_pretrained(source):
         path = find_checkpoint(source)
         model, config = load_checkpoint(path)
-        name = f"step_{int(path.name.removeprefix('update-'))}"
+        update = checkpoint.read_state(path).update
     elif "run" in description(source):
         opened = open_folder(source)
-        model, config, name = opened.model, opened.config, f"step_{opened.about.update}"
+        model, config, update = opened.model, opened.config, opened.about.update
     else:
-        model, name = load(source), "step_0"
-    halting |= {key: getattr(config.halting, key) for key in halting}
+        model, update = load(source), 0
+    halting = config.halting if config else Arch().halting(model.config.name)
     out.mkdir(parents=True)
     try:
-        written = to_upstream(model, out / name, halting)
+        written = to_upstream(model, out / f"step_{update}", halting)
     except UserError:
         out.rmdir()
         raise
     for file in written:
         print(f"wrote {shown_path(file)}")
+    for caveat in _caveats(model, config):
+        print(f"warning: {caveat}", file=sys.stderr)
+
+
+def _caveats(model: RecurrentModel, config: Config | None) -> list[str]:
+    """What upstream's code would get wrong with this network."""
+    if config is None:
+        return []
+    found = []
+    if config.train.loss_on == "blanks":
+        found.append(
+            "trained on the blank cells alone (train.loss_on blanks), its answer for given cells means nothing: copy "
+            "these from the puzzle before judging it, which upstream's evaluation does not"
+        )
+    if model.config.name == "hrm" and config.halting.q_target == "halt_only":
+        found.append(
+            "it halts where q_halt > 0 (halting.q_target halt_only); sapientinc/HRM compares with q_continue, which "
+            "was never trained"
+        )
+    return found

@@ -116,7 +116,7 @@ def read(path: Path, layout: LayoutName | None = None) -> Source:
     entries = {name: value for name, value in found.items() if isinstance(value, Tensor)}
     others = sorted(set(found) - set(entries))
     layout = layout or recognise(list(entries))
-    rename = _from_mlx if layout == "mlx" else _from_official
+    rename = _from_mlx if layout == "mlx" else from_official
     tensors: dict[str, Tensor] = {}
     origin: dict[str, str] = {}
     for name, value in entries.items():
@@ -143,7 +143,9 @@ def strip(name: str) -> str:
     return name
 
 
-def _from_official(name: str) -> str:
+def from_official(name: str) -> str:
+    """Our name of a tensor of sapientinc's or TinyRecursiveModels', given without prefixes; what the layout does not
+    know, ours among it, stays as it is."""
     if name in _OFFICIAL:
         return _OFFICIAL[name]
     return re.sub(r"^([HL])_level\.", lambda m: f"{m.group(1).lower()}_level.", name)

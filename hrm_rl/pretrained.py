@@ -6,6 +6,7 @@ The folder is that of hrm_rl/models/saving.py; `run` in its config.json says wha
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,6 +25,12 @@ Weights = Literal["raw", "ema"]
 """The trained weights, or their exponential moving average where the run keeps one."""
 
 RESULTS = ("exact_accuracy", "solved", "cell_accuracy", "segments_mean")
+
+ONLY_BLANKS = (
+    "It was trained on the blank cells alone (`train.loss_on: blanks`): its logits for given cells mean nothing. "
+    "Copy these from the puzzle, as `hrm_rl.answers.answer_of` does."
+)
+"""For the model card of such a network."""
 
 
 class About(BaseModel):
@@ -98,7 +105,7 @@ def export_run(path: Path, out: Path, weights: Weights | None = None) -> About:
     exported = weights or judged
     about = About(
         origin=f"trained: run {path.parent.parent.name}, {path.name}",
-        config=_without_paths(config).model_dump(mode="json"),
+        config=without_paths(config).model_dump(mode="json"),
         update=state["update"],
         weights=exported,
         results=_results(path.parent.parent / "metrics.jsonl", state["update"]) if judged == exported else {},
@@ -108,7 +115,7 @@ def export_run(path: Path, out: Path, weights: Weights | None = None) -> About:
     return about
 
 
-def _without_paths(config: Config) -> Config:
+def without_paths(config: Config) -> Config:
     """The configuration without the folders of the machine it ran on: names of files alone, and no option that
     names a file."""
     values = config.model_dump()
@@ -116,17 +123,30 @@ def _without_paths(config: Config) -> Config:
         if values["data"][key] is not None:
             values["data"][key] = Path(values["data"][key]).name
     options = values["env"]["options"]
-    values["env"]["options"] = {k: v for k, v in options.items() if not Path(str(v)).is_file()}
+    values["env"]["options"] = {k: v for k, v in options.items() if not _names_a_file(v)}
     return Config.model_validate(values)
+
+
+def _names_a_file(option: int | float | bool | str) -> bool:
+    """Whether an option of a task looks like a file's name, be the file there or not."""
+    if not isinstance(option, str):
+        return False
+    if re.search(r"[/\\]|\.[A-Za-z]\w*$", option):
+        return True
+    try:
+        return Path(option).is_file()
+    except OSError:  # too long for a name, such as the levels of a curriculum of mazes
+        return False
 
 
 def _results(metrics: Path, update: int) -> dict[str, dict[str, float]]:
     """RESULTS by level that a run logged at an update; empty if it did not evaluate there."""
+    from hrm_rl.telemetry import read_metrics  # with TensorBoard, which opening a folder has no use for
+
     if not metrics.exists():
         return {}
     found: dict[str, dict[str, float]] = {}
-    for line in metrics.read_text().splitlines():
-        record = json.loads(line)
+    for record in read_metrics(metrics):
         if record.get("update") != update:
             continue
         for tag, value in record.items():
@@ -157,6 +177,8 @@ def model_card(model: RecurrentModel, config: Config, about: About) -> str:
             f"- seed {config.seed}, code at commit {about.versions.get('commit', 'unknown')}",
         ]
     lines += ["", "## Held-out results", "", *_results_table(about), "", "## Use", "", how_to_load()]
+    if config.train.loss_on == "blanks":
+        lines += [ONLY_BLANKS, ""]
     lines += ["`python scripts/evaluate.py --checkpoint this-folder` judges it.", "", "## Configuration", ""]
     known = ("env", "model", "halting") if about.converted else tuple(about.config)
     settings = {key: value for key, value in about.config.items() if key in known}

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from hrm_rl.config import Config, validate
+from hrm_rl.errors import UserError
+from hrm_rl.files import provenance
 from hrm_rl.local import LocalWorker
 from hrm_rl.presets import get_preset
 from hrm_rl.training import Trainer, use_threads
@@ -60,9 +62,14 @@ class Measurement:
     seed: int
     limit_s: float
     """CPU seconds of training that it was given."""
+    commit: str
+    """The code that was measured."""
     curve: list[tuple[int, float, float, float]]
     """Update, CPU seconds of training so far, held-out exact accuracy, mean segments, for each evaluation. CPU time
-    of one thread is what the clock would show on an idle machine, and stays right on a busy one."""
+    of the process, which has one thread, is about what the clock would show on an idle machine, and stays right on a
+    busy one."""
+    failure: str = ""
+    """Why the training ended before its time, if it did."""
 
     def reached(self, goal: float) -> tuple[int, float] | None:
         """Updates and seconds to the first evaluation with at least this accuracy."""
@@ -101,40 +108,40 @@ def configuration(board: str, recipe: str, seed: int) -> Config:
 
 
 class _TimedTrainer(Trainer):
-    """A trainer that knows how much of its time went into judging."""
+    """A trainer that keeps its learning curve, with a clock that stands still while it is judged, and nothing
+    else."""
 
-    judging_s = 0.0
+    def start_clock(self) -> None:
+        self.began = time.process_time()
+        self.curve: list[tuple[int, float, float, float]] = []
+
+    @property
+    def seconds(self) -> float:
+        return time.process_time() - self.began
 
     def _evaluate(self) -> bool:
-        began = time.process_time()
+        seconds = self.seconds
         best = super()._evaluate()
-        self.judging_s += time.process_time() - began
+        accuracy, segments = self.metrics["eval/exact_accuracy"], self.metrics["eval/segments_mean"]
+        self.curve.append((self.learner.updates, round(seconds, 2), accuracy, segments))
+        self.began += self.seconds - seconds
         return best
 
     def _save(self) -> None:
-        """Nothing is kept of a measurement but its curve."""
+        pass
 
 
 class _UntilGoal(LocalWorker):
     """Asks for the end once the goal or the limit is reached."""
 
-    def __init__(self, config: Config, run_dir: Path, goal: float, limit_s: float):
-        super().__init__(config, run_dir, say=lambda line: None)
-        self.goal, self.limit_s = goal, limit_s
-        self.began = time.process_time()
-        self.curve: list[tuple[int, float, float, float]] = []
-        self.trainer: _TimedTrainer
+    trainer: _TimedTrainer
+    goal: float
+    limit_s: float
 
     def stop_requested(self) -> bool:
         trainer = self.trainer
-        seconds = time.process_time() - self.began - trainer.judging_s
-        if trainer.evaluated_at > (self.curve[-1][0] if self.curve else 0):
-            metrics = trainer.metrics
-            accuracy, segments = metrics["eval/exact_accuracy"], metrics["eval/segments_mean"]
-            self.curve.append((trainer.evaluated_at, round(seconds, 2), accuracy, segments))
-            if accuracy >= self.goal:
-                return True
-        return seconds >= self.limit_s
+        reached = bool(trainer.curve) and trainer.curve[-1][2] >= self.goal
+        return reached or trainer.seconds >= self.limit_s
 
 
 def measure(board: str, recipe: str, seed: int, limit_s: float) -> dict[str, Any]:
@@ -142,10 +149,14 @@ def measure(board: str, recipe: str, seed: int, limit_s: float) -> dict[str, Any
     dictionary."""
     use_threads(1)
     config = configuration(board, recipe, seed)
+    failure = ""
     with tempfile.TemporaryDirectory() as folder:
-        worker = _UntilGoal(config, Path(folder), BOARDS[board].goal, limit_s)
-        trainer = _TimedTrainer(config, worker)
-        worker.trainer = trainer
-        worker.began = time.process_time()
-        trainer.run()
-    return asdict(Measurement(board, recipe, seed, limit_s, worker.curve))
+        worker = _UntilGoal(config, Path(folder), say=lambda line: None)
+        worker.goal, worker.limit_s = BOARDS[board].goal, limit_s
+        trainer = worker.trainer = _TimedTrainer(config, worker)
+        trainer.start_clock()
+        try:
+            trainer.run()
+        except UserError as error:  # too many updates in a row were not finite: that is a result too
+            failure = str(error)
+    return asdict(Measurement(board, recipe, seed, limit_s, provenance()["commit"], trainer.curve, failure))

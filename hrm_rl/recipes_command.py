@@ -11,6 +11,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 from rich.console import Console
@@ -34,14 +35,14 @@ class RecipesCommand(Section):
     """Recipes MODEL/GRADIENT/Q_TARGET to measure; all if not given."""
     seeds: Positive = 3
     """Seeds of each, from 0."""
-    seconds: Positive = 30
-    """CPU seconds of training that a measurement gets at most."""
+    seconds: tuple[Positive, ...] = (15, 40)
+    """CPU seconds of training that a measurement gets at most, for each of the boards."""
     processes: Positive = 2
     """Measurements at a time, each with one thread: at most the cores that have nothing else to do."""
     results: str = "docs/recipes.jsonl"
     """File of results; what is in it already is not measured again."""
     pictures: str = "docs"
-    """Folder for recipes-BOARD.png and halting.png."""
+    """Folder for recipes-BOARD.png and halting-BOARD.png."""
     report: bool = False
     """Measure nothing; draw and print what there is."""
 
@@ -59,9 +60,14 @@ def main(args: Sequence[str]) -> int:
             raise UserError(
                 f"unknown recipe '{recipe}'{nearest(recipe, recipes())} (MODEL/GRADIENT/Q_TARGET)"
             )
+    if len(command.seconds) != len(command.boards):
+        raise UserError(
+            f"--seconds gives {len(command.seconds)} limits for {len(command.boards)} boards: one for each"
+        )
     path = Path(command.results)
     done = read_results(path)
     if not command.report:
+        path.parent.mkdir(parents=True, exist_ok=True)
         done = _run(command, path, done)
     if not done:
         raise UserError(f"{path} holds no results: leave out --report to measure")
@@ -70,7 +76,12 @@ def main(args: Sequence[str]) -> int:
         mine = [m for m in done if m.board == board]
         if mine:
             console.print(table(board, mine))
-            draw(board, mine, Path(command.pictures) / f"recipes-{board}.png")
+            limits = ", ".join(f"{s:g}" for s in sorted({m.limit_s for m in mine}))
+            console.print(
+                f"at most {limits} CPU seconds; code: {', '.join(sorted({m.commit for m in mine}))}"
+            )
+            draw(board, mine, Path(command.pictures) / f"recipes-{board}.png", "exact")
+            draw(board, mine, Path(command.pictures) / f"halting-{board}.png", "segments")
     return 0
 
 
@@ -86,14 +97,16 @@ def read_results(path: Path) -> list[Measurement]:
 
 def _run(command: RecipesCommand, path: Path, done: list[Measurement]) -> list[Measurement]:
     """Measure what is missing, seed by seed, so that a stopped comparison has something of everything."""
-    known = {(m.board, m.recipe, m.seed) for m in done}
+    known = {(m.board, m.recipe, m.seed, m.limit_s) for m in done}
     wanted = [
-        (board, recipe, seed)
+        (board, recipe, seed, float(seconds))
         for seed in range(command.seeds)
-        for board in command.boards
+        for board, seconds in zip(command.boards, command.seconds, strict=True)
         for recipe in command.recipes or recipes()
-        if (board, recipe, seed) not in known
+        if (board, recipe, seed, float(seconds)) not in known
     ]
+    replaced = {what[:3] for what in wanted}
+    done = [m for m in done if (m.board, m.recipe, m.seed) not in replaced]  # of another limit
     context = multiprocessing.get_context("spawn")
     with (
         slow_work() as progress,
@@ -101,7 +114,7 @@ def _run(command: RecipesCommand, path: Path, done: list[Measurement]) -> list[M
     ):
         progress("measuring", 0, len(wanted))
         try:
-            futures = [pool.submit(measure, *what, float(command.seconds)) for what in wanted]
+            futures = [pool.submit(measure, *what) for what in wanted]
             for count, future in enumerate(as_completed(futures), start=1):
                 done = [*done, Measurement(**future.result())]
                 lines = sorted(json.dumps(m.__dict__) for m in done)
@@ -112,6 +125,9 @@ def _run(command: RecipesCommand, path: Path, done: list[Measurement]) -> list[M
             raise UserError(
                 f"interrupted; {len(done)} results are in {path}: the same command goes on"
             ) from None
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
     return done
 
 
@@ -155,8 +171,11 @@ def _range(values: Sequence[float], form: str) -> str:
     return f"{mean} ({form.format(min(values))} to {form.format(max(values))})"
 
 
-def draw(board: str, measurements: list[Measurement], path: Path) -> None:
-    """Held-out accuracy against training time, a panel for each model: mean and range over the seeds."""
+def draw(
+    board: str, measurements: list[Measurement], path: Path, shown: Literal["exact", "segments"]
+) -> None:
+    """Held-out accuracy, or segments spent on a held-out puzzle, against training time, a panel for each model: mean
+    and range over the seeds."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -166,37 +185,39 @@ def draw(board: str, measurements: list[Measurement], path: Path) -> None:
     figure, axes = plt.subplots(
         1, len(MODELS), figsize=(15, 4), sharex=True, sharey=True, layout="constrained"
     )
+    lines: dict[str, Any] = {}
     for axis, model in zip(axes, MODELS, strict=True):
         for target in Q_TARGETS:
             for gradient in GRADIENTS:
                 runs = [m for m in measurements if m.recipe == f"{model}/{gradient}/{target}" and m.curve]
                 if not runs:
                     continue
-                seconds, accuracy = _on_common_times(runs)
+                seconds, curves = _on_common_times(runs, shown)
                 style = "-" if gradient == "last_cycle" else "--"
-                axis.plot(
-                    seconds, accuracy.mean(0), style, color=colours[target], label=f"{target}, {gradient}"
-                )
-                axis.fill_between(
-                    seconds, accuracy.min(0), accuracy.max(0), color=colours[target], alpha=0.12
-                )
-        axis.axhline(100 * BOARDS[board].goal, color="0.6", linewidth=0.8)
+                (line,) = axis.plot(seconds, curves.mean(0), style, color=colours[target])
+                lines[f"{target}, {gradient}"] = line
+                axis.fill_between(seconds, curves.min(0), curves.max(0), color=colours[target], alpha=0.12)
+        if shown == "exact":
+            axis.axhline(100 * BOARDS[board].goal, color="0.6", linewidth=0.8)
         axis.set_title(model)
         axis.set_xlabel("training (CPU seconds, one thread)")
-    axes[0].set_ylabel(f"held-out {board} exactly right (%)")
-    handles, labels = axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False)
+    what = {"exact": "exactly right (%)", "segments": "segments, of 8"}[shown]
+    axes[0].set_ylabel(f"held-out {board}: {what}")
+    figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=4, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=100)
     plt.close(figure)
 
 
-def _on_common_times(runs: list[Measurement]) -> tuple[np.ndarray, np.ndarray]:
-    """Times (T,) and the accuracy in % of each run (R, T); a run that reached its goal stays there."""
-    end = max(run.curve[-1][1] for run in runs)
-    times = np.linspace(0, end, 100)
+def _on_common_times(
+    runs: list[Measurement], shown: Literal["exact", "segments"]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Times (T,) and the accuracy in %, or the segments, of each run (R, T); a run that ended at its goal stays
+    where it was."""
+    column, factor, start = {"exact": (2, 100.0, [0.0]), "segments": (3, 1.0, [8.0])}[shown]
+    times = np.linspace(0, max(run.curve[-1][1] for run in runs), 100)
     curves = [
-        np.interp(times, [0, *[p[1] for p in run.curve]], [0, *[100 * p[2] for p in run.curve]])
+        np.interp(times, [0.0, *[p[1] for p in run.curve]], start + [factor * p[column] for p in run.curve])
         for run in runs
     ]
     return times, np.stack(curves)

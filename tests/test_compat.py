@@ -13,6 +13,9 @@ import torch
 from test_parity import GOLDEN, GRADIENT_TOLERANCE, LOSS_TOLERANCE, fill_by_rule, reference_name
 from torch import Tensor, nn
 
+from hrm_rl import halting
+from hrm_rl.compat.continuous import loss_of
+from hrm_rl.config import HaltingConfig
 from hrm_rl.errors import UserError
 from hrm_rl.losses import losses
 from hrm_rl.models.compat import (
@@ -129,6 +132,68 @@ def test_in_training_slots_halt_by_their_q_values_unless_exploration_forbids_it(
         assert torch.equal(carry.halted, wants_to if probability == 0 else torch.zeros_like(wants_to))
 
 
+def test_exploration_is_that_of_halting_with_the_same_random_numbers() -> None:
+    model = small(halt_max_steps=4, halt_exploration_prob=0.5).train()
+    batch = small_batch(1, slots=256)
+    start = model.initial_carry(batch)
+    generator = torch.Generator()
+    generator.set_state(torch.get_rng_state())
+    carry, outputs = model(start, batch)
+    config = HaltingConfig(halt_max_steps=4, halt_exploration_prob=0.5)
+    for segment in (1, 2):  # exploration is drawn anew at each
+        floor = halting.explore(torch.zeros(256, dtype=torch.int64), carry.steps, config, generator)
+        wants_to = outputs["q_halt_logits"] > outputs["q_continue_logits"]
+        held_back = wants_to & (carry.steps < floor)
+        assert torch.equal(carry.halted, wants_to & ~held_back)
+        assert 0 < held_back.sum() < wants_to.sum()
+        if segment == 1:
+            carry, outputs = model(carry, batch)
+    assert torch.equal(torch.get_rng_state(), generator.get_state())
+
+
+@pytest.mark.parametrize("prefix", ["", "inner.", "_orig_mod.model.inner.", "module.model._orig_mod.inner."])
+def test_a_state_dict_with_upstreams_names_loads(prefix: str) -> None:
+    model, other = HRMACTv1(CONFIG), HRMACTv1(CONFIG)
+    fill_by_rule(model.inner)
+    state = {prefix + reference_name(name): value for name, value in model.inner.state_dict().items()}
+    assert prefix + "H_level.layers.0.self_attn.qkv_proj.weight" in state
+    names = set(state)
+    other.load_state_dict(state)
+    assert set(state) == names, "the caller's own is left alone"
+    assert_same_weights(model, other)
+
+
+def test_a_state_dict_with_our_names_loads_and_one_of_a_module_around_the_model_does() -> None:
+    model, other = HRMACTv1(CONFIG), HRMACTv1(CONFIG)
+    fill_by_rule(model.inner)
+    other.load_state_dict(model.state_dict())
+    assert_same_weights(model, other)
+    around = nn.ModuleDict({"model": HRMACTv1(CONFIG)})  # upstream's loss head
+    around.load_state_dict(
+        {f"model.inner.{reference_name(name)}": value for name, value in model.inner.state_dict().items()}
+    )
+    assert_same_weights(model, around["model"])
+
+
+def assert_same_weights(one: nn.Module, other: nn.Module) -> None:
+    values = other.state_dict()
+    assert all(torch.equal(value, values[name]) for name, value in one.state_dict().items())
+
+
+def test_missing_and_unexpected_keys_of_a_state_dict_are_still_reported() -> None:
+    model = HRMACTv1(CONFIG)
+    state = {reference_name(name): value for name, value in model.inner.state_dict().items()}
+    del state["H_init"]
+    state["H_level.layers.0.norm.weight"] = torch.zeros(2)
+    found = model.load_state_dict(state, strict=False)
+    assert found.missing_keys == ["inner.h_init"]
+    assert found.unexpected_keys == ["H_level.layers.0.norm.weight"]
+    with pytest.raises(RuntimeError, match=r"inner\.h_init"):
+        model.load_state_dict(state)
+    with pytest.raises(UserError, match=r"'L_init' and 'inner\.l_init', the same weight"):
+        model.load_state_dict({**state, "inner.l_init": state["L_init"]})
+
+
 def test_with_a_budget_of_one_segment_there_is_no_target() -> None:
     model = small(halt_max_steps=1).train()
     batch = small_batch(1)
@@ -180,6 +245,16 @@ def test_the_sparse_optimiser_says_what_it_takes() -> None:
     model = small(puzzle_emb_ndim=32)
     optimizer = CastedSparseEmbeddingSignSGD_Distributed(model.puzzle_emb.buffers(), world_size=2)
     with pytest.raises(UserError, match="world_size=2, there are 1 ranks"):
+        optimizer.step()
+
+
+def test_the_sparse_optimiser_says_what_has_to_come_before_its_step() -> None:
+    model = small(puzzle_emb_ndim=32).train()
+    optimizer = CastedSparseEmbeddingSignSGD_Distributed(model.puzzle_emb.buffers(), world_size=1)
+    with pytest.raises(UserError, match=r"step\(\) before a forward pass"):
+        optimizer.step()
+    model(model.initial_carry(small_batch(1)), small_batch(1))
+    with pytest.raises(UserError, match=r"step\(\) before backward\(\)"):
         optimizer.step()
 
 
@@ -263,8 +338,32 @@ def test_the_nt_form_learns_a_classification() -> None:
     assert trainer.validate_step(x, y, nn.CrossEntropyLoss())["accuracy"] > 0.9
 
 
+def test_targets_that_a_criterion_would_broadcast_are_refused() -> None:
+    output = torch.randn(4, 4, 1)
+    with pytest.raises(UserError, match=r"y \(4, 4\) has not the shape of the output, \(4, 4, 1\)"):
+        loss_of(nn.MSELoss(), output, torch.randn(4, 4))
+    for y in (torch.randn(1, 4, 1), torch.randn(4), torch.randn(4, 4, 3), torch.tensor([1])):
+        with pytest.raises(UserError):
+            loss_of(nn.MSELoss(), output, y)
+    y = torch.randn(4, 1, 3)
+    predicted = torch.randn(4, 1, 3)
+    assert loss_of(nn.MSELoss(), predicted, y[:, 0]) == loss_of(nn.MSELoss(), predicted, y)
+    classes = torch.tensor([0, 2, 1, 1])
+    assert loss_of(nn.CrossEntropyLoss(), predicted, classes) == nn.CrossEntropyLoss()(
+        predicted[:, 0], classes
+    )
+
+
 def test_sizes_that_do_not_fit_are_refused_in_one_line() -> None:
-    for wrong, part in (({"N": 0}, "at least 1"), ({"num_heads": 3}, "num_heads=3 does not divide")):
+    for wrong, part in (
+        ({"N": 0}, "N=0 must be at least 1"),
+        ({"hidden_dim": 0}, "hidden_dim=0 must be at least 1"),
+        ({"num_heads": 0, "T": -1}, "T=-1 must be at least 1, num_heads=0 must be at least 1"),
+        ({"expansion": 0}, "expansion=0 must be above 0"),
+        ({"expansion": float("inf")}, "expansion: "),
+        ({"hidden_dim": 16.5}, "hidden_dim: "),
+        ({"num_heads": 3}, "num_heads=3 does not divide hidden_dim=16"),
+    ):
         with pytest.raises(UserError) as error:
             HierarchicalReasoningModel(
                 **{"input_dim": 4, "hidden_dim": 16, "output_dim": 3, "N": 1, "T": 1, **wrong}

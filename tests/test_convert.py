@@ -210,6 +210,110 @@ def test_there_and_back_every_bit_of_the_official_file_returns(case: str, tmp_pa
     assert all(torch.equal(a, b) for a, b in zip(thoughts(one), thoughts(other), strict=True))
 
 
+def with_arch(folder: Path, state: dict[str, Any], **arch: Any) -> Path:
+    """A checkpoint with its all_config.yaml beside it."""
+    folder.mkdir()
+    sizes = {"H_cycles": 2, "L_cycles": 3, "num_heads": HEADS}
+    (folder / "all_config.yaml").write_text(yaml.safe_dump({"arch": sizes | arch}))
+    return saved(folder / "step_10", state)
+
+
+def test_a_puzzle_emb_len_of_0_is_as_many_rows_as_the_embedding_needs_as_upstream(tmp_path: Path) -> None:
+    state = official({"L_level": 2}, 2, ndim=40)  # 40 numbers in rows of 32
+    file = with_arch(tmp_path / "theirs", state, puzzle_emb_len=0)
+    run("--from", file, *TASK, "--out", tmp_path / "ours")
+    model = RecurrentModel.from_pretrained(tmp_path / "ours")
+    for found, expected in zip(
+        thoughts(model), Network(state, 2, 3, 2, True)(*batch(), segments=2), strict=True
+    ):
+        assert torch.allclose(found, expected, atol=1e-4)
+
+    run("--from", tmp_path / "ours", "--to", "official", "--out", tmp_path / "back")
+    assert arch_of(tmp_path / "back")["puzzle_emb_len"] == 0
+    run("--from", file, *TASK, "--puzzle-emb-len", 3, "--out", tmp_path / "three")
+    assert RecurrentModel.from_pretrained(tmp_path / "three").prefix == 3, "a flag goes before the file"
+    del state["puzzle_emb.weights"]
+    state["puzzle_emb.weights"] = torch.randn(3, 40)
+    file = with_arch(tmp_path / "absent", state)
+    run("--from", file, *TASK, "--out", tmp_path / "sixteen")
+    assert RecurrentModel.from_pretrained(tmp_path / "sixteen").prefix == 16, "upstream's default"
+
+
+def arch_of(folder: Path) -> dict[str, Any]:
+    return yaml.safe_load((folder / "all_config.yaml").read_text())["arch"]
+
+
+def rule_of(folder: Path) -> str:
+    return json.loads((folder / "config.json").read_text())["run"]["config"]["halting"]["q_target"]
+
+
+@pytest.mark.parametrize("no_continue", [False, True])
+@pytest.mark.parametrize("layout", ["hrm", "trm"])
+def test_the_halting_rule_goes_there_and_back(
+    layout: str, no_continue: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    state = official(HRM_LEVELS if layout == "hrm" else {"L_level": 2}, 0)
+    file = with_arch(tmp_path / "theirs", state, no_ACT_continue=no_continue)
+    run("--from", file, *TASK, "--out", tmp_path / "ours")
+    assert rule_of(tmp_path / "ours") == ("halt_only" if no_continue else "bootstrap")
+    run("--from", tmp_path / "ours", "--to", "official", "--out", tmp_path / "back")
+    warned = capsys.readouterr().err
+    if layout == "hrm" and no_continue:
+        assert "sapientinc/HRM compares with q_continue" in warned
+        assert warned.count("\n") == 1
+    else:
+        assert not warned
+    assert arch_of(tmp_path / "back").get("no_ACT_continue", False) is no_continue
+    run("--from", tmp_path / "back" / "step_0", *TASK, "--out", tmp_path / "again")
+    assert rule_of(tmp_path / "again") == rule_of(tmp_path / "ours")
+
+
+def test_a_network_of_which_no_rule_is_known_is_written_with_its_projects_own(tmp_path: Path) -> None:
+    file = saved(tmp_path / "f", official({"L_level": 2}, 0))
+    run("--from", file, "--seq-len", L, *SIZES, "--out", tmp_path / "ours")
+    run("--from", tmp_path / "ours", "--to", "official", "--out", tmp_path / "back")
+    assert arch_of(tmp_path / "back")["no_ACT_continue"] is True
+
+
+@pytest.mark.parametrize(
+    ("arch", "part"),
+    [
+        ({"halt_max_steps": 0}, "arch.halt_max_steps=0: "),
+        ({"halt_max_steps": "abc"}, "arch.halt_max_steps=abc: "),
+        ({"expansion": "wide"}, "arch.expansion=wide: "),
+        ({"H_cycles": 0}, "arch.H_cycles=0: "),
+        ({"num_heads": "eight"}, "arch.num_heads=eight: "),
+        ({"forward_dtype": "float64"}, "arch.forward_dtype=float64: "),
+        ({"pos_encodings": "sinus"}, "arch.pos_encodings=sinus: "),
+        ({"rms_norm_eps": 1e-6}, "arch.rms_norm_eps=1e-06: "),
+        ({"puzzle_emb_len": -1}, "arch.puzzle_emb_len=-1: "),
+        ({"no_ACT_continue": "maybe"}, "arch.no_ACT_continue=maybe: "),
+    ],
+)
+def test_a_wrong_value_in_all_config_is_named_with_its_file(
+    arch: dict[str, Any], part: str, tmp_path: Path
+) -> None:
+    file = with_arch(tmp_path / "theirs", official(HRM_LEVELS, 0), **arch)
+    message = refused("--from", file, *TASK, "--out", tmp_path / "out")
+    assert f"{file.parent / 'all_config.yaml'}: {part}" in message
+    assert "\n" not in message
+
+
+def test_what_all_config_leaves_empty_or_says_of_other_things_is_passed_over(tmp_path: Path) -> None:
+    file = with_arch(
+        tmp_path / "theirs", official(HRM_LEVELS, 0), expansion="4", halt_max_steps=None, loss={"name": "x"}
+    )
+    run("--from", file, *TASK, "--out", tmp_path / "out")
+    assert RecurrentModel.from_pretrained(tmp_path / "out").config.expansion == 4.0
+
+
+def test_rotary_positions_of_a_trm_without_attention_are_none(tmp_path: Path) -> None:
+    state = official({"L_level": 2}, 16, ndim=D, mlp_t=True)
+    file = with_arch(tmp_path / "theirs", state, mlp_t=True, pos_encodings="rope")
+    run("--from", file, *TASK, "--out", tmp_path / "out")
+    assert RecurrentModel.from_pretrained(tmp_path / "out").config.pos_encodings == "none"
+
+
 @pytest.mark.parametrize(
     "prefix",
     ["", "model.inner.", "_orig_mod.model.inner.", "model._orig_mod.inner.", "module.model.inner.", "inner."],
@@ -310,6 +414,25 @@ def test_all_missing_unexpected_and_misshapen_keys_are_named_in_one_error(tmp_pa
     assert "q_head.bias (3,) for (2,)" in misshapen
     assert "H_level.layers.0.mlp.gate_up_proj.weight (100, 32) for (512, 32)" in misshapen
     assert not (tmp_path / "out").exists()
+
+
+def test_without_the_tensors_that_sizes_are_read_from_all_that_is_certain_is_named(tmp_path: Path) -> None:
+    state = official(HRM_LEVELS, 0, ndim=D)
+    for name in ("embed_tokens.embedding_weight", "lm_head.weight", "H_init"):
+        del state[name]
+    state |= {"junk": torch.zeros(2), "L_level.layers.0.norm.weight": torch.zeros(D)}
+    state |= {
+        "q_head.bias": torch.zeros(3),
+        "L_init": torch.zeros(1, D),
+        "puzzle_emb.weights": torch.zeros(3),
+    }
+    message = refused("--from", saved(tmp_path / "f", state), *TASK, *SIZES, "--out", tmp_path / "out")
+    _, missing, unexpected, misshapen = message.splitlines()
+    assert missing == "missing: embed_tokens.embedding_weight, H_init, lm_head.weight"
+    assert unexpected == "unexpected: junk, L_level.layers.0.norm.weight"
+    assert set(misshapen.removeprefix("misshapen: ").split("; ")) == {
+        "q_head.bias (3,) for (2,)", "L_init (1, 32) for (D,)", "puzzle_emb.weights (3,) for (identifiers, ndim)"
+    }  # fmt: skip
 
 
 class Malice:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -15,12 +16,16 @@ import pytest
 import torch
 from small_models import batch, small
 from test_hub import run as run_with_hub
-from tiny import puzzles, tiny_config, write_csv
+from tiny import puzzles, tiny_config, tiny_learner, write_csv
 
-from hrm_rl import checkpoint, evaluate_command, export_command
+from hrm_rl import checkpoint, convert_command, evaluate_command, export_command
+from hrm_rl.checkpoint import TrainingState
+from hrm_rl.config import EnvConfig
+from hrm_rl.curriculum import CurriculumState
 from hrm_rl.errors import UserError
 from hrm_rl.local import LocalWorker
 from hrm_rl.models import HRM, TRM, RecurrentModel
+from hrm_rl.pretrained import without_paths
 from hrm_rl.training import Trainer
 
 ROOT = Path(__file__).parents[1]
@@ -80,6 +85,7 @@ def test_a_folder_that_is_no_network_is_refused_in_one_line(tmp_path: Path) -> N
     for change, part in (
         ({"format": "other"}, "not of this project"),
         ({"version": 99}, "of version 99"),
+        ({"version": 1}, "of version 1, this code reads 2: make it again"),
         ({"model": {**values["model"], "hiden_size": 1}}, "model.hiden_size"),
         ({"vocab_size": None}, "does not describe a network"),
         ({"vocab_size": 9}, "size mismatch"),
@@ -140,6 +146,7 @@ def test_a_folder_of_averaged_weights_has_no_raw_ones(exported: Path) -> None:
 
 def test_the_card_says_what_the_run_log_says(run_dir: Path, exported: Path) -> None:
     card = (exported / "README.md").read_text()
+    assert "given cells" not in card
     records = [json.loads(line) for line in (run_dir / "metrics.jsonl").read_text().splitlines()]
     (logged,) = [r for r in records if r["update"] == 8 and "eval/exact_accuracy" in r]
     for level, prefix in (("all", "eval"), ("easy", "eval/easy"), ("hard", "eval/hard")):
@@ -154,6 +161,53 @@ def test_the_card_says_what_the_run_log_says(run_dir: Path, exported: Path) -> N
         state["versions"]["commit"], "hidden_size: 16", "RecurrentModel.from_pretrained",
     ):  # fmt: skip
         assert part in card, part
+
+
+def test_the_results_are_found_in_the_log_of_a_run_that_was_killed_while_it_wrote(
+    run_dir: Path, exported: Path, tmp_path: Path
+) -> None:
+    killed = tmp_path / "my-run"
+    shutil.copytree(run_dir, killed)
+    with (killed / "metrics.jsonl").open("a") as file:
+        file.write('{"update": 9, "train/lo')
+    path = killed / "checkpoints" / "update-00000008"
+    assert export_command.main(["--checkpoint", str(path), "--out", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "README.md").read_text() == (exported / "README.md").read_text()
+
+
+def test_a_network_trained_on_the_blanks_alone_says_so_to_whoever_gets_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tiny_config(
+        model={"swiglu_multiple": 256}, train={"loss_on": "blanks"}, halting={"q_target": "halt_only"}
+    )
+    state = TrainingState(7, 0, 1, 0, CurriculumState(), config, None)
+    path = checkpoint.save(tmp_path / "checkpoints", tiny_learner(config), state)
+    renamed = path.rename(tmp_path / "best-ckpt")
+    export_command.main(["--checkpoint", str(renamed), "--out", str(tmp_path / "out")])
+    use = (tmp_path / "out" / "README.md").read_text().partition("## Use")[2].partition("## ")[0]
+    assert "its logits for given cells mean nothing" in use
+    for number, source in enumerate((renamed, tmp_path / "out")):
+        capsys.readouterr()
+        out = tmp_path / f"official-{number}"
+        assert convert_command.main(["--from", str(source), "--to", "official", "--out", str(out)]) == 0
+        assert {file.name for file in out.iterdir()} == {"step_7", "all_config.yaml"}
+        blanks, rule = capsys.readouterr().err.splitlines()
+        assert "train.loss_on blanks" in blanks
+        assert "q_continue, which was never trained" in rule
+
+
+def test_no_option_that_looks_like_a_path_is_given_away_be_the_file_there_or_not(tmp_path: Path) -> None:
+    (tmp_path / "puzzles").touch()
+    levels = ",".join(f"s{size}={size}:3-" for size in range(6, 60))
+    assert len(levels) > 255, "longer than a file's name may be"
+    options = {
+        "catalogue": "/home/me/secret/17.txt", "windows": "D:\\secret", "beside": "17.txt",
+        "there": str(tmp_path / "puzzles"), "levels": levels, "min_guesses": 3, "rule": "solved",
+    }  # fmt: skip
+    config = tiny_config().model_copy(update={"env": EnvConfig(options=options)})
+    kept = without_paths(config).env.options
+    assert kept == {"levels": levels, "min_guesses": 3, "rule": "solved"}
 
 
 def test_weights_that_were_not_evaluated_get_no_results(run_dir: Path, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from hrm_rl import halting
 from hrm_rl.compat.sparse import CastedSparseEmbedding
 from hrm_rl.config import HaltingConfig, ModelConfig, Positive, Probability, Section
 from hrm_rl.errors import UserError, nearest
+from hrm_rl.layouts import from_official, strip
 from hrm_rl.models import Carry, build_model
 
 Batch = Mapping[str, Tensor]
@@ -83,7 +84,9 @@ class HRMACTv1(nn.Module):
     outputs: `logits` (B, L, V), `q_halt_logits` and `q_continue_logits` (B,), and in training mode, unless the
     budget is one segment, `target_q_continue` (B,). In training mode a slot halts by its Q-values, with
     exploration from torch's global CPU generator; in evaluation mode every slot runs to `halt_max_steps`, as
-    upstream does. scripts/evaluate.py halts adaptively instead. The weights are those of `model.inner`, our HRM.
+    upstream does. scripts/evaluate.py halts adaptively instead. The weights are those of `model.inner`, our HRM;
+    load_state_dict takes upstream's names, under any of its wrappers' prefixes, as well as ours, which state_dict
+    gives.
     """
 
     def __init__(self, config_dict: Mapping[str, Any]):
@@ -96,6 +99,7 @@ class HRMACTv1(nn.Module):
             np.zeros((self.config.seq_len, 1), np.int64),  # neither rope nor learned positions look at them
             self.config.num_puzzle_identifiers,
         )
+        self.register_load_state_dict_pre_hook(_take_upstreams_names)
         self.halting = HaltingConfig(
             halt_max_steps=self.config.halt_max_steps, halt_exploration_prob=self.config.halt_exploration_prob
         )
@@ -141,6 +145,20 @@ class HRMACTv1(nn.Module):
         none = torch.zeros(len(steps), dtype=torch.int64)
         floor = halting.explore(none, steps.cpu(), self.halting, torch.default_generator)
         return floor.to(steps.device)
+
+
+def _take_upstreams_names(model: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
+    """Give what a state dict holds for `model`, under `prefix`, our names, in place. What is no weight of the model
+    keeps its name, to be reported."""
+    assert isinstance(model, HRMACTv1)
+    ours = {f"inner.{name}" for name in model.inner.state_dict()}
+    for key in [key for key in state_dict if key.startswith(prefix)]:
+        name = f"inner.{from_official(strip(key.removeprefix(prefix)))}"
+        if name not in ours or prefix + name == key:
+            continue
+        if prefix + name in state_dict:
+            raise UserError(f"HRMACTv1: the state dict holds '{key}' and '{prefix + name}', the same weight")
+        state_dict[prefix + name] = state_dict.pop(key)
 
 
 def read_config(values: Mapping[str, Any]) -> ACTV1Config:

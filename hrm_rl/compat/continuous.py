@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from hrm_rl.config import ModelConfig
@@ -44,16 +45,24 @@ class HierarchicalReasoningModel(nn.Module):
     ):
         """num_transformer_layers: blocks of each level. Raises UserError for sizes that do not fit."""
         super().__init__()
-        if min(input_dim, output_dim, N, T, num_transformer_layers) < 1:
-            raise UserError("input_dim, output_dim, N, T and num_transformer_layers must be at least 1")
+        counts = {
+            "input_dim": input_dim, "hidden_dim": hidden_dim, "output_dim": output_dim, "N": N, "T": T,
+            "num_transformer_layers": num_transformer_layers, "num_heads": num_heads,
+        }  # fmt: skip
+        wrong = [f"{name}={value} must be at least 1" for name, value in counts.items() if value < 1]
+        wrong += [] if expansion > 0 else [f"expansion={expansion} must be above 0"]
+        if wrong:
+            raise UserError(f"HierarchicalReasoningModel: {', '.join(wrong)}")
         try:
             self.config = ModelConfig(
                 hidden_size=hidden_dim, num_heads=num_heads, h_layers=num_transformer_layers,
                 l_layers=num_transformer_layers, h_cycles=N, l_cycles=T, expansion=expansion, swiglu_multiple=1,
             )  # fmt: skip
-        except ValueError as error:
-            reason = str(error).splitlines()[-2].strip() if "\n" in str(error) else str(error)
-            raise UserError(reason.partition(" [type=")[0].removeprefix("Value error, ")) from None
+        except ValidationError as error:
+            first = error.errors()[0]
+            reason = ": ".join([*map(str, first["loc"]), first["msg"].removeprefix("Value error, ")])
+            reason = reason.replace("hidden_size", "hidden_dim")
+            raise UserError(f"HierarchicalReasoningModel: {reason}") from None
         self.N, self.T = N, T
         self.input_embedding = nn.Linear(input_dim, hidden_dim)
         # Attention does not ask for the number of positions, so that an input may have any length.
@@ -155,8 +164,18 @@ def loss_of(criterion: Callable[[Tensor, Tensor], Tensor], output: Tensor, y: Te
     """The criterion on an output (B, L, output_dim).
 
     Integers y are classes, one for each position: (B, L), or (B,) where L is 1; the criterion sees (B*L, classes)
-    and (B*L,). Numbers y are compared as they are, (B, L, output_dim), or (B, output_dim) where L is 1.
+    and (B*L,). Numbers y are compared as they are, (B, L, output_dim), or (B, output_dim) where L is 1. Raises
+    UserError for other shapes, which a criterion might broadcast.
     """
     if not y.is_floating_point():
+        if y.numel() != output.shape[:2].numel():
+            raise UserError(
+                f"classes y {tuple(y.shape)} are not one for each of {tuple(output.shape[:2])} (B, L)"
+            )
         return criterion(output.flatten(0, 1), y.flatten())
-    return criterion(output.squeeze(1) if y.ndim == 2 else output, y)
+    predicted = output.squeeze(1) if y.ndim == 2 else output
+    if y.shape != predicted.shape:
+        raise UserError(
+            f"y {tuple(y.shape)} has not the shape of the output, {tuple(output.shape)} (B, L, output_dim)"
+        )
+    return criterion(predicted, y)

@@ -70,8 +70,14 @@ class CastedSparseEmbeddingSignSGD_Distributed(torch.optim.Optimizer):
             raise UserError(
                 f"the optimiser was made for world_size={group['world_size']}, there are {ranks} ranks"
             )
-        assert self.embedding.looked_up is not None, "step() before a forward pass"
-        slots = len(self.embedding.looked_up[0])
+        if self.embedding.looked_up is None:
+            raise UserError(
+                "step() before a forward pass: call model(carry, batch) with gradients enabled first"
+            )
+        identifier, rows = self.embedding.looked_up
+        if rows.grad is None:
+            raise UserError("step() before backward(): the rows of the last forward pass have no gradient")
+        slots = len(identifier)
         sign_sgd = SignSGD(self.embedding, group["lr"], group["weight_decay"], slots)
         sign_sgd.collect()
         sign_sgd.step(*sign_sgd.gradient())

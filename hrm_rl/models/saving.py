@@ -21,7 +21,8 @@ from hrm_rl.errors import UserError
 from hrm_rl.files import write_atomically
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-FORMAT, VERSION = "hrm-rl", 1
+FORMAT, VERSION = "hrm-rl", 2
+"""Version 2: axial positions turn by the board's extent, so that weights of version 1 mean something else."""
 
 Self = TypeVar("Self", bound="Savable")
 
@@ -89,7 +90,8 @@ def description(folder: Path) -> dict[str, Any]:
         raise UserError(f'{path} is not of this project: it should say "format": "{FORMAT}"')
     if values.get("version") != VERSION:
         raise UserError(
-            f"{path} is of version {values.get('version')}, this code reads {VERSION}: update one of them"
+            f"{path} is of version {values.get('version')}, this code reads {VERSION}: make it again with "
+            "scripts/export.py or scripts/convert_checkpoint.py, or use the code that wrote it"
         )
     return values
 
