@@ -232,8 +232,6 @@ def test_a_puzzle_emb_len_of_0_is_as_many_rows_as_the_embedding_needs_as_upstrea
     assert arch_of(tmp_path / "back")["puzzle_emb_len"] == 0
     run("--from", file, *TASK, "--puzzle-emb-len", 3, "--out", tmp_path / "three")
     assert RecurrentModel.from_pretrained(tmp_path / "three").prefix == 3, "a flag goes before the file"
-    del state["puzzle_emb.weights"]
-    state["puzzle_emb.weights"] = torch.randn(3, 40)
     file = with_arch(tmp_path / "absent", state)
     run("--from", file, *TASK, "--out", tmp_path / "sixteen")
     assert RecurrentModel.from_pretrained(tmp_path / "sixteen").prefix == 16, "upstream's default"
@@ -430,9 +428,13 @@ def test_without_the_tensors_that_sizes_are_read_from_all_that_is_certain_is_nam
     _, missing, unexpected, misshapen = message.splitlines()
     assert missing == "missing: embed_tokens.embedding_weight, H_init, lm_head.weight"
     assert unexpected == "unexpected: junk, L_level.layers.0.norm.weight"
-    assert set(misshapen.removeprefix("misshapen: ").split("; ")) == {
-        "q_head.bias (3,) for (2,)", "L_init (1, 32) for (D,)", "puzzle_emb.weights (3,) for (identifiers, ndim)"
-    }  # fmt: skip
+    for wrong in (
+        "q_head.bias (3,) for (2,)",
+        "L_init (1, 32) for (D,)",
+        "puzzle_emb.weights (3,) for (identifiers, ndim)",
+    ):
+        assert wrong in misshapen
+    assert misshapen.count(" for ") == 3
 
 
 class Malice:
