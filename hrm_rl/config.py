@@ -135,6 +135,9 @@ class TrainConfig(Section):
     """Slices of a worker's slots that go through the network one after the other: the same gradient, less memory."""
     max_updates: Positive = 50_000
     """Updates after which the run is done."""
+    init_from: str | None = None
+    """Folder whose weights the run starts from: a run, a checkpoint, or one of scripts/export.py or
+    scripts/convert_checkpoint.py. Puzzle embeddings begin anew where there is another number of them."""
     loss: Literal["softmax", "stablemax"] = "softmax"
     """Cross entropy of the answer."""
     loss_on: Literal["all", "blanks"] = "all"
@@ -238,10 +241,12 @@ RESUMABLE_FIELDS = (
     "train.eval_every",
     "train.checkpoint_every",
     "train.device",
+    "train.micro_batches",
+    "model.checkpoint_activations",
     "optim.max_skipped_updates",
 )
 """Fields that may differ between a checkpoint and the run that resumes it. Not train.log_every: the curriculum
-counts in intervals of it."""
+counts in intervals of it. The two that save memory give the same gradient, but for rounding."""
 
 
 def parse_weights(stage: str) -> dict[str, float]:

@@ -233,6 +233,10 @@ class AveragedWeights:
     def __init__(self, model: nn.Module, decay: float):
         self.decay = decay
         self.params = dict(model.named_parameters())
+        self.begin()
+
+    def begin(self) -> None:
+        """The average of the present weights alone."""
         self.average = {name: p.detach().clone() for name, p in self.params.items()}
 
     @torch.no_grad()

@@ -23,6 +23,7 @@ from hrm_rl.learner import Learner
 from hrm_rl.metrics import Tally, sum_over_ranks, summarise
 from hrm_rl.models import build_model
 from hrm_rl.slots import slots_at, slots_of_rank
+from hrm_rl.starting_weights import start_from
 from hrm_rl.telemetry import Telemetry
 
 STATUS_SECONDS = 3.0
@@ -132,6 +133,7 @@ class Trainer:
         """Go on from the newest undamaged checkpoint of this run, if it has one."""
         update = self._agreed_checkpoint()
         if update < 0:
+            self._start_from()
             self.learner.start()
             return
         path = self.checkpoints / f"update-{update:08d}"
@@ -148,6 +150,13 @@ class Trainer:
                 f"{state.world_size} -> {worker.world_size} workers: weights and optimisers resume, slots begin anew"
             )
         self._say(f"resuming from update {update}")
+
+    def _start_from(self) -> None:
+        folder, averaged = self.config.train.init_from, self.learner.averaged
+        if folder is not None:
+            start_from(folder, self.learner.model)
+            if averaged is not None:
+                averaged.begin()
 
     def _agreed_checkpoint(self) -> int:
         """The update of the checkpoint that all ranks resume from, chosen by rank 0; -1 for none."""

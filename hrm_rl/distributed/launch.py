@@ -179,7 +179,7 @@ def _defaults(args: Sequence[str]) -> Config:
 def absolute_paths(config: Config) -> Config:
     """The same settings with file names that hold from any folder: Ray's workers have their own."""
     values = config.model_dump()
-    for section, keys in (("data", ("path", "eval_path")), ("env", ("options",))):
+    for section, keys in (("data", ("path", "eval_path")), ("train", ("init_from",)), ("env", ("options",))):
         for key in keys:
             value = values[section][key]
             if isinstance(value, dict):

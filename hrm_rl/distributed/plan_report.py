@@ -15,6 +15,7 @@ from hrm_rl.distributed.resources import Machine, Plan
 from hrm_rl.learner import Learner
 from hrm_rl.models import build_model, count_parameters
 from hrm_rl.slots import slots_of_rank
+from hrm_rl.starting_weights import check, read_weights
 from hrm_rl.training import build_learner, use_threads
 
 DRY_RUN_SLOTS = 16
@@ -26,6 +27,8 @@ def banner(config: Config, data: Data, plan: Plan, run_dir: Path) -> str:
     rows, columns = data.task.grid_shape
     with torch.device("meta"):
         model = build_model(config.model, data.task.vocab_size, data.task.coordinates(), data.identifiers)
+    if config.train.init_from is not None:
+        check(read_weights(Path(config.train.init_from)), model, config.train.init_from)
     device = (
         choose_device(config.train.device).type
         if plan.high == 0
@@ -39,10 +42,16 @@ def banner(config: Config, data: Data, plan: Plan, run_dir: Path) -> str:
 {run_dir.name}: {config.model.name} on {data.task.name} {rows}x{columns}
   parameters   {count(count_parameters(model))} ({config.model.dtype})
   workers      {plan.describe()}, on {device}
-  batch        {batch} slots, budget {budget} segments
+  batch        {batch} slots, budget {budget} segments{_started_from(config)}
   folder       {shown}
   watch        {typed("tensorboard")} --logdir {shown}/tensorboard
 """
+
+
+def _started_from(config: Config) -> str:
+    """The banner's line on it, if there is anything to say."""
+    folder = config.train.init_from
+    return "" if folder is None else f"\n  weights      of {shown_path(Path(folder))}"
 
 
 def dry_run(config: Config, plan: Plan, machine: Machine, run_dir: Path) -> None:
@@ -51,7 +60,9 @@ def dry_run(config: Config, plan: Plan, machine: Machine, run_dir: Path) -> None
     use_threads(plan.threads)
     slots = slots_of_rank(config.train.global_batch_size, 0, max(1, plan.high))
     tried = min(slots, DRY_RUN_SLOTS)
-    small = config.model_copy(update={"train": config.train.model_copy(update={"global_batch_size": tried})})
+    at_once = -(-slots // config.train.micro_batches)  # slots whose activations are kept at a time
+    plain = {"global_batch_size": tried, "batch_warmup_updates": 0, "micro_batches": 1}
+    small = config.model_copy(update={"train": config.train.model_copy(update=plain)})
     with slow_work() as progress:
         data = build_data(small, progress=progress)
     learner = build_learner(small, data, choose_device(config.train.device), rank=0, world_size=1)
@@ -64,11 +75,13 @@ def dry_run(config: Config, plan: Plan, machine: Machine, run_dir: Path) -> None
     print(config.to_yaml())
     print(f"parameters     {count(parameters)}")
     print(f"memory         {count(4 * parameters * copies)}B weights, gradients, optimiser; about "
-          f"{count(activations / tried * slots)}B activations for {slots} slots a worker")  # fmt: skip
+          f"{count(activations / tried * at_once)}B activations for {slots} slots a worker")  # fmt: skip
     print(f"plan           {plan.describe()}")
     print(f"machine        {machine.name}: {machine.cpus:g} CPUs, {machine.gpus:g} GPUs")
-    print(f"update         one with {tried} of {slots} slots: loss {learner.tally.sums['loss'] / tried:.3f}, "
-          f"{duration(learner.tally.sums['seconds'])}")  # fmt: skip
+    sums = learner.tally.sums
+    outcome = "NOT DONE, its loss or gradient is not finite" if sums["skipped_updates"] else "done"
+    print(f"update         one with {tried} of {slots} slots {outcome}: loss {sums['loss'] / sums['slots']:.3f}, "
+          f"{duration(sums['seconds'])}")  # fmt: skip
     print(f"run folder     {run_dir} (not created)")
     print(f"dry run        done in {duration(time.perf_counter() - started)}; no run was started")
 
