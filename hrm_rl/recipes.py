@@ -46,7 +46,7 @@ class Board:
 
 BOARDS = {
     "4x4": Board({"task": "sudoku", "size": 4}, ("easy=1,medium=1,hard=1,extreme=1",), 64, 1, 0.9),
-    "6x6": Board({"task": "sudoku", "size": 6}, ("medium=1,hard=1",), 128, 2, 0.5),
+    "6x6": Board({"task": "sudoku", "size": 6}, ("medium=1,hard=1",), 128, 1, 0.5),
 }
 
 EVALUATE_EVERY = 50
@@ -87,7 +87,7 @@ def recipes() -> list[str]:
 
 
 def configuration(board: str, recipe: str, seed: int) -> Config:
-    """The whole configuration: 64 slots, budget 8, AdamW at a constant 1e-3, no averaged weights."""
+    """The whole configuration: 64 slots, budget 8, Muon at 2e-3 after 20 updates, no averaged weights."""
     model, gradient, target = recipe.split("/")
     kind = BOARDS[board]
     values = get_preset("sudoku4-quick").model_dump()
@@ -97,7 +97,13 @@ def configuration(board: str, recipe: str, seed: int) -> Config:
     values["data"] |= {"eval_puzzles": HELD_OUT, "exclude_twins": board != "4x4"}
     values["model"] |= {"hidden_size": kind.hidden_size, "gradient": gradient} | layers | MODELS[model]
     values["halting"] |= {"q_target": target} | ({"rollout_segments": 4} if target == "lambda" else {})
-    values["optim"] |= {"lr": 1e-3, "warmup_updates": 20, "lr_min_ratio": 1.0, "ema_decay": 0.0}
+    values["optim"] |= {
+        "name": "muon",
+        "lr": 2e-3,
+        "warmup_updates": 20,
+        "lr_min_ratio": 1.0,
+        "ema_decay": 0.0,
+    }
     every = EVALUATE_EVERY // (4 if target == "lambda" else 1)  # an update of lambda is four segments
     values["train"] |= {
         "max_updates": 1_000_000, "log_every": 10, "eval_every": every, "checkpoint_every": 1_000_000,
