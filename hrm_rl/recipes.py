@@ -50,7 +50,7 @@ BOARDS = {
 }
 
 EVALUATE_EVERY = 50
-HELD_OUT = 256
+HELD_OUT = 128
 
 
 @dataclass(frozen=True)

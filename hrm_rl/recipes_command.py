@@ -35,7 +35,7 @@ class RecipesCommand(Section):
     """Recipes MODEL/GRADIENT/Q_TARGET to measure; all if not given."""
     seeds: Positive = 3
     """Seeds of each, from 0."""
-    seconds: tuple[Positive, ...] = (15, 100)
+    seconds: tuple[Positive, ...] = (24, 60)
     """CPU seconds of training that a measurement gets at most, for each of the boards."""
     processes: Positive = 2
     """Measurements at a time, each with one thread: at most the cores that have nothing else to do."""
