@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs import plain
-from envs.files import read_csv, refuse_bad_rows
+from envs.files import parse_cells, read_csv, refuse_bad_rows
 from envs.puzzle import NO_LEVEL, PuzzleBatch, Tokens, fingerprint
 
 Progress = Callable[[str, int, int], None]
@@ -33,6 +33,8 @@ class PuzzleTask(ABC):
     """Names of the difficulties, the easiest first."""
     measures: tuple[str, ...] = ()
     """Names of what `measure` gives."""
+    rules: tuple[str, ...] = ()
+    """What can be wrong with an answer, in words, for `broken`."""
 
     @property
     def vocab_size(self) -> int:
@@ -86,6 +88,11 @@ class PuzzleTask(ABC):
         one does not apply. Reports show the mean over where it does."""
         return np.zeros((len(inputs), 0))
 
+    def broken(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
+        """(N, R) which of `rules` each answer (N, L) breaks. An answer that breaks none is right (if there are
+        rules)."""
+        return np.zeros((len(inputs), len(self.rules)), np.bool_)
+
     def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
         """Every puzzle under a random symmetry of the task, with the solution that belongs to it. Takes the same
         amount of randomness for each puzzle, in order, so that augmenting 2 + 3 puzzles equals augmenting 5."""
@@ -106,6 +113,13 @@ class PuzzleTask(ABC):
         wrong = np.flatnonzero(~self.solved(inputs, solution))
         return {int(row): "the solution does not solve the puzzle" for row in wrong}
 
+    def parse(self, text: str) -> PuzzleBatch:
+        """The one puzzle that `text` is, as a person types it; line ends do not count. Where the task cannot tell
+        the solution it is PAD throughout. Raises DataError, in one line, for text that is no puzzle and for a puzzle
+        that cannot be solved."""
+        inputs = parse_cells(text, self.characters, self.length)
+        return PuzzleBatch(inputs, np.zeros_like(inputs), self.level_of(inputs), np.zeros(1, np.int64))
+
     def read(self, path: Path) -> PuzzleBatch:
         """All puzzles of a text file, checked. Raises DataError naming the line and the reason."""
         lines, inputs, solution = read_csv(path, self.characters, self.length)
@@ -118,13 +132,22 @@ class PuzzleTask(ABC):
         return "".join(self.characters[token] for token in tokens)
 
     def render_text(
-        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
+        self,
+        inputs: Tokens,
+        answer: Tokens | None = None,
+        solution: Tokens | None = None,
+        before: Tokens | None = None,
     ) -> str:
-        """One puzzle (L,) as text for a terminal, with the answer filled in and wrong cells marked."""
-        return plain.render_text(self.characters, self.grid_shape, inputs, answer, solution)
+        """One puzzle (L,) as text for a terminal, with the answer filled in and wrong cells marked; with the answer
+        before it, also the cells in which the two differ."""
+        return plain.render_text(self.characters, self.grid_shape, inputs, answer, solution, before)
 
     def render_rgb(
-        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
+        self,
+        inputs: Tokens,
+        answer: Tokens | None = None,
+        solution: Tokens | None = None,
+        before: Tokens | None = None,
     ) -> NDArray[np.uint8]:
-        """One puzzle (L,) as an image (height, width, 3), with the answer filled in and wrong cells marked."""
-        return plain.render_rgb(self.characters, self.grid_shape, inputs, answer, solution)
+        """The same as an image (height, width, 3)."""
+        return plain.render_rgb(self.characters, self.grid_shape, inputs, answer, solution, before)

@@ -27,6 +27,13 @@ class SudokuTask(PuzzleTask):
 
     name = "sudoku"
     levels: tuple[str, ...] = levels.LEVELS
+    rules = (
+        "clue changed",
+        "cell without digit",
+        "digit twice in a row",
+        "digit twice in a column",
+        "digit twice in a box",
+    )
 
     def __init__(self, size: int = 9, min_guesses: int = 0, catalogue: str | Path | None = None) -> None:
         """
@@ -57,6 +64,10 @@ class SudokuTask(PuzzleTask):
         """(N,) whether each answer (N, L) keeps the clues and every row, column and box has each digit
         once."""
         return solver.is_solved(inputs, answer)
+
+    def broken(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
+        """(N, 5) which of `rules` answers (N, L) break."""
+        return solver.broken_rules(inputs, answer)
 
     def unknown(self, inputs: Tokens) -> NDArray[np.bool_]:
         """(N, L) the blank cells."""
@@ -111,22 +122,35 @@ class SudokuTask(PuzzleTask):
         """Row -> reason, for puzzles (N, L) without exactly one solution, or with one that is not `solution`."""
         return files.faults(inputs, solution)
 
+    def parse(self, text: str) -> PuzzleBatch:
+        """The puzzle that `text` is (see envs/sudoku/files.py) and its solution. Raises DataError."""
+        inputs, solutions = files.parse_puzzle(text, self.size)
+        return PuzzleBatch(inputs, solutions, self.level_of(inputs), np.zeros(1, np.int64))
+
     def read(self, path: Path) -> PuzzleBatch:
         """All puzzles of a file (see envs/sudoku/files.py). Raises DataError naming line and reason."""
         inputs, solutions = files.read_puzzles(path, self.size)
         return PuzzleBatch(inputs, solutions, self.level_of(inputs), np.zeros(len(inputs), np.int64))
 
     def render_text(
-        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
+        self,
+        inputs: Tokens,
+        answer: Tokens | None = None,
+        solution: Tokens | None = None,
+        before: Tokens | None = None,
     ) -> str:
         """One puzzle (L,) as text with ANSI colours."""
-        return rendering.render_text(inputs, answer, solution)
+        return rendering.render_text(inputs, answer, solution, before)
 
     def render_rgb(
-        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
+        self,
+        inputs: Tokens,
+        answer: Tokens | None = None,
+        solution: Tokens | None = None,
+        before: Tokens | None = None,
     ) -> NDArray[np.uint8]:
         """One puzzle (L,) as an image (height, width, 3)."""
-        return rendering.render_rgb(inputs, answer, solution)
+        return rendering.render_rgb(inputs, answer, solution, before)
 
     def _make(
         self, level: int, count: int, rng: np.random.Generator, held_out: bool
