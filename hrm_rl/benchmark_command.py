@@ -27,6 +27,7 @@ from hrm_rl.devices import choose_device
 from hrm_rl.errors import UserError
 from hrm_rl.evaluation import evaluate
 from hrm_rl.files import provenance, write_atomically
+from hrm_rl.inference import Stopping
 from hrm_rl.learner import Learner
 from hrm_rl.presets import get_preset
 from hrm_rl.training import build_learner, use_threads
@@ -266,7 +267,7 @@ def time_evaluation(command: BenchmarkCommand) -> dict[str, Any]:
     budget = config.halting.halt_max_steps
 
     def work() -> int:
-        evaluate(learner.model, data.task, puzzles, budget, "fixed")
+        evaluate(learner.model, data.task, puzzles, Stopping(budget, "fixed"))
         return len(puzzles)
 
     return {"budget": budget, "puzzles_per_s": _rate(work, command.seconds)}

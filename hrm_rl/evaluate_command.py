@@ -35,10 +35,12 @@ from hrm_rl.data import (
 )
 from hrm_rl.devices import choose_device
 from hrm_rl.errors import UserError
-from hrm_rl.evaluation import Evaluation, Summary, evaluate, summaries
+from hrm_rl.evaluation import Evaluation, evaluate
+from hrm_rl.inference import Stopping
 from hrm_rl.leaks import Keys, twins
 from hrm_rl.models import RecurrentModel, build_model
 from hrm_rl.pretrained import Opened, is_pretrained, open_folder
+from hrm_rl.summaries import Summary, summaries
 from hrm_rl.training import use_threads
 
 PROGRAM = "python scripts/evaluate.py"
@@ -104,8 +106,8 @@ def main(args: Sequence[str]) -> int:
     ) as progress:
         bar = progress.add_task("evaluating", total=len(puzzles))
         result = evaluate(
-            model, task, puzzles, budget, command.halting, batch_size=command.batch_size,
-            loss_on=config.train.loss_on, q_target=config.halting.q_target,
+            model, task, puzzles, Stopping(budget, command.halting, config.halting.q_target),
+            batch_size=command.batch_size, loss_on=config.train.loss_on,
             progress=lambda done: progress.update(bar, completed=done),
         )  # fmt: skip
     seconds = time.perf_counter() - started
