@@ -9,6 +9,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,17 @@ from envs.puzzle import NO_LEVEL, PuzzleBatch, Tokens, fingerprint
 
 Progress = Callable[[str, int, int], None]
 """Told of slow work: what is being made, how much is done, how much there is."""
+
+
+class Symmetries(Protocol):
+    """A symmetry of the task for each of N puzzles."""
+
+    def apply(self, boards: Tokens) -> Tokens:
+        """The puzzles (N, L), each under its symmetry."""
+
+    def undo(self, boards: Tokens) -> Tokens:
+        """Answers (N, L) to these, as answers to the puzzles that they were made of: right exactly where they were.
+        Any tokens below V may stand in them."""
 
 
 class PuzzleTask(ABC):
@@ -35,6 +47,8 @@ class PuzzleTask(ABC):
     """Names of what `measure` gives."""
     rules: tuple[str, ...] = ()
     """What can be wrong with an answer, in words, for `broken`."""
+    traits: tuple[str, ...] = ()
+    """Names of what `trait` gives, beside the level."""
 
     @property
     def vocab_size(self) -> int:
@@ -88,6 +102,11 @@ class PuzzleTask(ABC):
         one does not apply. Reports show the mean over where it does."""
         return np.zeros((len(inputs), 0))
 
+    def trait(self, name: str, inputs: Tokens) -> NDArray[np.int64]:
+        """(N,) what is counted as one of `traits` in puzzles (N, L), such as their clues: what reports can be split
+        by."""
+        raise NotImplementedError(f"{self.name} has the traits {self.traits}, but no {name}")
+
     def broken(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
         """(N, R) which of `rules` each answer (N, L) breaks. An answer that breaks none is right (if there are
         rules)."""
@@ -97,6 +116,11 @@ class PuzzleTask(ABC):
         """Every puzzle under a random symmetry of the task, with the solution that belongs to it. Takes the same
         amount of randomness for each puzzle, in order, so that augmenting 2 + 3 puzzles equals augmenting 5."""
         return batch
+
+    def symmetries(self, inputs: Tokens, rng: np.random.Generator) -> Symmetries | None:
+        """A random symmetry for each of the puzzles (N, L), to ask about a puzzle in another form and to understand
+        the answer; None where the task has none. Randomness is taken as in `augment`."""
+        return None
 
     def canonical(self, inputs: Tokens) -> Tokens:
         """(N, L) the same tokens for two puzzles exactly if a symmetry of the task turns one into the other."""

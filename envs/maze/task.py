@@ -14,7 +14,7 @@ from envs.maze.generator import RULES, generate_mazes, is_rare
 from envs.maze.grid import CHARACTERS, FREE
 from envs.maze.levels import LARGEST, SMALLEST, Level, default_levels, level_of, parse_levels
 from envs.maze.rule import broken_rules, judge, label
-from envs.maze.symmetries import SYMMETRIES, canonical, extents, transform
+from envs.maze.symmetries import SYMMETRIES, MazeSymmetries, canonical, extents, transform
 from envs.puzzle import PAD, PuzzleBatch, Tokens
 from envs.task import Progress, PuzzleTask
 
@@ -49,6 +49,7 @@ class MazeTask(PuzzleTask):
         "branch, loop or stray mark",
         "longer than a shortest",
     )
+    traits = ("length",)
 
     def __init__(
         self,
@@ -105,6 +106,10 @@ class MazeTask(PuzzleTask):
         """(N,) cells of the shortest path of each maze (N, L), both ends counted; 0 where there is none."""
         return label(inputs, self.grid_shape)[1]
 
+    def trait(self, name: str, inputs: Tokens) -> NDArray[np.int64]:
+        """(N,) cells of the shortest path."""
+        return {"length": self.path_lengths}[name](inputs)
+
     def level_of(self, inputs: Tokens) -> NDArray[np.int64]:
         """(N,) index of the first level that has mazes (N, L) of this size and length of path, or NO_LEVEL. The size
         is that of the rectangle without padding."""
@@ -147,6 +152,10 @@ class MazeTask(PuzzleTask):
         it: the old solution, turned, would be another of its shortest paths."""
         inputs = transform(batch.inputs, self.size, rng.integers(SYMMETRIES, size=len(batch)))
         return PuzzleBatch(inputs, label(inputs, self.grid_shape)[0], batch.level, batch.identifier)
+
+    def symmetries(self, inputs: Tokens, rng: np.random.Generator) -> MazeSymmetries:
+        """One of the seven symmetries that turn each maze (N, L)."""
+        return MazeSymmetries.of(inputs, self.size, rng.integers(1, SYMMETRIES, size=len(inputs)))
 
     def canonical(self, inputs: Tokens) -> Tokens:
         """(N, L) the smallest of the eight transforms of each maze."""

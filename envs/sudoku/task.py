@@ -13,7 +13,7 @@ from envs.sudoku.board import BLANK, board_of_size
 from envs.sudoku.canonical import canonical
 from envs.sudoku.catalogue import CATALOGUE_CLUES, Catalogue
 from envs.sudoku.generator import FEWEST_CLUES, generate_puzzles
-from envs.sudoku.symmetries import random_symmetries, symmetry_hash
+from envs.sudoku.symmetries import Symmetries, random_symmetries, symmetry_hash
 from envs.task import PuzzleTask
 
 
@@ -34,6 +34,7 @@ class SudokuTask(PuzzleTask):
         "digit twice in a column",
         "digit twice in a box",
     )
+    traits = ("clues", "guesses")
 
     def __init__(self, size: int = 9, min_guesses: int = 0, catalogue: str | Path | None = None) -> None:
         """
@@ -81,6 +82,10 @@ class SudokuTask(PuzzleTask):
         """(N,) how often this project's solver has to guess (see `count_guesses`)."""
         return solver.count_guesses(inputs)
 
+    def trait(self, name: str, inputs: Tokens) -> NDArray[np.int64]:
+        """(N,) the number of clues, or how often this project's solver has to guess."""
+        return {"clues": self.clues, "guesses": self.guesses}[name](inputs)
+
     def level_of(self, inputs: Tokens) -> NDArray[np.int64]:
         """(N,) index into `levels` by number of clues, or NO_LEVEL."""
         return levels.level_of(inputs)
@@ -108,6 +113,10 @@ class SudokuTask(PuzzleTask):
         return PuzzleBatch(
             symmetries.apply(batch.inputs), symmetries.apply(batch.solution), batch.level, batch.identifier
         )
+
+    def symmetries(self, inputs: Tokens, rng: np.random.Generator) -> Symmetries:
+        """A random symmetry for each puzzle (N, L)."""
+        return random_symmetries(self.size, len(inputs), rng)
 
     def invariant(self, inputs: Tokens) -> NDArray[np.uint64]:
         """(N,) a hash that all symmetries of a puzzle share (see `symmetry_hash`)."""
