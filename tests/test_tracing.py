@@ -34,7 +34,7 @@ def test_every_update_is_seen_once_in_order_and_the_last_ones_are_the_carry(name
     each = 1 if not model.has_low_level else config.l_cycles + 1
     assert len(places) == config.h_cycles * (each if model.has_low_level else config.l_cycles)
     carry = model.initial_carry(SLOTS)
-    with torch.no_grad(), trace(model, attention=True) as seen:
+    with torch.no_grad(), trace(model, attention=SLOTS) as seen:
         for segment in (1, 2):
             carry, _, _ = model(carry, *batch())
             updates = seen.take()
@@ -60,7 +60,7 @@ def test_cycles_and_levels_are_those_of_the_paper() -> None:
 @pytest.mark.parametrize("name", MODELS)
 def test_attention_maps_have_a_layer_a_head_and_rows_that_add_up_to_one(name: str) -> None:
     model = small(**MODELS[name])
-    with torch.no_grad(), trace(model, attention=True) as seen:
+    with torch.no_grad(), trace(model, attention=SLOTS) as seen:
         model(model.initial_carry(SLOTS), *batch())
     for update in seen.take():
         if not has_attention(model):
@@ -88,7 +88,7 @@ def test_a_map_applied_to_the_values_is_what_attention_gives(name: str) -> None:
     for module in model.modules():
         if isinstance(module, Attention):
             module.register_forward_hook(lambda m, args, out: inputs.append((m, args[0], out)))
-    with torch.no_grad(), trace(model, attention=True) as seen:
+    with torch.no_grad(), trace(model, attention=SLOTS) as seen:
         model(model.initial_carry(SLOTS), *batch())
         maps = [weights for update in seen.take() for weights in update.attention]
         assert len(maps) == len(inputs)
@@ -100,13 +100,20 @@ def test_a_map_applied_to_the_values_is_what_attention_gives(name: str) -> None:
             torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-5)
 
 
+def test_maps_are_kept_of_as_many_slots_as_asked_for() -> None:
+    model = small()
+    with torch.no_grad(), trace(model, attention=1) as seen:
+        model(model.initial_carry(SLOTS), *batch())
+    assert {len(weights) for update in seen.take() for weights in update.attention} == {1}
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_nothing_changes_and_nothing_is_left_behind(name: str) -> None:
     model = small(**MODELS[name])
     assert hooks(model) == 0
     with torch.no_grad():
         expected = model(model.initial_carry(SLOTS), *batch())
-        with trace(model, attention=True):
+        with trace(model, attention=SLOTS):
             found = model(model.initial_carry(SLOTS), *batch())
             assert hooks(model) > 0
         assert hooks(model) == 0

@@ -49,6 +49,11 @@ def line_of(index: int) -> dict[str, Any]:
     }
 
 
+def bar_of(index: int) -> dict[str, Any]:
+    """Colour and hatching of the bars number `index` of a figure."""
+    return {"color": CYCLE[index % len(CYCLE)], "hatch": HATCHES[index % len(HATCHES)], "edgecolor": "white"}
+
+
 def whole_numbers(axis: Axes, last: int) -> None:
     """Ticks of the x-axis at whole numbers from 1 to `last`, at most about twelve."""
     step = max(1, -(-last // 12))

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 import torch
@@ -50,8 +50,8 @@ class Update:
     state: Tensor
     """(B, S, D) the state after the update, detached."""
     attention: tuple[Tensor, ...] = ()
-    """For each layer (B, N, S, S): how much position i (third axis) takes from position j (fourth); rows add up to 1.
-    Empty if it was not asked for, or if the network mixes positions by an MLP."""
+    """For each layer (slots, N, S, S), of as many slots as were asked for: how much position i (third axis) takes from position j (fourth); rows add up to 1.
+    Empty if none were, or if the network mixes positions by an MLP."""
 
 
 @dataclass
@@ -85,8 +85,9 @@ def has_attention(model: RecurrentModel) -> bool:
 
 
 @contextmanager
-def trace(model: RecurrentModel, attention: bool = False) -> Iterator[Trace]:
-    """Inside, all updates of `model` are recorded. attention: with the maps, which are worked out a second time."""
+def trace(model: RecurrentModel, attention: int = 0) -> Iterator[Trace]:
+    """Inside, all updates of `model` are recorded. attention: of how many slots, from the first on, the maps are
+    worked out a second time and recorded; B N S S numbers a layer are many."""
     seen, places = Trace(), updates_of(model)
     maps: list[Tensor] = []
 
@@ -95,7 +96,8 @@ def trace(model: RecurrentModel, attention: bool = False) -> Iterator[Trace]:
 
     def looked(module: nn.Module, args: Any) -> None:
         assert isinstance(module, Attention)
-        maps.append(attention_map(module, *args))
+        x, by = args
+        maps.append(attention_map(module, x[:attention], by))
 
     def updated(_: nn.Module, __: Any, state: Tensor) -> None:
         made = sum(update.segment == seen.segment for update in seen.updates)
@@ -113,13 +115,6 @@ def trace(model: RecurrentModel, attention: bool = False) -> Iterator[Trace]:
     finally:
         for hook in hooks:
             hook.remove()
-
-
-def select(update: Update, slots: slice | Tensor) -> Update:
-    """An update of some of the slots."""
-    return replace(
-        update, state=update.state[slots], attention=tuple(weights[slots] for weights in update.attention)
-    )
 
 
 @torch.no_grad()
