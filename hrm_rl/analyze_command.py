@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
-from pydantic import Field
 from rich.console import Console
 from rich.progress import Progress
 
@@ -15,20 +14,22 @@ from envs import PuzzleBatch
 from hrm_rl.analysis import report
 from hrm_rl.analysis.study import Study, conduct
 from hrm_rl.cli import parse
-from hrm_rl.config import Positive, Section
+from hrm_rl.config import Positive
 from hrm_rl.console import shown_path
 from hrm_rl.devices import choose_device
 from hrm_rl.errors import UserError
-from hrm_rl.evaluate_command import EvaluateCommand, choose_puzzles
-from hrm_rl.solve_command import OpenedModel, open_model
+from hrm_rl.judging import PuzzleChoice, choose_puzzles, for_folder, refuse_strangers
+from hrm_rl.opening import OpenedModel, described, open_model, refuse_other_tasks
 from hrm_rl.training import use_threads
 
 PROGRAM = "python scripts/analyze.py"
 BEYOND = 2
 """Budget of the analysis, as a multiple of that of training."""
+MOST_PUZZLES = 1000
+"""Thought about if --puzzles does not say how many."""
 
 
-class AnalyzeCommand(Section):
+class AnalyzeCommand(PuzzleChoice):
     """Flags of scripts/analyze.py."""
 
     checkpoint: str = ""
@@ -38,12 +39,6 @@ class AnalyzeCommand(Section):
     """Several of them, to overlay; all think about the puzzles of the first."""
     out: str = ""
     """Folder for report.html and the PNG and CSV file of each figure. Required."""
-    data: str | None = None
-    """File or folder of puzzles to think about. Without this, --level and --seed: those held out by the run."""
-    level: str | None = None
-    """Level to generate; those of the training run if not given."""
-    puzzles: Positive = 512
-    """Most puzzles to think about; of more, as many are chosen evenly."""
     max_segments: Positive | None = None
     """Segments to watch each puzzle for; twice the budget of training if not given."""
     weights: Literal["raw", "ema"] | None = None
@@ -54,8 +49,6 @@ class AnalyzeCommand(Section):
     """Where the network runs."""
     threads: Positive | None = None
     """CPU threads; torch's choice if not given."""
-    seed: Annotated[int | None, Field(ge=0)] = None
-    """Seed of generated puzzles (1)."""
 
 
 def main(args: Sequence[str]) -> int:
@@ -65,8 +58,8 @@ def main(args: Sequence[str]) -> int:
     if command.threads:
         use_threads(command.threads)
     models = [open_model(folder, command.weights) for folder in folders]
-    _refuse_other_boards(folders, models)
-    puzzles = _puzzles(command, models[0])
+    refuse_other_tasks(models)
+    puzzles = _puzzles(command, models)
     budget = command.max_segments or BEYOND * max(m.config.halting.halt_max_steps for m in models)
 
     console = Console(stderr=True)
@@ -84,7 +77,7 @@ def main(args: Sequence[str]) -> int:
                     opened.config,
                     puzzles,
                     budget,
-                    opened.run_dir,
+                    _run_dir(opened),
                     command.batch_size,
                     lambda count, done=done: progress.update(thinking, completed=done + count),
                 )
@@ -121,41 +114,25 @@ def _folders(command: AnalyzeCommand) -> list[str]:
     return list(command.compare) or [command.checkpoint]
 
 
-def _refuse_other_boards(folders: list[str], models: list[OpenedModel]) -> None:
-    """Raise UserError unless all models are for the same task and board."""
-    for folder, opened in zip(folders, models, strict=True):
-        mine, first = (
-            f"{m.task.name} {m.task.grid_shape[0]}x{m.task.grid_shape[1]}" for m in (opened, models[0])
-        )
-        if (mine, opened.task.vocab_size) != (first, models[0].task.vocab_size):
-            raise UserError(f"{folder} plays {mine}, {folders[0]} plays {first}: they cannot be compared")
-
-
-def _puzzles(command: AnalyzeCommand, opened: OpenedModel) -> PuzzleBatch:
-    """The puzzles to think about, evenly chosen if there are more than wanted. Raises UserError."""
-    config, seed = opened.config, command.seed
-    own = opened.run_dir is None and (command.data, command.level, seed) == (None, None, None)
-    if own and (config.data.path is not None or config.data.eval_path is not None):
-        raise UserError(
-            "the puzzles of this model's run are not beside it: give --data FILE, or --level NAME to generate some"
-        )
-    wanted = command.puzzles if command.level is not None or seed is not None else None
-    chosen = EvaluateCommand(data=command.data, level=command.level, seed=seed, puzzles=wanted)
-    found = choose_puzzles(chosen, config, opened.task)
-    if len(found) > command.puzzles:
-        found = found.take(np.linspace(0, len(found) - 1, command.puzzles).astype(np.int64))
-    largest = int(found.identifier.max(initial=0))
-    table = getattr(opened.model, "puzzle_emb", None)
-    if table is not None and largest >= len(table.weight):
-        raise UserError(
-            f"these puzzles have identifiers up to {largest}, the model knows 0 to {len(table.weight) - 1}"
-        )
+def _puzzles(command: AnalyzeCommand, models: list[OpenedModel]) -> PuzzleBatch:
+    """The puzzles to think about, evenly chosen of too many. Raises UserError."""
+    first = models[0]
+    found = choose_puzzles(for_folder(command, first), first.config, first.task)
+    if command.puzzles is None and len(found) > MOST_PUZZLES:
+        found = found.take(np.linspace(0, len(found) - 1, MOST_PUZZLES).astype(np.int64))
+    for opened in models:
+        refuse_strangers(found, opened)
     return found
+
+
+def _run_dir(opened: OpenedModel) -> Path | None:
+    """The folder of the run that a model lies in, if it does."""
+    return opened.path.parent.parent if opened.in_run else None
 
 
 def _names(folders: list[str], models: list[OpenedModel]) -> list[str]:
     """Short names, all different."""
-    names = [(m.run_dir or Path(folder)).resolve().name for folder, m in zip(folders, models, strict=True)]
+    names = [(_run_dir(m) or m.path).resolve().name for m in models]
     return names if len(set(names)) == len(names) else list(folders)
 
 
@@ -167,14 +144,10 @@ def _facts(
     command: AnalyzeCommand, models: list[OpenedModel], studies: list[Study], budget: int
 ) -> list[tuple[str, str]]:
     """What stands at the top of the report."""
-    task = models[0].task
-    origin = command.data or (
-        "generated" if command.level or command.seed is not None else "held out by the run"
-    )
     levels = ", ".join(f"{len(rows)} {name}" for name, rows in studies[0].level_rows().items())
     facts = [
-        ("task", f"{task.name} {task.grid_shape[0]}x{task.grid_shape[1]}"),
-        ("puzzles", f"{len(studies[0].puzzles):,} ({levels}), {origin}"),
+        ("task", described(models[0].task)),
+        ("puzzles", f"{len(studies[0].puzzles):,} ({levels}), {command.origin}"),
         ("watched", f"{budget} segments"),
     ]
     for opened, study in zip(models, studies, strict=True):
@@ -183,7 +156,8 @@ def _facts(
             (
                 f"model {study.name}",
                 f"{config.name}, {config.mixer}, hidden {config.hidden_size}, {config.h_cycles} x {config.l_cycles} "
-                f"cycles, budget {opened.config.halting.halt_max_steps}; {opened.origin}",
+                f"cycles, budget {opened.config.halting.halt_max_steps}; {opened.path} (update {opened.update}, "
+                f"{opened.weights} weights)",
             ),
             (
                 "result",

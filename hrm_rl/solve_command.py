@@ -6,7 +6,6 @@ import re
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,16 +19,13 @@ from envs.files import QUESTION_COLUMNS, read_text
 from envs.task import PuzzleTask
 from hrm_rl.analysis.solving import Step, draw, steps_of, write_gif, write_png
 from hrm_rl.analysis.thinking import segments
-from hrm_rl.checkpoint import read_state
 from hrm_rl.cli import parse
-from hrm_rl.config import Config, Positive, Section
+from hrm_rl.config import Positive, Section
 from hrm_rl.console import slow_work
-from hrm_rl.data import build_task, prepare
+from hrm_rl.data import prepare
 from hrm_rl.devices import choose_device
 from hrm_rl.errors import UserError
-from hrm_rl.evaluate_command import find_checkpoint
-from hrm_rl.models import RecurrentModel
-from hrm_rl.pretrained import Weights, is_pretrained, load_checkpoint, open_folder
+from hrm_rl.opening import described, open_model
 from hrm_rl.training import use_threads
 
 PROGRAM = "python scripts/solve.py"
@@ -94,7 +90,10 @@ def main(args: Sequence[str]) -> int:
             break
     steps = steps_of(seen, task, puzzle, q_target)
     console = Console(highlight=False)
-    console.print(f"{opened.origin}, at most {budget} segments", soft_wrap=True)
+    console.print(
+        f"{opened.path} (update {opened.update}, {opened.weights} weights), at most {budget} segments",
+        soft_wrap=True,
+    )
     print_boards(console, task, puzzle, steps)
     console.print(outcome(steps), soft_wrap=True)
     try:
@@ -105,39 +104,6 @@ def main(args: Sequence[str]) -> int:
     except OSError as error:
         raise UserError(f"cannot write {error.filename or path}: {error.strerror}") from None
     return 0
-
-
-@dataclass(frozen=True)
-class OpenedModel:
-    """A network with its task, wherever it was kept."""
-
-    model: RecurrentModel
-    task: PuzzleTask
-    config: Config
-    origin: str
-    """What it is, in words."""
-    run_dir: Path | None
-    """The folder of its run, if it is in one."""
-
-
-def open_model(folder: str, weights: Weights | None) -> OpenedModel:
-    """The network in a run folder, a checkpoint's, or one for others. Raises UserError."""
-    path = Path(folder)
-    if is_pretrained(path):
-        opened = open_folder(path)
-        if weights not in (None, opened.about.weights):
-            raise UserError(f"{path} holds {opened.about.weights} weights only: leave out --weights")
-        model, config, update = opened.model, opened.config, opened.about.update
-        weights, run_dir = opened.about.weights, None
-    else:
-        path = find_checkpoint(path)
-        update = read_state(path).update
-        model, config = load_checkpoint(path, weights)
-        weights = weights or config.evaluated_weights
-        run_dir = path.parent.parent if path.parent.name == "checkpoints" else None
-    return OpenedModel(
-        model, build_task(config), config, f"{path} (update {update}, {weights} weights)", run_dir
-    )
 
 
 def choose_puzzle(command: SolveCommand, task: PuzzleTask) -> PuzzleBatch:
@@ -164,9 +130,9 @@ def choose_puzzle(command: SolveCommand, task: PuzzleTask) -> PuzzleBatch:
             path.write_bytes(sys.stdin.buffer.read())
             return puzzle_of_file(path, STANDARD_INPUT, command.number, task)
     except DataError as error:
-        board = f"{task.name} of {task.grid_shape[0]}x{task.grid_shape[1]} cells"
         of_shape = "characters" in str(error) or "canvas" in str(error)
-        raise UserError(f"{error}; the model was trained on {board}" if of_shape else str(error)) from None
+        known = f" (the model was trained on {described(task)})" if of_shape else ""
+        raise UserError(f"{error}{known}") from None
 
 
 def puzzle_of_file(path: Path, name: str, number: int, task: PuzzleTask) -> PuzzleBatch:

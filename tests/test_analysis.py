@@ -229,7 +229,7 @@ def test_puzzles_of_a_file_are_thought_about(tmp_path: Path) -> None:
         ("--checkpoint RUN", "--out DIR"),
         ("--checkpoint RUN --compare RUN RUN --out x", "not both"),
         ("--compare RUN --out x", "at least two"),
-        ("--compare RUN MAZE --out x", "plays maze 6x6"),
+        ("--compare RUN MAZE --out x", "one of maze 6x6"),
         ("--checkpoint gone --out x", "gone holds no sound checkpoint"),
         ("--checkpoint RUN --out FILE", "must be a folder"),
         ("--checkpoint RUN --out x --level hrad", "did you mean 'hard'"),

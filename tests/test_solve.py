@@ -161,7 +161,7 @@ def test_the_puzzle_of_a_file_is_chosen_by_number(
 @pytest.mark.parametrize(
     ("name", "args", "part"),
     [
-        ("sudoku", ("--puzzle", "1..4"), "4 characters, not 16; the model was trained on sudoku of 4x4"),
+        ("sudoku", ("--puzzle", "1..4"), "4 characters, not 16 (the model was trained on sudoku 4x4)"),
         ("sudoku", ("--puzzle", "1x34341221434321"), "'x', not one of"),
         ("sudoku", ("--puzzle", "1" + "." * 14 + "1"), "several solutions"),
         ("sudoku", ("--puzzle", "11" + "." * 14), "row 1, column 1 and row 1, column 2 are equal"),

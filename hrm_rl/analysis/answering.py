@@ -75,7 +75,8 @@ def halting(studies: Sequence[Study]) -> Exhibit:
         rows += [("all", label, k, int(c)) for k, c in zip(numbers, counts, strict=True)]
     style.tidy(left, "segment after which it halts", "puzzles", "by outcome")
     style.whole_numbers(left, budget)
-    left.legend(frameon=False, fontsize="small")
+    left.set_ylim(top=1.25 * below.max())
+    left.legend(frameon=False, fontsize="small", loc="upper left", ncols=2)
 
     levels = study.level_rows()
     shares = np.stack([np.bincount(halted[r], minlength=budget + 1)[1:] / len(r) for r in levels.values()])
@@ -127,7 +128,9 @@ def _halting_of_several(studies: Sequence[Study]) -> Exhibit:
         rows += [(study.name, k, int(c)) for k, c in zip(numbers, counts, strict=True)]
     style.tidy(axis, "segment after which it halts", "puzzles (%)")
     style.whole_numbers(axis, max(study.thoughts.budget for study in studies))
-    axis.legend(frameon=False, fontsize="small", title="mean segments", title_fontsize="small")
+    axis.legend(
+        frameon=False, fontsize="small", title="mean segments", title_fontsize="small", loc="upper left"
+    )
     return Exhibit(
         "halting", "When it halts", figure, "Curves further left are runs that spend less on a puzzle.",
         basis(studies, "halting is adaptive, with the budget of training"), ("run", "segment", "puzzles"), rows,
@@ -166,7 +169,7 @@ def calibration(studies: Sequence[Study]) -> Exhibit:
         )
     style.tidy(top, "", "answers that are right (share)")
     style.tidy(bottom, "q_halt as a probability", "predictions (%)")
-    top.legend(frameon=False, fontsize="small")
+    top.legend(frameon=False, fontsize="small", loc="upper left")
     top.set_ylim(-0.03, 1.03)
     return Exhibit(
         "calibration", "Does q_halt know?", figure,
@@ -256,7 +259,7 @@ def regret(studies: Sequence[Study]) -> Exhibit:
         )
     style.tidy(left, "segments after the first right answer", "solved puzzles (%)")
     if len(studies) > 1:
-        left.legend(frameon=False, fontsize="small")
+        left.legend(frameon=False, fontsize="small", loc="upper right")
     heat(right, np.stack(shares), "puzzles (%)", kinds, [group.label for group in found], annotate=True)
     right.tick_params(axis="x", labelsize="small")
     return Exhibit(

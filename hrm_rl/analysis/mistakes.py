@@ -79,8 +79,9 @@ def by_cell(study: Study) -> Exhibit:
     share = np.where(asked > 0, 100 * missed / np.maximum(asked, 1), np.nan).reshape(study.task.grid_shape)
     rows_, columns = study.task.grid_shape
     figure, axis = style.canvas(min(9.0, 1.8 + 0.42 * max(6, columns)), min(8.0, 1.2 + 0.42 * max(3, rows_)))
-    image = axis.imshow(share, cmap=style.MAP, vmin=0)
-    image.cmap.set_bad("white")
+    image = axis.imshow(
+        share, cmap=style.MAP, vmin=0
+    )  # what was never asked is not a number, and stays white
     figure.colorbar(image, ax=axis, label="wrong (% of answers)")
     if columns <= 12:
         top = np.nanmax(share)

@@ -51,7 +51,7 @@ def convergence(studies: Sequence[Study]) -> Exhibit:
             axis, "segment", "change of the state (share of its norm)" * (axis is axes[0][0]), NAMES[level]
         )
         style.whole_numbers(axis, studies[0].thoughts.budget)
-        axis.legend(frameon=False, fontsize="small")
+        axis.legend(frameon=False, fontsize="small", loc="upper right")
     shown = "the last update of each segment" if len(studies) > 1 else "one line for each update of a segment"
     return Exhibit(
         "convergence", "Does the state come to rest?", figure,
@@ -83,7 +83,7 @@ def dimension(studies: Sequence[Study]) -> Exhibit:
     style.tidy(axis, "segment", "participation ratio (dimensions)")
     axis.set_ylim(bottom=0)
     style.whole_numbers(axis, studies[0].thoughts.budget)
-    axis.legend(frameon=False, fontsize="small")
+    axis.legend(frameon=False, fontsize="small", loc="lower right")
     return Exhibit(
         "dimension", "How many dimensions the states use", figure,
         "The participation ratio, (sum of the variances)^2 / sum of their squares along the principal axes, is "
