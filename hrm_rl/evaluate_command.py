@@ -44,6 +44,11 @@ PROGRAM = "python scripts/evaluate.py"
 FORMATS = (".csv", ".npz")
 
 MOST_SEGMENTS = 100_000
+THRESHOLDS = {
+    "bootstrap": (-4.0, -2.0, -1.0, -0.5, -0.25, 0.0, 0.25),
+    "halt_only": (-2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 4.0),
+}
+"""Of a sweep: differences of two values that end near each other, and values of their own."""
 
 AtLeastTwo = Annotated[int, Field(ge=2)]
 
@@ -73,8 +78,8 @@ class EvaluateCommand(PuzzleChoice):
     """What the table splits puzzles by: level, or a trait of the task (Sudoku: clues, guesses; maze: length)."""
     sweep: bool = False
     """Print accuracy and cost for many thresholds and budgets instead, from one run with the largest budget."""
-    thresholds: tuple[float, ...] = (-4.0, -2.0, -1.0, -0.5, 0.0, 0.5, 1.0, 2.0, 4.0)
-    """With --sweep: thresholds of adaptive halting."""
+    thresholds: tuple[float, ...] = ()
+    """With --sweep: thresholds of adaptive halting (-4 to 0.25; -2 to 4 for a model with q_target halt_only)."""
     budgets: tuple[str, ...] = ("1x", "2x", "4x")
     """With --sweep: budgets, as numbers or multiples of the training run's."""
     predictions: str | None = None
@@ -137,8 +142,8 @@ def _refuse_contradictions(command: EvaluateCommand) -> None:
         for flag, value in given.items():
             if value is not None:
                 raise UserError(f"--sweep tries many rules: leave out {flag}")
-        if not command.thresholds or not command.budgets:
-            raise UserError("--sweep needs at least one threshold and one budget")
+        if not command.budgets:
+            raise UserError("--sweep needs at least one budget")
     if command.predictions is not None:
         path = Path(command.predictions)
         if path.suffix not in FORMATS:
@@ -277,7 +282,8 @@ def _sweep(
                 network, model.task, puzzles, budgets[-1], command.batch_size, model.config.train.loss_on, progress
             )  # fmt: skip
         about = _about(command, model) | {"puzzles_per_s": len(puzzles) / (time.perf_counter() - started)}
-        points: list[Point] = curve(noted, rule, budgets, sorted(set(command.thresholds)))
+        thresholds = command.thresholds or THRESHOLDS.get(rule.q_target, THRESHOLDS["bootstrap"])
+        points: list[Point] = curve(noted, rule, budgets, sorted(set(thresholds)))
         found.append({**about, "curve": [asdict(point) for point in points]})
         if not command.as_json:
             report_module.print_curve(points, about, len(puzzles), output)

@@ -202,9 +202,8 @@ def print_comparison(reports: Sequence[Report], console: Console) -> None:
             f"{about['checkpoint']} (update {about['update']}, {about['weights']} weights), {about['rule']}"
         )
         console.print(f"  {letter}  {what}", soft_wrap=True)
-    table = Table(
-        Column(""), *_right("exact", "solved", "95 %", "solved - A", "95 %", "segments", "puzzles/s")
-    )
+    names = ("exact", "solved", "95 %", "solved - A", "95 %", "segments", "puzzles/s")
+    table = Table(Column(""), *_right(*names), padding=0)  # 80 columns have to do
     for letter, report in zip(letters(reports), reports, strict=True):
         row, (low, high) = report.total(), report.intervals()["solved"]
         more = difference(report, first)
@@ -243,21 +242,20 @@ def print_curve(points: Sequence[Point], about: dict[str, Any], puzzles: int, co
     )  # fmt: skip
     table = Table(
         Column("halting"),
-        *_right("budget", "threshold", "segments", "exact", "solved", "fixed: exact", "solved"),
+        *_right("budget", "threshold", "segments", "exact", "solved", "fixed solves"),
     )
     last = points[0].halting
     for point in points:
         if point.halting != last:
             table.add_section()
             last = point.halting
-        fixed = [f"{point.fixed_exact_accuracy:.1%}", f"{point.fixed_solved:.1%}"]
         table.add_row(
             point.halting, str(point.budget), "" if point.threshold is None else f"{point.threshold:g}",
             f"{point.segments_mean:.2f}", f"{point.exact_accuracy:.1%}", f"{point.solved:.1%}",
-            *(fixed if point.halting != "fixed" else ["", ""]),
+            "" if point.halting == "fixed" else f"{point.fixed_solved:.1%}",
         )  # fmt: skip
     console.print(table)
-    console.print("fixed: what a fixed budget has at the same mean number of segments")
+    console.print("fixed solves: what a fixed budget solves at the same mean number of segments")
 
 
 def write_predictions(path: Path, puzzles: PuzzleBatch, report: Report) -> None:
@@ -271,10 +269,11 @@ def write_predictions(path: Path, puzzles: PuzzleBatch, report: Report) -> None:
         "q_halt": result.q[:, 0],
         "q_continue": result.q[:, 1],
     }
-    boards = {"question": puzzles.inputs, "solution": puzzles.solution, "answer": result.answer}
+    # "answer" is another name of the solution in files of puzzles (envs/files.py)
+    boards = {"question": puzzles.inputs, "solution": puzzles.solution, "prediction": result.answer}
     for name, outcome in report.extra.items():
         key = name.replace(" ", "_")
-        boards[f"{key}_answer"] = outcome.answer
+        boards[f"{key}_prediction"] = outcome.answer
         columns |= {f"{key}_solved": outcome.solved, f"{key}_segments": outcome.segments}
     if path.suffix == ".npz":
         buffer = io.BytesIO()
