@@ -79,7 +79,7 @@ def main(args: Sequence[str]) -> int:
                     budget,
                     _run_dir(opened),
                     command.batch_size,
-                    lambda count, done=done: progress.update(thinking, completed=done + count),
+                    progress=lambda count, done=done: progress.update(thinking, completed=done + count),
                 )
             )
         drawing = progress.add_task("drawing", total=None)

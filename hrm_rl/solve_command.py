@@ -94,6 +94,7 @@ def main(args: Sequence[str]) -> int:
         f"{opened.path} (update {opened.update}, {opened.weights} weights), at most {budget} segments",
         soft_wrap=True,
     )
+    console.print("! wrong  * changed in this segment")
     print_boards(console, task, puzzle, steps)
     console.print(outcome(steps), soft_wrap=True)
     try:

@@ -229,7 +229,7 @@ def regret(studies: Sequence[Study]) -> Exhibit:
     findings = []
     found = groups(studies)
     width = 0.8 / (len(studies) if len(studies) > 1 else 1)
-    kinds = ("right, stopped\nat once", "right, stopped\nlater", "lost", "too early", "never\nright")
+    kinds = ("right,\nstopped\nat once", "right,\nstopped\nlater", "lost", "too\nearly", "never\nright")
     shares = []
     for i, group in enumerate(found):
         study = group.study

@@ -23,7 +23,9 @@ MOST_ROWS = 32
 
 def levels_of(studies: Sequence[Study]) -> list[str]:
     """`h`, and `l` where any run has it."""
-    return [level for level in NAMES if any(level in study.participation for study in studies)]
+    return [
+        level for level in NAMES if any(place.level == level for study in studies for place in study.places)
+    ]
 
 
 def convergence(studies: Sequence[Study]) -> Exhibit:

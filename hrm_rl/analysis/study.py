@@ -25,6 +25,8 @@ from hrm_rl.models.tracing import Place, Trace, Update, trace, updates_of
 from hrm_rl.telemetry import read_metrics
 
 LEVELS = ("h", "l")
+Attention = dict[int, list[tuple[Place, list[NDArray[np.float16]]]]]
+"""Segment -> for each update and layer the map (heads, S, S) of one puzzle."""
 TRAJECTORIES = 4
 """Puzzles whose way through the space of z_h is drawn."""
 
@@ -49,8 +51,8 @@ class Study:
     """(T,) which puzzles were followed closely."""
     paths: list[NDArray[np.float32]]
     """For each of these (K * updates of z_h, S * D): z_h after each of its updates."""
-    attention: dict[int, list[tuple[Place, list[NDArray[np.float16]]]]]
-    """Segment -> for each update and layer the map (heads, S, S) of the first of them; empty with an MLP mixer."""
+    attention: Attention
+    """Of the first of these, in its first segment and in the one in which it halts; empty with an MLP mixer."""
     records: list[dict[str, Any]] = field(default_factory=list)
     """metrics.jsonl of the run, if there is one."""
 
@@ -81,15 +83,18 @@ def conduct(
     budget: int,
     run_dir: Path | None = None,
     batch_size: int = 128,
+    closely: bool = True,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Study:
-    """Let `model` think about all puzzles for `budget` segments, watched. progress: told of puzzles done."""
+    """Let `model` think about all puzzles for `budget` segments, watched. closely: with what takes long,
+    `participation`, `paths` and `attention`. progress: told of puzzles done."""
     places = updates_of(model)
     parts: list[list[Segment]] = []
     changes: list[NDArray[np.float32]] = []
     spread = {
         level: [Covariance(model.config.hidden_size) for _ in range(budget)]
         for level in LEVELS[: 1 + model.has_low_level]
+        if closely
     }
     loss_on, q_target = config.train.loss_on, config.halting.q_target
     for start in range(0, len(puzzles), batch_size):
@@ -108,11 +113,14 @@ def conduct(
         changes.append(np.stack(moved))
         progress(start + len(part))
     thoughts = Thoughts.of(_joined(parts), task, puzzles, config.halting.halt_max_steps)
-    followed = np.unique(np.linspace(0, len(puzzles) - 1, TRAJECTORIES).astype(np.int64))
-    halted = thoughts.halted(min(budget, config.halting.halt_max_steps))[followed[0]]
-    paths, attention = _follow(
-        model, task, puzzles.take(followed), budget, {1, int(halted)}, loss_on, q_target
-    )
+    followed = np.unique(np.linspace(0, len(puzzles) - 1, TRAJECTORIES * closely).astype(np.int64))
+    paths: list[NDArray[np.float32]] = []
+    attention: Attention = {}
+    if closely:
+        halted = thoughts.halted(min(budget, config.halting.halt_max_steps))[followed[0]]
+        paths, attention = _follow(
+            model, task, puzzles.take(followed), budget, {1, int(halted)}, loss_on, q_target
+        )
     return Study(
         name=name,
         task=task,
@@ -174,10 +182,10 @@ def _follow(
     mapped: set[int],
     loss_on: Any,
     q_target: str,
-) -> tuple[list[NDArray[np.float32]], dict[int, list[tuple[Place, list[NDArray[np.float16]]]]]]:
+) -> tuple[list[NDArray[np.float32]], Attention]:
     """`paths` and `attention` of a Study; mapped: the segments whose attention is kept."""
     points: list[list[NDArray[np.float32]]] = [[] for _ in range(len(puzzles))]
-    attention: dict[int, list[tuple[Place, list[NDArray[np.float16]]]]] = {}
+    attention: Attention = {}
     with trace(model, attention=1) as watched:
         for segment in segments(model, task, puzzles, budget, loss_on, q_target):
             updates = watched.take()
