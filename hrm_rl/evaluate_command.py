@@ -33,12 +33,10 @@ from hrm_rl.judging import (
     refuse_strangers,
     without_training_puzzles,
 )
-from hrm_rl.opening import OpenedModel, find_checkpoint, open_model, refuse_other_tasks
+from hrm_rl.opening import OpenedModel, open_model, refuse_other_tasks
 from hrm_rl.sweep import Point, curve, record
 from hrm_rl.symmetric import Asker, Outcome, offered, retry, vote
 from hrm_rl.training import use_threads
-
-__all__ = ["EvaluateCommand", "choose_puzzles", "find_checkpoint", "main"]
 
 PROGRAM = "python scripts/evaluate.py"
 FORMATS = (".csv", ".npz")
@@ -181,11 +179,12 @@ def _stopping(command: EvaluateCommand, opened: OpenedModel) -> Stopping:
 
 
 def _in_words(rule: Stopping) -> str:
-    parts = [f"{rule.halting} halting"]
+    if rule.halting == "agree":
+        parts = [f"halting at {rule.patience} equal answers"]
+    else:
+        parts = [f"{rule.halting} halting"]
     if rule.halting == "adaptive" and rule.threshold:
         parts.append(f"threshold {rule.threshold:g}")
-    if rule.halting == "agree":
-        parts.append(f"{rule.patience} equal answers")
     if rule.min_segments > 1:
         parts.append(f"at least {rule.min_segments} segments")
     return ", ".join([*parts, f"at most {rule.budget} segments"])

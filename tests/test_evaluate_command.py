@@ -248,4 +248,4 @@ def test_rules_are_told_in_words() -> None:
     assert said(Stopping(8)) == "adaptive halting, at most 8 segments"
     rule = Stopping(8, threshold=0.5, min_segments=2)
     assert said(rule) == "adaptive halting, threshold 0.5, at least 2 segments, at most 8 segments"
-    assert said(Stopping(8, "agree", patience=3)) == "agree halting, 3 equal answers, at most 8 segments"
+    assert said(Stopping(8, "agree", patience=3)) == "halting at 3 equal answers, at most 8 segments"

@@ -15,26 +15,35 @@ from envs import PuzzleBatch
 from hrm_rl.inference import LEAST_ROWS, Halting, Stopping, Thoughts, answers, think
 from hrm_rl.models import RecurrentModel
 
+PUZZLES = 30
+
 
 @pytest.fixture(scope="module")
 def model() -> RecurrentModel:
     return network()
 
 
+Thought = list[tuple[np.ndarray, np.ndarray]]
+"""Answer and Q-values after each segment."""
+
+
+@pytest.fixture(scope="module")
+def alone(model: RecurrentModel) -> list[Thought]:
+    """Each puzzle in a batch of its own, by the network itself, without the engine."""
+    return [thought_alone(model, many(PUZZLES).take(slice(n, n + 1))) for n in range(PUZZLES)]
+
+
 @torch.no_grad()
-def thought_alone(
-    model: RecurrentModel, puzzle: PuzzleBatch, budget: int
-) -> list[tuple[np.ndarray, np.ndarray]]:
-    """Answer and Q-values after each segment of one puzzle, by the network itself, without the engine."""
+def thought_alone(model: RecurrentModel, puzzle: PuzzleBatch) -> Thought:
     carry, found = model.initial_carry(1), []
     tokens, identifier = torch.from_numpy(puzzle.inputs).long(), torch.from_numpy(puzzle.identifier)
-    for _ in range(budget):
+    for _ in range(BUDGET):
         carry, logits, q = model(carry, tokens, identifier)
         found.append((logits.argmax(-1)[0].numpy().astype(np.uint8), q[0].numpy()))
     return found
 
 
-def halt_of(found: list[tuple[np.ndarray, np.ndarray]], rule: Stopping) -> int:
+def halt_of(found: Thought, rule: Stopping) -> int:
     """The segment after which one puzzle stops, the rule written out a second time."""
     agreed = 0
     for k, (answer, q) in enumerate(found, start=1):
@@ -57,18 +66,19 @@ def handed_in(model: RecurrentModel, batches: list[PuzzleBatch], rule: Stopping,
 
 
 @pytest.mark.parametrize("name", RULES)
-def test_answers_are_those_of_thinking_about_each_puzzle_alone(name: str, model: RecurrentModel) -> None:
-    rule, batch = RULES[name], many(30)
+def test_answers_are_those_of_thinking_about_each_puzzle_alone(
+    name: str, model: RecurrentModel, alone: list[Thought]
+) -> None:
+    rule, batch = RULES[name], many(PUZZLES)
     found = handed_in(model, [batch], rule, batch_size=18)
-    assert found.index.tolist() == list(range(30)), "in the order of the queue"
+    assert found.index.tolist() == list(range(PUZZLES)), "in the order of the queue"
     assert found.done.all()
     np.testing.assert_array_equal(found.inputs, batch.inputs)
-    for n in range(30):
-        alone = thought_alone(model, batch.take(slice(n, n + 1)), BUDGET)
-        segments = halt_of(alone, rule)
+    for n, thoughts in enumerate(alone):
+        segments = halt_of(thoughts, rule)
         assert found.segment[n] == segments
-        np.testing.assert_array_equal(found.answer[n], alone[segments - 1][0])
-        np.testing.assert_allclose(found.q[n], alone[segments - 1][1], atol=1e-4)
+        np.testing.assert_array_equal(found.answer[n], thoughts[segments - 1][0])
+        np.testing.assert_allclose(found.q[n], thoughts[segments - 1][1], atol=1e-4)
     assert name == "fixed" or len(set(found.segment)) > 2
 
 
@@ -84,12 +94,12 @@ def test_slots_and_neighbours_change_no_bit(changes: dict[str, object]) -> None:
     """Not even of the Q-values: so no halt can flip, however near to a tie."""
     model, batch = network(**changes), many(24)
     one = [handed_in(model, [batch.take(slice(n, n + 1))], RULES["adaptive"], 1) for n in range(24)]
-    alone = Thoughts.concatenate(one)
-    assert len(set(alone.segment)) > 2
+    expected = Thoughts.concatenate(one)
+    assert len(set(expected.segment)) > 2
     for batch_size in (2, 17, 64):
         found = handed_in(model, [batch], RULES["adaptive"], batch_size)
         for name in ("segment", "answer", "q", "agreed"):
-            np.testing.assert_array_equal(getattr(found, name), getattr(alone, name), name)
+            np.testing.assert_array_equal(getattr(found, name), getattr(expected, name), name)
 
 
 def test_the_order_of_the_queue_changes_no_puzzles_answer(model: RecurrentModel) -> None:
@@ -133,10 +143,10 @@ def test_memory_does_not_grow_with_the_number_of_puzzles(model: RecurrentModel) 
         while True:
             yield batch
 
-    batch, peaks = many(100), []
+    batch, peaks = many(50), []
     tracemalloc.start()
     stream, done = answers(model, TASK, endless(), RULES["eager"], 32), 0
-    for count in (200, 1000):
+    for count in (100, 400):
         while done < count:
             done += len(next(stream).index)
         peaks.append(tracemalloc.get_traced_memory()[1])
