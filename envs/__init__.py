@@ -14,7 +14,7 @@ from envs.puzzle import (
 )
 from envs.registration import TASKS, make_task, register_task, register_tasks
 from envs.sources import GeneratedSource, MixedSource, PoolSource
-from envs.task import Progress, PuzzleTask
+from envs.task import Progress, PuzzleTask, Symmetries
 
 __all__ = [
     "NO_LEVEL",
@@ -31,6 +31,7 @@ __all__ = [
     "PuzzleSource",
     "PuzzleTask",
     "Puzzles",
+    "Symmetries",
     "distinct",
     "fingerprint",
     "make_task",

@@ -129,6 +129,18 @@ def read_csv(path: Path, characters: str, length: int) -> tuple[list[int], Token
     return lines, inputs, solution
 
 
+def parse_cells(text: str, characters: str, length: int) -> Tokens:
+    """One puzzle as tokens (1, length), token t written as characters[t], PAD only where a task has no blank of its
+    own. Line ends do not count. Raises DataError."""
+    cells = "".join(text.splitlines())
+    bad: dict[int, str] = {}
+    codes = {character: token for token, character in enumerate(characters)}
+    tokens = tokens_of([cells], [1], length, codes, "puzzle", bad, filler=1)
+    if bad:
+        raise DataError(bad[1])
+    return tokens
+
+
 def refuse_bad_rows(path: Path, reasons: Mapping[int, str]) -> None:
     """Raise DataError if there are faults: a mapping of line number to what is wrong with that line."""
     if not reasons:

@@ -9,16 +9,28 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs import plain
-from envs.files import read_csv, refuse_bad_rows
+from envs.files import parse_cells, read_csv, refuse_bad_rows
 from envs.puzzle import NO_LEVEL, PuzzleBatch, Tokens, fingerprint
 
 Progress = Callable[[str, int, int], None]
 """Told of slow work: what is being made, how much is done, how much there is."""
+
+
+class Symmetries(Protocol):
+    """A symmetry of the task for each of N puzzles."""
+
+    def apply(self, boards: Tokens) -> Tokens:
+        """The puzzles (N, L), each under its symmetry."""
+
+    def undo(self, boards: Tokens) -> Tokens:
+        """Answers (N, L) to these, as answers to the puzzles that they were made of: right exactly where they were.
+        Any tokens below V may stand in them."""
 
 
 class PuzzleTask(ABC):
@@ -33,6 +45,10 @@ class PuzzleTask(ABC):
     """Names of the difficulties, the easiest first."""
     measures: tuple[str, ...] = ()
     """Names of what `measure` gives."""
+    rules: tuple[str, ...] = ()
+    """What can be wrong with an answer, in words, for `broken`."""
+    traits: tuple[str, ...] = ()
+    """Names of what `trait` gives, beside the level."""
 
     @property
     def vocab_size(self) -> int:
@@ -86,10 +102,25 @@ class PuzzleTask(ABC):
         one does not apply. Reports show the mean over where it does."""
         return np.zeros((len(inputs), 0))
 
+    def trait(self, name: str, inputs: Tokens) -> NDArray[np.int64]:
+        """(N,) what is counted as one of `traits` in puzzles (N, L), such as their clues: what reports can be split
+        by."""
+        raise NotImplementedError(f"{self.name} has the traits {self.traits}, but no {name}")
+
+    def broken(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
+        """(N, R) which of `rules` each answer (N, L) breaks. An answer that breaks none is right (if there are
+        rules)."""
+        return np.zeros((len(inputs), len(self.rules)), np.bool_)
+
     def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
         """Every puzzle under a random symmetry of the task, with the solution that belongs to it. Takes the same
         amount of randomness for each puzzle, in order, so that augmenting 2 + 3 puzzles equals augmenting 5."""
         return batch
+
+    def symmetries(self, inputs: Tokens, rng: np.random.Generator) -> Symmetries | None:
+        """A random symmetry for each of the puzzles (N, L), to ask about a puzzle in another form and to understand
+        the answer; None where the task has none. Randomness is taken as in `augment`."""
+        return None
 
     def canonical(self, inputs: Tokens) -> Tokens:
         """(N, L) the same tokens for two puzzles exactly if a symmetry of the task turns one into the other."""
@@ -106,6 +137,13 @@ class PuzzleTask(ABC):
         wrong = np.flatnonzero(~self.solved(inputs, solution))
         return {int(row): "the solution does not solve the puzzle" for row in wrong}
 
+    def parse(self, text: str) -> PuzzleBatch:
+        """The one puzzle that `text` is, as a person types it; line ends do not count. Where the task cannot tell
+        the solution it is PAD throughout. Raises DataError, in one line, for text that is no puzzle and for a puzzle
+        that cannot be solved."""
+        inputs = parse_cells(text, self.characters, self.length)
+        return PuzzleBatch(inputs, np.zeros_like(inputs), self.level_of(inputs), np.zeros(1, np.int64))
+
     def read(self, path: Path) -> PuzzleBatch:
         """All puzzles of a text file, checked. Raises DataError naming the line and the reason."""
         lines, inputs, solution = read_csv(path, self.characters, self.length)
@@ -118,13 +156,22 @@ class PuzzleTask(ABC):
         return "".join(self.characters[token] for token in tokens)
 
     def render_text(
-        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
+        self,
+        inputs: Tokens,
+        answer: Tokens | None = None,
+        solution: Tokens | None = None,
+        before: Tokens | None = None,
     ) -> str:
-        """One puzzle (L,) as text for a terminal, with the answer filled in and wrong cells marked."""
-        return plain.render_text(self.characters, self.grid_shape, inputs, answer, solution)
+        """One puzzle (L,) as text for a terminal, with the answer filled in and wrong cells marked; with the answer
+        before it, also the cells in which the two differ."""
+        return plain.render_text(self.characters, self.grid_shape, inputs, answer, solution, before)
 
     def render_rgb(
-        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
+        self,
+        inputs: Tokens,
+        answer: Tokens | None = None,
+        solution: Tokens | None = None,
+        before: Tokens | None = None,
     ) -> NDArray[np.uint8]:
-        """One puzzle (L,) as an image (height, width, 3), with the answer filled in and wrong cells marked."""
-        return plain.render_rgb(self.characters, self.grid_shape, inputs, answer, solution)
+        """The same as an image (height, width, 3)."""
+        return plain.render_rgb(self.characters, self.grid_shape, inputs, answer, solution, before)

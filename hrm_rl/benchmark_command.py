@@ -20,6 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from envs import ActVectorEnv, PoolSource, make_task
 from hrm_rl import learner as learner_module
+from hrm_rl.benchmark_inference import time_adaptive
 from hrm_rl.cli import flag_value, parse
 from hrm_rl.config import Config, Positive
 from hrm_rl.data import build_data, held_out_rng
@@ -27,12 +28,13 @@ from hrm_rl.devices import choose_device
 from hrm_rl.errors import UserError
 from hrm_rl.evaluation import evaluate
 from hrm_rl.files import provenance, write_atomically
+from hrm_rl.inference import Stopping
 from hrm_rl.learner import Learner
 from hrm_rl.presets import get_preset
 from hrm_rl.training import build_learner, use_threads
 
 PROGRAM = "python scripts/benchmark.py"
-PARTS = ("generator", "canonical", "env", "update", "evaluation")
+PARTS = ("generator", "canonical", "env", "update", "evaluation", "adaptive")
 GENERATED = (("sudoku", 4), ("sudoku", 6), ("sudoku", 9), ("maze", 6), ("maze", 10), ("maze", 30))
 ENV_SLOTS = 512
 PHASES = ("data", "env", "forward", "bootstrap forward", "backward", "optimiser", "other")
@@ -42,7 +44,11 @@ class BenchmarkCommand(Config):
     """Flags of scripts/benchmark.py: what to time, and every setting of a run for the update it times."""
 
     only: tuple[str, ...] = PARTS
-    """Parts to run: generator, canonical, env, update, evaluation."""
+    """Parts to run: generator, canonical, env, update, evaluation, adaptive."""
+    checkpoint: str | None = None
+    """Part adaptive: a run's folder, whose own halting is timed; a random network with drawn lengths if not given."""
+    adaptive_puzzles: Positive = 1024
+    """Part adaptive: puzzles, the fewer of which the more of the time is spent on the end of the queue."""
     threads: Positive = 1
     """CPU threads of torch."""
     seconds: float = 2.0
@@ -68,6 +74,7 @@ def main(args: Sequence[str]) -> int:
         "env": time_env,
         "update": time_update,
         "evaluation": time_evaluation,
+        "adaptive": time_halting,
     }
     results: dict[str, Any] = {"versions": provenance(), "threads": command.threads}
     for part in command.only:
@@ -266,10 +273,17 @@ def time_evaluation(command: BenchmarkCommand) -> dict[str, Any]:
     budget = config.halting.halt_max_steps
 
     def work() -> int:
-        evaluate(learner.model, data.task, puzzles, budget, "fixed")
+        evaluate(learner.model, data.task, puzzles, Stopping(budget, "fixed"))
         return len(puzzles)
 
     return {"budget": budget, "puzzles_per_s": _rate(work, command.seconds)}
+
+
+def time_halting(command: BenchmarkCommand) -> dict[str, Any]:
+    """Adaptive inference against a fixed budget (see hrm_rl/benchmark_inference.py)."""
+    return time_adaptive(
+        command.checkpoint, command.train.global_batch_size, command.adaptive_puzzles, command.train.device
+    )
 
 
 def _print(console: Console, part: str, numbers: dict[str, Any]) -> None:
@@ -282,5 +296,6 @@ def _print(console: Console, part: str, numbers: dict[str, Any]) -> None:
         elif name.startswith("share"):
             table.add_row(name, f"{value:.1%}")
         else:
-            table.add_row(name, f"{value:,.1f}" if isinstance(value, float) else str(value))
+            digits = 2 if isinstance(value, float) and abs(value) < 100 else 1
+            table.add_row(name, f"{value:,.{digits}f}" if isinstance(value, float) else str(value))
     console.print(table)

@@ -18,11 +18,11 @@ from hrm_rl.console import shown_path
 from hrm_rl.convert import ARCH_FILE, Arch, Sizes, convert, read_arch, to_upstream
 from hrm_rl.data import build_task
 from hrm_rl.errors import UserError
-from hrm_rl.evaluate_command import find_checkpoint
 from hrm_rl.files import provenance
 from hrm_rl.layouts import read
 from hrm_rl.models import RecurrentModel, count_parameters
 from hrm_rl.models.saving import description, load
+from hrm_rl.opening import find_checkpoint
 from hrm_rl.pretrained import About, is_pretrained, load_checkpoint, model_card, open_folder, without_paths
 
 PROGRAM = "python scripts/convert_checkpoint.py"

@@ -9,7 +9,7 @@ from hrm_rl.cli import parse
 from hrm_rl.config import Section
 from hrm_rl.console import shown_path
 from hrm_rl.errors import UserError
-from hrm_rl.evaluate_command import find_checkpoint
+from hrm_rl.opening import find_checkpoint
 from hrm_rl.pretrained import Weights, export_run, push_to_hub
 
 PROGRAM = "python scripts/export.py"

@@ -15,10 +15,11 @@ from hrm_rl.config import HaltingConfig
 from hrm_rl.losses import NO_TARGET
 
 
-def wants_to_halt(q: Tensor, q_target: str) -> Tensor:
+def wants_to_halt(q: Tensor, q_target: str, threshold: float = 0.0) -> Tensor:
     """(B,) bool: halting is worth more than going on. With `halt_only` there is no value of going on, and a slot
-    wants to halt where its answer is more likely right than wrong, q_halt > 0 (TRM, arXiv 2510.04871)."""
-    return q[:, 0] > (0.0 if q_target == "halt_only" else q[:, 1])
+    wants to halt where its answer is more likely right than wrong, q_halt > 0 (TRM, arXiv 2510.04871).
+    threshold: how much more, in logits; training knows no other than 0."""
+    return q[:, 0] > (threshold if q_target == "halt_only" else q[:, 1] + threshold)
 
 
 def decide(q: Tensor, segment: Tensor, min_segments: Tensor, q_target: str = "bootstrap") -> Tensor:

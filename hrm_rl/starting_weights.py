@@ -8,9 +8,9 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from hrm_rl import checkpoint
 from hrm_rl.errors import UserError
 from hrm_rl.models import RecurrentModel
+from hrm_rl.opening import find_checkpoint
 from hrm_rl.pretrained import is_pretrained, load_checkpoint, open_folder
 
 OWN = ("puzzle_emb.weight", "dropout_stream")
@@ -22,15 +22,10 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
     checkpoint's, or in one made by scripts/export.py or scripts/convert_checkpoint.py. Raises UserError."""
     if is_pretrained(folder):
         return dict(open_folder(folder).model.state_dict())
-    path: Path | None = folder
-    if not (folder / "state.json").exists():
-        root = folder / "checkpoints"
-        path = checkpoint.best(root) or checkpoint.latest_sound(root, lambda line: None)
-    if path is None or (reason := checkpoint.damage(path)) is not None:
-        what = "holds no checkpoint" if path is None else f"is damaged: {path.name}: {reason}"
-        raise UserError(
-            f"train.init_from: {folder} {what}; give the folder of a run, of a checkpoint, or of an exported model"
-        )
+    try:
+        path = find_checkpoint(folder)
+    except UserError as error:
+        raise UserError(f"train.init_from: {error}") from None
     return dict(load_checkpoint(path)[0].state_dict())
 
 

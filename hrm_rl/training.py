@@ -18,12 +18,14 @@ from hrm_rl.config import Config
 from hrm_rl.console import evaluation_line, status_line
 from hrm_rl.curriculum import Curriculum, CurriculumState, advance, counts_of, window_intervals
 from hrm_rl.data import Data, build_data
-from hrm_rl.evaluation import Summary, answers_by_segment, evaluate, summaries
+from hrm_rl.evaluation import answers_by_segment, evaluate
+from hrm_rl.inference import Stopping
 from hrm_rl.learner import Learner
 from hrm_rl.metrics import Tally, sum_over_ranks, summarise
 from hrm_rl.models import build_model
 from hrm_rl.slots import slots_at, slots_of_rank
 from hrm_rl.starting_weights import start_from
+from hrm_rl.summaries import Summary, summaries
 from hrm_rl.telemetry import Telemetry
 
 STATUS_SECONDS = 3.0
@@ -263,12 +265,11 @@ class Trainer:
         began = time.perf_counter()
         learner, worker, held_out = self.learner, self.worker, self.data.held_out
         budget, task = self.config.halting.halt_max_steps, self.data.task
-        loss_on, q_target = self.config.train.loss_on, self.config.halting.q_target
+        loss_on = self.config.train.loss_on
+        stopping = Stopping(budget, q_target=self.config.halting.q_target)
         with learner.evaluation_weights():
             mine = held_out.take(slice(worker.rank, None, worker.world_size))
-            result = evaluate(
-                learner.model, task, mine, budget, think_on=True, loss_on=loss_on, q_target=q_target
-            )
+            result = evaluate(learner.model, task, mine, stopping, think_on=True, loss_on=loss_on)
             if self.telemetry is not None:
                 pictured = held_out.take(np.linspace(0, len(held_out) - 1, PICTURED_BOARDS).astype(int))
                 answers = answers_by_segment(learner.model, task, pictured, budget, loss_on)

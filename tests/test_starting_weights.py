@@ -76,7 +76,7 @@ def test_what_does_not_fit_is_one_line(run: Path, tmp_path: Path) -> None:
             "h_init has 16 for 32; .* more; give its --model settings",
         ),
         (config_from(run, model={"h_layers": 2}), "h_level.layers.1.self_attn.qkv_proj.weight is missing"),
-        (config_from(tmp_path), "holds no checkpoint; give the folder of a run"),
+        (config_from(tmp_path), "train.init_from: .* holds no sound checkpoint: give a run folder"),
     ):
         with pytest.raises(UserError, match=part) as refused:
             started(config, tmp_path / "refused")

@@ -60,6 +60,22 @@ def read_mazes(path: Path, size: int) -> tuple[Tokens, Tokens]:
     return inputs, solutions
 
 
+def parse_maze(text: str, size: int) -> tuple[Tokens, Tokens]:
+    """One maze (1, L) on the canvas and its solution (1, L), from a text with a line for each row or of a square's
+    cells in one line. Raises DataError for text that is no maze and for one in which G cannot be reached."""
+    reasons: dict[int, str] = {}
+    text = text.strip("\r\n")
+    maze = _rows_of_all([text], [0], size, "maze", reasons)
+    inputs = _encode(maze, size, "question", reasons)
+    solution, _ = label(inputs, (size, size))
+    reasons = reasons or faults(inputs, solution, size)
+    if reasons:
+        raise DataError(
+            reasons[0].replace("of the question", "of the maze").replace("the question", "the maze")
+        )
+    return inputs, solution
+
+
 def write_maze(tokens: Tokens, size: int) -> str:
     """One maze (L,) without its padding, as a CSV field that `read_mazes` reads: one string for a square, a line
     for each row for any other shape."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from envs.maze.grid import CHARACTERS, FREE, GOAL, PAD, PATH, START, WALL
 from envs.maze.rule import distances, judge, label
+from envs.plain import changed_cells
 from envs.puzzle import Tokens
 
 Image = NDArray[np.uint8]
@@ -87,7 +88,7 @@ def _verdict(inputs: Tokens, answer: Tokens, size: int) -> str:
     return f"not solved: a path of {length + int(excess[0])} cells, the shortest has {length}"
 
 
-_RESET = "\033[0m"
+_RESET, _UNDERLINED = "\033[0m", "\033[4m"
 _STYLES = {
     Kind.WALL: "\033[38;5;240;48;5;240m",  # ink on ink: a solid block where there are colours
     Kind.START: "\033[1m",
@@ -97,38 +98,49 @@ _STYLES = {
 } | dict.fromkeys(WRONG, "\033[30;48;5;215m")
 
 
-def render_text(inputs: Tokens, answer: Tokens | None, solution: Tokens | None, size: int) -> str:
+def render_text(
+    inputs: Tokens,
+    answer: Tokens | None,
+    solution: Tokens | None,
+    size: int,
+    before: Tokens | None = None,
+) -> str:
     """One maze (L,) as lines of text with ANSI colours, two columns a cell, and the verdict on an answer below.
 
     Walls are ##, the answered path is o, the shortest path that it misses is a dot. A wrong cell is on orange and
     has two characters: what is answered (? for no token of a maze), then what stands in the question, or ! for a
-    free cell. So o! is off every shortest path, o# goes through a wall, oS has overwritten the start. Padding
-    around the maze is left out.
+    free cell. So o! is off every shortest path, o# goes through a wall, oS has overwritten the start. Cells that
+    differ from the answer before are underlined, with a trailing * where there is room. Padding around the maze is
+    left out.
     """
     kinds = cell_kinds(inputs, answer, solution, size).reshape(size, size)
     question = inputs.reshape(size, size)
     shown = question if answer is None else answer.reshape(size, size)
+    changed = (changed_cells(inputs, answer, before) & (inputs != PAD)).reshape(size, size)
     rows, columns = np.nonzero(question != PAD)
     height, width = int(rows.max(initial=-1)) + 1, int(columns.max(initial=-1)) + 1
     edge = f"+{'--' * width}+"
     lines = [edge]
     for row in range(height):
-        cells = zip(kinds[row, :width], shown[row, :width], question[row, :width], strict=True)
-        lines.append("|" + "".join(_cell_text(Kind(kind), *tokens) for kind, *tokens in cells) + "|")
+        layers = (kinds, shown, question, changed)
+        cells = zip(*(layer[row, :width] for layer in layers), strict=True)
+        lines.append("|" + "".join(_cell_text(Kind(kind), *rest) for kind, *rest in cells) + "|")
     lines.append(edge)
     if answer is not None:
         lines.append(_verdict(inputs, answer, size))
     return "\n".join(lines)
 
 
-def _cell_text(kind: Kind, answered: int, asked: int) -> str:
+def _cell_text(kind: Kind, answered: int, asked: int, changed: bool) -> str:
     """Two columns."""
     if kind in WRONG:
         text = _character(answered) + ("!" if asked == FREE else _character(asked))
     else:
         text = {Kind.WALL: "##", Kind.SHORTEST: ". ", Kind.ANSWERED: "o "}.get(kind, f"{_character(asked)} ")
-    style = _STYLES.get(kind)
-    return text if style is None else f"{style}{text}{_RESET}"
+    if changed:
+        text = text.replace(" ", "*") if kind not in (Kind.WALL, Kind.FREE) else f"{text[0]}*"
+    style = _STYLES.get(kind, "") + (_UNDERLINED if changed else "")
+    return f"{style}{text}{_RESET}" if style else text
 
 
 def _character(token: int) -> str:
@@ -147,6 +159,7 @@ _GLYPHS = {key: np.array([[c == "#" for c in line] for line in rows.split()]) fo
 _WHITE, _BLACK, _WALL, _LINE = (255, 255, 255), (0, 0, 0), (60, 60, 60), (225, 225, 225)
 _PADDING, _HATCH = (225, 225, 225), (190, 190, 190)
 _YELLOW, _PURPLE, _BLUE, _ORANGE = (240, 228, 66), (204, 121, 167), (0, 114, 178), (230, 159, 0)
+_GREEN = (0, 158, 115)
 
 _FRAME = 4
 """Pixels of the frame around the canvas."""
@@ -157,18 +170,28 @@ def cell_pixels(size: int) -> int:
     return max(9, (300 // size - 1) | 1)
 
 
-def render_rgb(inputs: Tokens, answer: Tokens | None, solution: Tokens | None, size: int) -> Image:
+def render_rgb(
+    inputs: Tokens,
+    answer: Tokens | None,
+    solution: Tokens | None,
+    size: int,
+    before: Tokens | None = None,
+) -> Image:
     """One maze (L,) as an image (height, width, 3), the same on every machine.
 
     The answered path is a blue line, the shortest path that it misses a row of blue rings. Wrong cells are orange:
     crossed out where they are off every shortest path, a cross on the wall that they go through, and a sign of what
     is answered where that cannot stand, within an edge in the colour of what the question has. The frame is blue
-    and whole for a right answer, orange and broken for a wrong one, grey without an answer. Padding is hatched.
+    and whole for a right answer, orange and broken for a wrong one, grey without an answer. Padding is hatched. Cells
+    that differ from the answer before have a green edge.
     """
     c = cell_pixels(size)
     layers = (cell_kinds(inputs, answer, solution, size), inputs, inputs if answer is None else answer)
     numbers = _tile_numbers(*(layer.reshape(size, size) for layer in layers))
     tiles = _tiles(c)[numbers]  # (size, size, c, c, 3)
+    changed = (changed_cells(inputs, answer, before) & (inputs != PAD)).reshape(size, size)
+    edge = _shapes(c)[0] > c // 2 - max(1, c // 9)
+    tiles[changed[:, :, None, None] & edge] = _GREEN
     canvas = tiles.transpose(0, 2, 1, 3, 4).reshape(size * c, size * c, 3)
     image = np.empty((size * c + 2 * _FRAME, size * c + 2 * _FRAME, 3), np.uint8)
     image[:] = _HATCH

@@ -11,6 +11,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.maze.grid import FREE, PAD, PATH, START, WALL
 from envs.maze.kernels import distances_all, judge_all, label_all
 from envs.puzzle import Tokens
 
@@ -53,6 +54,19 @@ def judge(
     excess = np.empty(len(inputs), np.float64)
     judge_all(inputs, np.ascontiguousarray(answer, np.uint8), *shape, solved, excess)
     return solved, excess
+
+
+def broken_rules(inputs: Tokens, answer: Tokens, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """(N, 4) what is wrong with each answer (N, L), the first that is: it overwrites a wall, S or G, or answers a
+    free cell with neither FREE nor PATH; its marks do not join S and G; they do, but are not one line; the line is
+    longer than a shortest path. None of them is what `judge` calls solved."""
+    solved, excess = judge(inputs, answer, shape)
+    marked = answer == PATH
+    stands = (answer == inputs) | ((inputs == FREE) & (marked | (answer == FREE))) | (inputs == PAD)
+    along = np.where((inputs == FREE) & ~marked, np.uint8(WALL), inputs)  # only marked cells can be walked
+    joined = (distances(along, shape) * (inputs == START)).sum(axis=1) > 0
+    first = np.select([solved, ~stands.all(axis=1), ~joined, np.isnan(excess)], [-1, 0, 1, 2], 3)
+    return first[:, None] == np.arange(4)
 
 
 def _checked(inputs: Tokens, shape: tuple[int, int]) -> Tokens:

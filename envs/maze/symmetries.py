@@ -8,13 +8,55 @@ Legend: N mazes, L = size * size cells of a square canvas.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.maze.kernels import canonical_all, extents_all, transform_all
-from envs.puzzle import Tokens
+from envs.puzzle import PAD, Tokens
 
 SYMMETRIES = 8
+
+
+@dataclass(frozen=True)
+class MazeSymmetries:
+    """One symmetry for each of N mazes."""
+
+    cells: NDArray[np.int64]
+    """(N, L) the cell from which each cell takes its token; -1 for what is padding afterwards."""
+
+    @staticmethod
+    def of(inputs: Tokens, size: int, which: NDArray[np.int64]) -> MazeSymmetries:
+        """What `transform` does to mazes (N, L)."""
+        there = (inputs != PAD).reshape(-1, size, size)
+        rows, columns = there.any(axis=2), there.any(axis=1)  # each (N, size)
+        top, left = rows.argmax(axis=1), columns.argmax(axis=1)
+        height = np.where(rows.any(axis=1), size - rows[:, ::-1].argmax(axis=1) - top, 0)
+        width = np.where(columns.any(axis=1), size - columns[:, ::-1].argmax(axis=1) - left, 0)
+
+        turned = (which & 4 > 0)[:, None, None]
+        row, column = np.indices((size, size))[
+            :, None
+        ]  # of the cell that takes a token, each (1, size, size)
+        i, j = np.where(turned, column, row), np.where(turned, row, column)  # of the rectangle it comes from
+        top, left, height, width = (edge[:, None, None] for edge in (top, left, height, width))
+        inside = (i < height) & (j < width)
+        i = np.where((which & 1 > 0)[:, None, None], height - 1 - i, i)
+        j = np.where((which & 2 > 0)[:, None, None], width - 1 - j, j)
+        return MazeSymmetries(np.where(inside, (top + i) * size + left + j, -1).reshape(inputs.shape))
+
+    def apply(self, boards: Tokens) -> Tokens:
+        """Mazes or answers (N, L), each under its symmetry; PAD outside the maze."""
+        moved = np.take_along_axis(boards, np.maximum(self.cells, 0), axis=1)
+        return np.where(self.cells >= 0, moved, np.uint8(PAD))
+
+    def undo(self, boards: Tokens) -> Tokens:
+        """The answers (N, L) that `apply` makes these of; PAD outside the maze."""
+        result = np.full_like(boards, PAD)
+        n, cell = np.nonzero(self.cells >= 0)
+        result[n, self.cells[n, cell]] = boards[n, cell]
+        return result
 
 
 def transform(inputs: Tokens, size: int, which: NDArray[np.int64]) -> Tokens:

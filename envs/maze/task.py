@@ -13,8 +13,8 @@ from envs.maze.cache import Pools, stderr_progress
 from envs.maze.generator import RULES, generate_mazes, is_rare
 from envs.maze.grid import CHARACTERS, FREE
 from envs.maze.levels import LARGEST, SMALLEST, Level, default_levels, level_of, parse_levels
-from envs.maze.rule import judge, label
-from envs.maze.symmetries import SYMMETRIES, canonical, extents, transform
+from envs.maze.rule import broken_rules, judge, label
+from envs.maze.symmetries import SYMMETRIES, MazeSymmetries, canonical, extents, transform
 from envs.puzzle import PAD, PuzzleBatch, Tokens
 from envs.task import Progress, PuzzleTask
 
@@ -43,6 +43,13 @@ class MazeTask(PuzzleTask):
     name = "maze"
     characters = CHARACTERS
     measures = ("valid_longer", "excess_length")
+    rules = (
+        "wall, S or G overwritten",
+        "S and G not joined",
+        "branch, loop or stray mark",
+        "longer than a shortest",
+    )
+    traits = ("length",)
 
     def __init__(
         self,
@@ -87,6 +94,10 @@ class MazeTask(PuzzleTask):
         excess = judge(inputs, answer, self.grid_shape)[1]
         return np.stack([(excess > 0).astype(np.float64), excess], axis=1)
 
+    def broken(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
+        """(N, 4) which of `rules` each answer (N, L) breaks: the first of those that it does."""
+        return broken_rules(inputs, answer, self.grid_shape)
+
     def unknown(self, inputs: Tokens) -> NDArray[np.bool_]:
         """(N, L) the free cells."""
         return inputs == FREE
@@ -94,6 +105,10 @@ class MazeTask(PuzzleTask):
     def path_lengths(self, inputs: Tokens) -> NDArray[np.int64]:
         """(N,) cells of the shortest path of each maze (N, L), both ends counted; 0 where there is none."""
         return label(inputs, self.grid_shape)[1]
+
+    def trait(self, name: str, inputs: Tokens) -> NDArray[np.int64]:
+        """(N,) cells of the shortest path."""
+        return {"length": self.path_lengths}[name](inputs)
 
     def level_of(self, inputs: Tokens) -> NDArray[np.int64]:
         """(N,) index of the first level that has mazes (N, L) of this size and length of path, or NO_LEVEL. The size
@@ -138,6 +153,10 @@ class MazeTask(PuzzleTask):
         inputs = transform(batch.inputs, self.size, rng.integers(SYMMETRIES, size=len(batch)))
         return PuzzleBatch(inputs, label(inputs, self.grid_shape)[0], batch.level, batch.identifier)
 
+    def symmetries(self, inputs: Tokens, rng: np.random.Generator) -> MazeSymmetries:
+        """One of the seven symmetries that turn each maze (N, L)."""
+        return MazeSymmetries.of(inputs, self.size, rng.integers(1, SYMMETRIES, size=len(inputs)))
+
     def canonical(self, inputs: Tokens) -> Tokens:
         """(N, L) the smallest of the eight transforms of each maze."""
         return canonical(inputs, self.size)
@@ -146,22 +165,35 @@ class MazeTask(PuzzleTask):
         """What is wrong with mazes from a file: row -> reason (see envs/maze/files.py)."""
         return files.faults(inputs, solution, self.size)
 
+    def parse(self, text: str) -> PuzzleBatch:
+        """The maze that `text` is (see envs/maze/files.py) and its solution. Raises DataError."""
+        inputs, solutions = files.parse_maze(text, self.size)
+        return PuzzleBatch(inputs, solutions, self.level_of(inputs), np.zeros(1, np.int64))
+
     def read(self, path: Path) -> PuzzleBatch:
         """All mazes of a file (see envs/maze/files.py). Raises DataError naming line and reason."""
         inputs, solutions = files.read_mazes(path, self.size)
         return PuzzleBatch(inputs, solutions, self.level_of(inputs), np.zeros(len(inputs), np.int64))
 
     def render_text(
-        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
+        self,
+        inputs: Tokens,
+        answer: Tokens | None = None,
+        solution: Tokens | None = None,
+        before: Tokens | None = None,
     ) -> str:
         """One maze (L,) as text with ANSI colours."""
-        return rendering.render_text(inputs, answer, solution, self.size)
+        return rendering.render_text(inputs, answer, solution, self.size, before)
 
     def render_rgb(
-        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
+        self,
+        inputs: Tokens,
+        answer: Tokens | None = None,
+        solution: Tokens | None = None,
+        before: Tokens | None = None,
     ) -> NDArray[np.uint8]:
         """One maze (L,) as an image (height, width, 3)."""
-        return rendering.render_rgb(inputs, answer, solution, self.size)
+        return rendering.render_rgb(inputs, answer, solution, self.size, before)
 
     def write_text(self, tokens: Tokens) -> str:
         """One row of tokens (L,) as a CSV file of mazes has it, without padding."""

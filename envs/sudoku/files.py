@@ -51,6 +51,34 @@ def read_puzzles(path: Path, size: int) -> tuple[Tokens, Tokens]:
     return inputs, solutions
 
 
+def parse_puzzle(text: str, size: int) -> tuple[Tokens, Tokens]:
+    """One puzzle (1, L) and its solution (1, L), from text in which blanks, line ends, '|' and lines of '-' and '+'
+    do not count. Raises DataError for text that is no puzzle and for puzzles without exactly one solution."""
+    lines = [line for line in text.splitlines() if set(line.strip()) - set("-+")]
+    cells = "".join("".join(lines).replace("|", "").split())
+    bad: dict[int, str] = {}
+    inputs = tokens_of([cells], [1], size**2, _codes(size, blanks=True), "puzzle", bad, BLANK)
+    if bad:
+        raise DataError(bad[1])
+    solutions, reasons = _examine(inputs, np.zeros_like(inputs), np.zeros(1, np.bool_))
+    if reasons:
+        clash = np.flatnonzero(conflicting_cells(inputs)[0])
+        where = " and ".join(
+            f"row {cell // size + 1}, column {cell % size + 1}" for cell in _clashing_pair(inputs[0], clash)
+        )
+        raise DataError(
+            f"the puzzle {reasons[0]}" if not where else f"the puzzle has no solution: {where} are equal"
+        )
+    return inputs, solutions
+
+
+def _clashing_pair(tokens: Tokens, clash: NDArray[np.int64]) -> tuple[int, ...]:
+    """Two of the clashing cells that hold the same digit and see each other; none if nothing clashes."""
+    units = board_of(tokens[None]).units_of
+    pairs = ((int(a), int(b)) for i, a in enumerate(clash) for b in clash[i + 1 :])
+    return next(((a, b) for a, b in pairs if tokens[a] == tokens[b] and (units[a] == units[b]).any()), ())
+
+
 def faults(inputs: Tokens, solution: Tokens) -> dict[int, str]:
     """Row -> reason, for rows of inputs (N, L) that are no puzzles with one solution or whose solution (N, L)
     is not it. Any uint8 may stand in both."""

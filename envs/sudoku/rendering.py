@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.plain import changed_cells
 from envs.puzzle import Tokens
 from envs.sudoku.board import BLANK, Board, board_of
 from envs.sudoku.solver import conflicting_cells
@@ -40,7 +41,10 @@ _WHITE, _GIVEN_BACKGROUND, _WRONG_BACKGROUND = (255, 255, 255), (235, 235, 235),
 _GIVEN_INK, _ANSWER_INK, _WRONG_MARK = (20, 20, 20), (0, 114, 178), (170, 70, 0)
 _THIN_LINE, _THICK_LINE = (170, 170, 170), (20, 20, 20)
 
+_CHANGED_FRAME = (0, 158, 115)
+
 _BOLD, _BLUE, _ON_ORANGE, _RESET = "\033[1m", "\033[34m", "\033[30;48;5;215m", "\033[0m"
+_GREEN = "\033[1;32m"
 
 
 def _examine(
@@ -63,13 +67,19 @@ def _examine(
     return board, answer, clue & ~changed, wrong
 
 
-def render_text(inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None) -> str:
+def render_text(
+    inputs: Tokens,
+    answer: Tokens | None = None,
+    solution: Tokens | None = None,
+    before: Tokens | None = None,
+) -> str:
     """One puzzle (L,) as lines of text with ANSI colours.
 
     A clue stands alone and bold, an answered digit has a trailing ' and is blue, a wrong one has a trailing !
-    on orange, a blank is a dot, and ? is a token that is no digit.
+    on orange, a blank is a dot, and ? is a token that is no digit. A * follows where the answer before was another.
     """
     board, shown, given, wrong = _examine(inputs, answer, solution)
+    changed = changed_cells(inputs, answer, before)
     rule = "+".join(["-" * (3 * board.box_columns + 1)] * (board.size // board.box_columns))
     lines = []
     for row in range(board.size):
@@ -78,19 +88,22 @@ def render_text(inputs: Tokens, answer: Tokens | None = None, solution: Tokens |
         groups = []
         for start in range(0, board.size, board.box_columns):
             cells = [row * board.size + start + i for i in range(board.box_columns)]
-            groups.append(" " + "".join(_cell_text(board, shown[c], given[c], wrong[c]) for c in cells))
+            groups.append(
+                " " + "".join(_cell_text(board, shown[c], given[c], wrong[c], changed[c]) for c in cells)
+            )
         lines.append("|".join(groups))
     return "\n".join(lines)
 
 
-def _cell_text(board: Board, token: int, given: bool, wrong: bool) -> str:
-    """Three columns: a digit, its mark and a space."""
+def _cell_text(board: Board, token: int, given: bool, wrong: bool, changed: bool) -> str:
+    """Three columns: a digit, its mark, and a space or a star."""
     digit = _character(board, token)
+    end = f"{_GREEN}*{_RESET}" if changed else " "
     if wrong:
-        return f"{_ON_ORANGE}{digit}!{_RESET} "
+        return f"{_ON_ORANGE}{digit}!{_RESET}{end}"
     if given:
-        return f"{_BOLD}{digit}{_RESET}  "
-    return ".  " if digit == "." else f"{_BLUE}{digit}'{_RESET} "
+        return f"{_BOLD}{digit}{_RESET} {end}"
+    return f". {end}" if digit == "." else f"{_BLUE}{digit}'{_RESET}{end}"
 
 
 def _character(board: Board, token: int) -> str:
@@ -100,14 +113,18 @@ def _character(board: Board, token: int) -> str:
 
 
 def render_rgb(
-    inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
+    inputs: Tokens,
+    answer: Tokens | None = None,
+    solution: Tokens | None = None,
+    before: Tokens | None = None,
 ) -> NDArray[np.uint8]:
     """One puzzle (L,) as an image (height, width, 3), the same on every machine.
 
     Clues are dark on grey, answered digits blue on white, wrong ones blue on orange with a triangle in the
-    corner.
+    corner. Cells that differ from the answer before have a green frame.
     """
     board, shown, given, wrong = _examine(inputs, answer, solution)
+    changed = changed_cells(inputs, answer, before)
     side = board.size * _CELL + 2
     image = np.full((side, side, 3), _WHITE, np.uint8)
     triangle = np.tri(9, dtype=np.bool_)[::-1]
@@ -120,6 +137,9 @@ def render_rgb(
             area[3:12, 3:12][triangle] = _WRONG_MARK
         elif given[cell]:
             area[:] = _GIVEN_BACKGROUND
+        if changed[cell]:
+            for edge in (area[2:5, 2:-1], area[-4:-1, 2:-1], area[2:-1, 2:5], area[2:-1, -4:-1]):
+                edge[:] = _CHANGED_FRAME
         character = _character(board, shown[cell])
         if character != ".":
             area[7:28, 10:25][_GLYPHS[character]] = _GIVEN_INK if given[cell] else _ANSWER_INK

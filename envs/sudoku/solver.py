@@ -67,6 +67,20 @@ def is_solved(inputs: NDArray[np.uint8], answer: NDArray[np.uint8]) -> NDArray[n
     return result
 
 
+def broken_rules(inputs: NDArray[np.uint8], answer: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(N, 5) whether each answer (N, L) changes a clue, leaves a cell without a digit, or has a digit twice in a row,
+    a column, a box. None of them is what `is_solved` asks for."""
+    board = board_of(inputs)
+    changed = (inputs > BLANK) & (answer != inputs)
+    missing = (answer <= BLANK) | (answer > board.size + 1)
+    found = [changed.any(axis=1), missing.any(axis=1)]
+    for units in board.cells_of.reshape(3, board.size, board.size):  # rows, columns, boxes
+        tokens = np.sort(answer[:, units], axis=-1)  # (N, n units, n)
+        twice = (tokens[..., 1:] == tokens[..., :-1]) & (tokens[..., 1:] > BLANK)
+        found.append(twice.any(axis=(1, 2)))
+    return np.stack(found, axis=1)
+
+
 def conflicting_cells(boards: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """(N, L) the digits of each board that occur twice in one of their units."""
     conflict = np.zeros(boards.shape, np.bool_)

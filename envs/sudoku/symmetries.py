@@ -33,6 +33,13 @@ class Symmetries:
         moved = np.take_along_axis(boards, self.cells, axis=1)
         return np.take_along_axis(self.tokens, moved, axis=1)
 
+    def undo(self, boards: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The boards (N, L) that `apply` makes these of."""
+        named = np.take_along_axis(np.argsort(self.tokens, axis=1).astype(np.uint8), boards, axis=1)
+        result = np.empty_like(boards)
+        np.put_along_axis(result, self.cells, named, axis=1)
+        return result
+
 
 def group_order(size: int) -> int:
     """The number of different symmetries of a board; 1,218,998,108,160 for 9x9."""

@@ -13,7 +13,7 @@ from envs.sudoku.board import BLANK, board_of_size
 from envs.sudoku.canonical import canonical
 from envs.sudoku.catalogue import CATALOGUE_CLUES, Catalogue
 from envs.sudoku.generator import FEWEST_CLUES, generate_puzzles
-from envs.sudoku.symmetries import random_symmetries, symmetry_hash
+from envs.sudoku.symmetries import Symmetries, random_symmetries, symmetry_hash
 from envs.task import PuzzleTask
 
 
@@ -27,6 +27,14 @@ class SudokuTask(PuzzleTask):
 
     name = "sudoku"
     levels: tuple[str, ...] = levels.LEVELS
+    rules = (
+        "clue changed",
+        "cell without digit",
+        "digit twice in a row",
+        "digit twice in a column",
+        "digit twice in a box",
+    )
+    traits = ("clues", "guesses")
 
     def __init__(self, size: int = 9, min_guesses: int = 0, catalogue: str | Path | None = None) -> None:
         """
@@ -58,6 +66,10 @@ class SudokuTask(PuzzleTask):
         once."""
         return solver.is_solved(inputs, answer)
 
+    def broken(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
+        """(N, 5) which of `rules` answers (N, L) break."""
+        return solver.broken_rules(inputs, answer)
+
     def unknown(self, inputs: Tokens) -> NDArray[np.bool_]:
         """(N, L) the blank cells."""
         return inputs == BLANK
@@ -69,6 +81,10 @@ class SudokuTask(PuzzleTask):
     def guesses(self, inputs: Tokens) -> NDArray[np.int64]:
         """(N,) how often this project's solver has to guess (see `count_guesses`)."""
         return solver.count_guesses(inputs)
+
+    def trait(self, name: str, inputs: Tokens) -> NDArray[np.int64]:
+        """(N,) the number of clues, or how often this project's solver has to guess."""
+        return {"clues": self.clues, "guesses": self.guesses}[name](inputs)
 
     def level_of(self, inputs: Tokens) -> NDArray[np.int64]:
         """(N,) index into `levels` by number of clues, or NO_LEVEL."""
@@ -98,6 +114,10 @@ class SudokuTask(PuzzleTask):
             symmetries.apply(batch.inputs), symmetries.apply(batch.solution), batch.level, batch.identifier
         )
 
+    def symmetries(self, inputs: Tokens, rng: np.random.Generator) -> Symmetries:
+        """A random symmetry for each puzzle (N, L)."""
+        return random_symmetries(self.size, len(inputs), rng)
+
     def invariant(self, inputs: Tokens) -> NDArray[np.uint64]:
         """(N,) a hash that all symmetries of a puzzle share (see `symmetry_hash`)."""
         return symmetry_hash(inputs)
@@ -111,22 +131,35 @@ class SudokuTask(PuzzleTask):
         """Row -> reason, for puzzles (N, L) without exactly one solution, or with one that is not `solution`."""
         return files.faults(inputs, solution)
 
+    def parse(self, text: str) -> PuzzleBatch:
+        """The puzzle that `text` is (see envs/sudoku/files.py) and its solution. Raises DataError."""
+        inputs, solutions = files.parse_puzzle(text, self.size)
+        return PuzzleBatch(inputs, solutions, self.level_of(inputs), np.zeros(1, np.int64))
+
     def read(self, path: Path) -> PuzzleBatch:
         """All puzzles of a file (see envs/sudoku/files.py). Raises DataError naming line and reason."""
         inputs, solutions = files.read_puzzles(path, self.size)
         return PuzzleBatch(inputs, solutions, self.level_of(inputs), np.zeros(len(inputs), np.int64))
 
     def render_text(
-        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
+        self,
+        inputs: Tokens,
+        answer: Tokens | None = None,
+        solution: Tokens | None = None,
+        before: Tokens | None = None,
     ) -> str:
         """One puzzle (L,) as text with ANSI colours."""
-        return rendering.render_text(inputs, answer, solution)
+        return rendering.render_text(inputs, answer, solution, before)
 
     def render_rgb(
-        self, inputs: Tokens, answer: Tokens | None = None, solution: Tokens | None = None
+        self,
+        inputs: Tokens,
+        answer: Tokens | None = None,
+        solution: Tokens | None = None,
+        before: Tokens | None = None,
     ) -> NDArray[np.uint8]:
         """One puzzle (L,) as an image (height, width, 3)."""
-        return rendering.render_rgb(inputs, answer, solution)
+        return rendering.render_rgb(inputs, answer, solution, before)
 
     def _make(
         self, level: int, count: int, rng: np.random.Generator, held_out: bool

@@ -1,0 +1,112 @@
+"""The report: all figures of one run, or of several to compare, as one HTML file with its pictures inside."""
+
+from __future__ import annotations
+
+import base64
+import html
+import io
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from hrm_rl.analysis import answering, mistakes, states, style
+from hrm_rl.analysis.exhibit import Exhibit
+from hrm_rl.analysis.study import Study
+from hrm_rl.files import write_atomically
+
+REPORT = "report.html"
+
+SHARED: tuple[Callable[[Sequence[Study]], Exhibit], ...] = (
+    answering.training,
+    answering.accuracy,
+    answering.halting,
+    answering.calibration,
+    answering.regret,
+    mistakes.by_rule,
+    states.convergence,
+    states.dimension,
+)
+"""Figures that overlay runs."""
+OWN: tuple[Callable[[Study], Exhibit], ...] = (mistakes.by_cell, states.trajectories, states.attention)
+"""Figures of one run."""
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>{title}</title>
+<style>
+body {{ font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 62rem; margin: 2rem auto;
+       padding: 0 1rem; }}
+h1 {{ font-size: 1.6rem; }} h2 {{ font-size: 1.2rem; margin: 2.5rem 0 .3rem; }}
+img {{ max-width: 100%; display: block; margin: .6rem 0; }}
+table {{ border-collapse: collapse; }} td, th {{ padding: .15rem .9rem .15rem 0; text-align: left; }}
+.basis {{ color: #666; font-size: .88rem; }} .finding {{ font-weight: 600; }}
+section {{ break-inside: avoid; }} nav a {{ margin-right: .9rem; }}
+</style></head><body>
+<h1>{title}</h1>
+{body}
+</body></html>
+"""
+
+
+def exhibits(studies: Sequence[Study]) -> Iterator[Exhibit]:
+    """All figures, one after the other; those of single runs only where there is one."""
+    for draw in SHARED:
+        yield draw(studies)
+    if len(studies) == 1:
+        for draw_one in OWN:
+            yield draw_one(studies[0])
+
+
+def write(
+    out: Path,
+    studies: Sequence[Study],
+    title: str,
+    facts: Sequence[tuple[str, str]],
+    progress: Callable[[str], None] = lambda name: None,
+) -> Path:
+    """report.html, and NAME.png and NAME.csv of each figure, into the folder `out`. facts: what stands at the top.
+    progress: told the name of each figure when it is done. Returns the path of the report."""
+    out.mkdir(parents=True, exist_ok=True)
+    shown: list[tuple[Exhibit, bytes | None]] = []
+    for exhibit in exhibits(studies):
+        picture = None
+        if exhibit.figure is not None:
+            picture = png(exhibit)
+            write_atomically(out / f"{exhibit.name}.png", picture)
+            write_atomically(out / f"{exhibit.name}.csv", exhibit.csv())
+        shown.append((exhibit, picture))
+        progress(exhibit.name)
+    write_atomically(out / REPORT, page(title, facts, shown))
+    return out / REPORT
+
+
+def png(exhibit: Exhibit) -> bytes:
+    """The figure as a PNG, the same bytes for the same figure."""
+    assert exhibit.figure is not None
+    content = io.BytesIO()
+    exhibit.figure.savefig(content, format="png", dpi=style.DPI, metadata={"Software": None})
+    return content.getvalue()
+
+
+def page(title: str, facts: Sequence[tuple[str, str]], shown: Sequence[tuple[Exhibit, bytes | None]]) -> str:
+    """The HTML file."""
+    table = "".join(
+        f"<tr><th>{html.escape(name)}</th><td>{html.escape(value)}</td></tr>" for name, value in facts
+    )
+    links = "".join(f'<a href="#{e.name}">{html.escape(e.title)}</a>' for e, _ in shown)
+    sections = "".join(_section(exhibit, picture) for exhibit, picture in shown)
+    body = f"<table>{table}</table><p><nav>{links}</nav></p>{sections}"
+    return _PAGE.format(title=html.escape(title), body=body)
+
+
+def _section(exhibit: Exhibit, picture: bytes | None) -> str:
+    parts = [f"<h2>{html.escape(exhibit.title)}</h2>"]
+    if exhibit.finding:
+        parts.append(f'<p class="finding">{html.escape(exhibit.finding)}</p>')
+    if picture is not None:
+        data = base64.b64encode(picture).decode()
+        parts.append(f'<img alt="{html.escape(exhibit.title)}" src="data:image/png;base64,{data}">')
+    parts.append(f"<p>{html.escape(exhibit.reading)}</p>")
+    if exhibit.basis:
+        files = f" Numbers: {exhibit.name}.csv." if picture is not None else ""
+        parts.append(f'<p class="basis">{html.escape(exhibit.basis + files)}</p>')
+    return f'<section id="{exhibit.name}">{"".join(parts)}</section>'

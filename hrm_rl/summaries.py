@@ -1,0 +1,59 @@
+"""From sums over puzzles to the means that are reported: a row for each level, or for each group of another kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.task import PuzzleTask
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Means over the puzzles of one level, or of all."""
+
+    puzzles: int
+    exact_accuracy: float
+    solved: float
+    cell_accuracy: float
+    segments_mean: float
+    accuracy_after_segment: list[float]
+    """[k - 1]: exact accuracy of the answers held after k segments."""
+    measures: dict[str, float]
+    """The mean of each of the task's measures over the answers to which it applies, if there are any."""
+
+    @staticmethod
+    def of(sums: NDArray[np.float64], measures: tuple[str, ...]) -> Summary:
+        """Of one row of `Evaluation.sums`, or of several rows added up, with at least one puzzle.
+        measures: names of the task's measures."""
+        puzzles, exact, solved, cells, cells_right, segments = map(float, sums[:6])
+        measured, counts, after = np.split(sums[6:], [len(measures), 2 * len(measures)])
+        return Summary(
+            int(puzzles),
+            exact / puzzles,
+            solved / puzzles,
+            cells_right / max(1.0, cells),
+            segments / puzzles,
+            [float(x) / puzzles for x in after],
+            {
+                name: float(total) / float(applies)
+                for name, total, applies in zip(measures, measured, counts, strict=True)
+                if applies
+            },
+        )
+
+
+def summaries(sums: NDArray[np.float64], task: PuzzleTask) -> dict[str, Summary]:
+    """`Evaluation.sums` as a summary of each level that occurs, in the task's order; `other` for puzzles that
+    lie in none."""
+    return by_group(sums, (*task.levels, "other"), task.measures)
+
+
+def by_group(
+    sums: NDArray[np.float64], names: Sequence[str], measures: tuple[str, ...]
+) -> dict[str, Summary]:
+    """`Evaluation.sums_by` as a summary of each group that occurs. names: of the groups."""
+    return {name: Summary.of(row, measures) for name, row in zip(names, sums, strict=True) if row[0]}
