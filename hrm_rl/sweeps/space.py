@@ -124,6 +124,13 @@ class Space:
         value = min(max(float(f"{value:.6g}"), low), high)
         return coerce(name, int(value) if value.is_integer() and is_whole(name) else value)
 
+    def good_enough(self, value: float) -> bool:
+        """Whether a trial whose metric is `value` need not go on (stop: {reached: ...})."""
+        reached = self.file.stop.reached
+        if reached is None:
+            return False
+        return value >= reached if self.file.mode == "max" else value <= reached
+
     def grid(self) -> list[Params]:
         """Combinations of the settings that are gone through one by one: of `grid` ones, and with the searcher grid
         of all. `[{}]` if there are none."""
