@@ -36,8 +36,8 @@ class Importance:
 
 
 def importances(sweep: Sweep) -> list[Importance]:
-    """Of each swept setting that took several values in at least LEAST_TRIALS trials with a score, the greatest
-    first."""
+    """Of each swept setting that took several values in at least LEAST_TRIALS trials with a score; first
+    those that explain most beyond chance."""
     found = []
     for name in sweep.parameters:
         trials = trials_with(sweep, name)
@@ -47,7 +47,7 @@ def importances(sweep: Sweep) -> list[Importance]:
         scores = _ranks(np.array([trial.best.value for trial in trials if trial.best]))
         explained, chance = _explained(scores, _design(values))
         found.append(Importance(name, explained, chance, len(trials)))
-    return sorted(found, key=lambda importance: -importance.explained)
+    return sorted(found, key=lambda importance: importance.chance - importance.explained)
 
 
 def trials_with(sweep: Sweep, name: str) -> list[Trial]:

@@ -120,7 +120,7 @@ def draw_slices(sweep: Sweep) -> Figure | str:
     names = [name for name in sweep.parameters if trials_with(sweep, name)]
     if not names:
         return "no trial has been evaluated yet"
-    columns = min(3, len(names))
+    columns = 2 if len(names) == 4 else min(3, len(names))
     rows = math.ceil(len(names) / columns)
     figure = Figure(figsize=(max(5.5, 3.9 * columns), 0.8 + 3.1 * rows), layout="constrained")
     axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
