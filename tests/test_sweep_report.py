@@ -23,7 +23,7 @@ from hrm_rl.errors import UserError
 from hrm_rl.sweeps.folder import Evaluation, Sweep, Trial, pareto_front, read_sweep
 from hrm_rl.sweeps.importance import importances
 from hrm_rl.sweeps.pictures import draw_all, is_logarithmic
-from hrm_rl.sweeps.report import COLUMNS, LIVE_ROWS, WIDTH, live_table, results_csv, write_report
+from hrm_rl.sweeps.report import COLUMNS, LIVE_ROWS, WIDTH, live_table, results_csv, write_best, write_report
 
 LR, Q_TARGET, Q_LAMBDA, STAGES = "optim.lr", "halting.q_target", "halting.q_lambda", "curriculum.stages"
 
@@ -149,7 +149,7 @@ def test_population_based_training_scores_the_settings_in_force_at_the_best_eval
     ]
     assert trial.scored_params == {LR: 2e-3}
     assert trial.source == "t0001"
-    write_report(folder)
+    write_best(read_sweep(folder))
     text = (folder / "best.yaml").read_text()
     assert load_config(folder / "best.yaml", Config()).optim.lr == 2e-3
     assert "changed while it trained" in text
@@ -192,7 +192,8 @@ def test_damaged_files_of_trials_are_named_and_the_rest_is_reported(tmp_path: Pa
     assert [trial.status for trial in sweep.trials] == ["unknown", "stopped", "unknown", "failed", "unknown"]
     assert by_id(sweep, "t0000").params[LR] == 1e-3  # out of config.yaml
     assert by_id(sweep, "t0000").best == Evaluation(200, 0.9, 2.5)
-    assert all(note in write_report(folder) for note in sweep.notes)
+    text = write_report(folder)
+    assert all(note in text for note in sweep.notes)
 
 
 def test_a_line_that_is_still_being_written_and_evaluations_without_a_number_are_left_out(
@@ -255,7 +256,7 @@ def test_best_yaml_is_the_whole_configuration_of_the_best_trial_with_the_sweeps_
 def test_a_sweep_over_max_updates_keeps_the_best_trials_own(tmp_path: Path) -> None:
     folder = make_sweep(tmp_path / "s", parameters=["train.max_updates"])
     add_trial(folder, "t0000", {"train.max_updates": 40}, [(40, 0.5, 1.0)])
-    write_report(folder)
+    write_best(read_sweep(folder))
     assert load_config(folder / "best.yaml", Config()).train.max_updates == 40
 
 
@@ -263,7 +264,7 @@ def test_best_yaml_is_not_left_over_from_an_earlier_report(tmp_path: Path) -> No
     folder = make_sweep(tmp_path / "s")
     (folder / "best.yaml").write_text("old: 1")
     (add_trial(folder, "t0000", {LR: 1e-3}, [(1, 0.5, 1.0)]) / "config.yaml").unlink()
-    assert "no best.yaml: cannot read configuration" in write_report(folder)
+    assert "no best.yaml: cannot read configuration" in write_best(read_sweep(folder))
     assert not (folder / "best.yaml").exists()
 
 
@@ -351,9 +352,10 @@ def test_live_table_shows_every_running_trial_and_keeps_to_the_width() -> None:
 
 
 def sweep_of(values: list[Any], scores: list[float], name: str = LR) -> Sweep:
+    evaluations = [Evaluation(1, score, 1.0) for score in scores]
     trials = tuple(
-        Trial(f"t{i:04d}", Path(), {name: value}, "finished", best=Evaluation(1, score, 1.0))
-        for i, (value, score) in enumerate(zip(values, scores, strict=True))
+        Trial(f"t{i:04d}", Path(), {name: value}, "finished", curve=(evaluation,), best=evaluation)
+        for i, (value, evaluation) in enumerate(zip(values, evaluations, strict=True))
     )
     return Sweep(
         Path("s"), {}, "", "", "eval/solved", "max", "eval/segments_mean", 0, 0, None, (name,), trials
@@ -381,9 +383,12 @@ def test_importance_is_a_share_whatever_the_trials_are(trials: list[tuple[Any, f
         assert 0 <= found.chance <= 1
 
 
-@pytest.mark.parametrize("scores", [[0.5] * 6, [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]])
 @pytest.mark.parametrize(
-    "values", [[1, 1, 2, 2, 4, 4], [0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [True, False, None] * 2]
+    ("values", "scores"),
+    [
+        ([1, 1, 2, 2, 4, 4], [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]),
+        ([True, False, None] * 2, [0.5] * 6),
+    ],
 )
 def test_all_pictures_are_drawn_of_flat_scores_and_of_every_kind_of_value(
     values: list[Any], scores: list[float], tmp_path: Path, recwarn: pytest.WarningsRecorder

@@ -61,7 +61,7 @@ def write_report(path: Path) -> str:
 
 def _write(sweep: Sweep) -> str:
     write_atomically(sweep.folder / "results.csv", results_csv(sweep))
-    best = _write_best(sweep)
+    best = write_best(sweep)
     pictures, missing = draw_all(sweep, sweep.folder / "pictures")
     write_hparams(sweep, sweep.folder / "tensorboard")
     screen = io.StringIO()
@@ -121,7 +121,7 @@ def best_config(sweep: Sweep, trial: Trial) -> Config:
     return validate(values, trial.id)
 
 
-def _write_best(sweep: Sweep) -> str:
+def write_best(sweep: Sweep) -> str:
     """Write best.yaml. Returns what to say about it; an old file that cannot be renewed is deleted."""
     path, trial = sweep.folder / "best.yaml", sweep.best
     try:
