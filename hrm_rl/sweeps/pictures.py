@@ -70,9 +70,8 @@ def draw_front(sweep: Sweep) -> Figure | str:
         where="post", color=RED, linewidth=1.5, zorder=1,
     )  # fmt: skip
     _scatter(axis, trials, [_cost(t) for t in trials], [_score(sweep, t) for t in trials])
-    axis.scatter(
-        *zip(*points, strict=True), s=110, facecolors="none", edgecolors=RED, linewidths=1.5, zorder=3
-    )
+    xs, ys = zip(*points, strict=True)
+    axis.scatter(xs, ys, s=110, facecolors="none", edgecolors=RED, linewidths=1.5, zorder=3)
     _name_points(axis, front, points)
     axis.set_xlabel(f"{_cost_label(sweep)}, at the best evaluation")
     axis.set_ylabel(_metric_label(sweep))

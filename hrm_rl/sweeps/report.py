@@ -157,7 +157,7 @@ def final_table(sweep: Sweep) -> Table:
     table = _table(
         sweep,
         sweep.ranked[:FINAL_ROWS],
-        f"*  on the Pareto front: none is better in {escape(sweep.metric)} at less {escape(sweep.cost)}",
+        f"*  Pareto front of {escape(sweep.metric)} and {escape(sweep.cost)}",
         *([f"{more} more trials in results.csv"] if more > 0 else []),
     )
     table.title = f"{escape(sweep.folder.name)}: {_statuses(sweep)}"
