@@ -22,6 +22,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 from hrm_rl.files import write_atomically
 from hrm_rl.sweeps.folder import Sweep, Trial
 from hrm_rl.sweeps.importance import LEAST_TRIALS, importances, is_number, key, trials_with
+from hrm_rl.sweeps.words import is_share, shown
 
 BLUE, SKY, ORANGE, GREEN, RED, GREY = "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#D55E00", "#777777"
 STATUS_STYLE = {
@@ -33,8 +34,6 @@ STATUS_STYLE = {
     "unknown": (GREY, "s"),
 }
 STATUS_WORD = {"stopped": "stopped early", "failed": "failed on the way", "unknown": "status unknown"}
-SHARES = ("exact_accuracy", "solved", "cell_accuracy")
-"""Tags that are shares of 1, shown in %."""
 
 
 def draw_all(sweep: Sweep, folder: Path) -> tuple[list[Path], list[str]]:
@@ -288,19 +287,6 @@ def _find(node: Any, name: str) -> Any:
         if found is not None:
             return found
     return None
-
-
-def shown(value: Any) -> str:
-    """A setting's value as one would type it, numbers to four digits."""
-    if isinstance(value, bool) or value is None:
-        return str(value).lower()
-    if isinstance(value, list | tuple):
-        return " ".join(shown(part) for part in value)
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def is_share(metric: str) -> bool:
-    return metric.rpartition("/")[2] in SHARES
 
 
 def _scaled(sweep: Sweep, value: float) -> float:

@@ -32,7 +32,7 @@ from hrm_rl.files import write_atomically
 from hrm_rl.sweeps.folder import STATUSES, UNKNOWN, Sweep, Trial, read_sweep
 from hrm_rl.sweeps.hparams import write_hparams
 from hrm_rl.sweeps.importance import key
-from hrm_rl.sweeps.pictures import draw_all, is_share, shown
+from hrm_rl.sweeps.words import is_share, shown
 
 WIDTH = 80
 """Columns of a terminal that the tables keep to."""
@@ -60,6 +60,10 @@ def write_report(path: Path) -> str:
 
 
 def _write(sweep: Sweep) -> str:
+    from hrm_rl.sweeps.pictures import (
+        draw_all,
+    )  # matplotlib takes a second, which live_table need not wait for
+
     write_atomically(sweep.folder / "results.csv", results_csv(sweep))
     best = write_best(sweep)
     pictures, missing = draw_all(sweep, sweep.folder / "pictures")
