@@ -1,8 +1,8 @@
 """A sweep under Ray Tune: which trial runs when and where, who is stopped, and what is noted of each.
 
 Tune schedules, retries and reuses processes; its schedulers decide whom to stop. All that a sweep needs to go on
-later is in our own files (hrm_rl/sweeps/records.py, and the checkpoints of the trials): every start is a new experiment
-to Tune, whose scheduler is told of the curves so far.
+later is in our own files (hrm_rl/sweeps/records.py, and the checkpoints of the trials): to Tune every start is a new
+experiment, whose scheduler is told of the curves so far.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -107,6 +108,24 @@ class GoodEnough(ray.tune.Stopper):
         return False
 
 
+@dataclass(frozen=True)
+class Spent:
+    """What one start of a sweep came to."""
+
+    complete: bool
+    """Whether every trial is over."""
+    seconds: float
+    """From the start of the first trial to the end of the last."""
+    train_seconds: float
+    """Spent in updates, over all trials."""
+    concurrent: int
+
+    @property
+    def share(self) -> float:
+        """Of the time of all trials that could have run at once, what was spent in updates."""
+        return self.train_seconds / (self.seconds * self.concurrent) if self.seconds else 0.0
+
+
 def run_sweep(
     plan: TrialPlan,
     book: Book,
@@ -116,18 +135,19 @@ def run_sweep(
     show: Callable[[], None],
     say: Callable[[str], None] = print,
     verbose: bool = False,
-) -> bool:
+) -> Spent:
     """Run what is left of the sweep's `total` trials, `concurrent` at once; Ray must be connected.
 
-    show: called every second or so. Returns whether the sweep is complete; it is not after a Ctrl-C, or when its time
-    is up. A second Ctrl-C ends it at once. Raises UserError if there is nothing to propose.
+    show: called every second or so. The sweep is not complete after a Ctrl-C, or when its time is up. A second Ctrl-C
+    ends it at once. Raises UserError if there is nothing to propose.
     """
     stop_file = plan.folder / SWEEP_STOP_FILE
     stop_file.unlink(missing_ok=True)
     _quieten(verbose)
     free = ray.available_resources()
-    todo = Proposals(book, plan.space, seed, total)
-    tuner = _tuner(plan, book, todo, seed, concurrent)
+    todo, notes = Proposals(book, plan.space, seed, total), Notes(book, plan.space)
+    before = sum(record.train_seconds for record in book.records.values())
+    tuner = _tuner(plan, book, todo, notes, seed, concurrent)
     minutes = plan.space.file.stop.minutes
     try:
         _fit(tuner, stop_file, None if minutes is None else minutes * 60, show, say)
@@ -136,13 +156,17 @@ def run_sweep(
             if record.status == "running":
                 book.note(id, status="paused")
         stop_file.unlink(missing_ok=True)
+    wall = 0.0 if notes.first_start is None else time.monotonic() - notes.first_start
     _settle(free)
     if todo.error:
         raise UserError(todo.error)
-    return len(book.records) >= total and all(record.over for record in book.records.values())
+    complete = len(book.records) >= total and all(record.over for record in book.records.values())
+    return Spent(complete, wall, sum(r.train_seconds for r in book.records.values()) - before, concurrent)
 
 
-def _tuner(plan: TrialPlan, book: Book, todo: Proposals, seed: int, concurrent: int) -> ray.tune.Tuner:
+def _tuner(
+    plan: TrialPlan, book: Book, todo: Proposals, notes: Notes, seed: int, concurrent: int
+) -> ray.tune.Tuner:
     def trial(config: dict[str, Any]) -> None:
         params: Params = config[TRIAL]["params"]
         run_trial(plan, params)
@@ -177,7 +201,7 @@ def _tuner(plan: TrialPlan, book: Book, todo: Proposals, seed: int, concurrent: 
             storage_path=str(plan.folder / "tune"),
             failure_config=ray.tune.FailureConfig(max_failures=RETRIES),
             checkpoint_config=ray.tune.CheckpointConfig(num_to_keep=4),
-            callbacks=[Notes(book, plan.space)],
+            callbacks=[notes],
             stop=GoodEnough(plan.space),
             verbose=0,
         ),
@@ -190,6 +214,7 @@ def _name(trial: Any) -> str:
 
 def _quieten(verbose: bool) -> None:
     """No loggers of Tune's own, no banners, no warnings about what is meant so."""
+    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
     os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
     os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
     os.environ["TUNE_PRINT_ALL_TRIAL_ERRORS"] = "1" if verbose else "0"

@@ -23,8 +23,12 @@ class Notes(ray.tune.Callback):
         """Seconds, and those in updates, that a trial had spent before its present process."""
         self.last: dict[str, float] = {}
         """The metric's last value."""
+        self.first_start: float | None = None
+        """When the first trial started, by the monotonic clock."""
 
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
+        if self.first_start is None:
+            self.first_start = time.monotonic()
         record = self.book.records[str(trial)]
         self.before[record.id] = (record.seconds, record.train_seconds)
         self.book.note(record.id, status="running", error=None, started=record.started or time.time())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass
 from typing import Any
@@ -92,7 +93,7 @@ def make_scheduler(space: Space, seed: int, book: Book) -> TrialScheduler:
         rule = MedianStoppingRule(
             time_attr=UPDATES, metric=metric, mode=mode, grace_period=spec.grace_period,
             min_samples_required=spec.min_samples_required,
-            min_time_slice=space.file.budget.max_updates,  # do not pause a trial to get on with others
+            min_time_slice=math.inf,  # type: ignore[arg-type]  # do not pause a trial to get on with others
         )  # fmt: skip
     else:
         return FIFOScheduler()

@@ -28,6 +28,9 @@ from hrm_rl.sweeps.spec import Grid, Optuna
 REJECTED = 100
 """Proposals that a constraint forbids after which a trial is drawn at random instead."""
 
+REPEATED = 50
+"""Draws of what was tried before, after which a trial may repeat another."""
+
 
 @dataclass(frozen=True)
 class Tried:
@@ -65,7 +68,17 @@ def propose(
     rng = np.random.default_rng([seed, index])
     if isinstance(searcher, Optuna) and index >= searcher.startup_trials:
         return _estimated(space, searcher, int(rng.integers(2**32)), tried)
-    return space.sample(rng, points[index % len(points)])
+    return _unlike(space, rng, points[index % len(points)], tried)
+
+
+def _unlike(space: Space, rng: np.random.Generator, fixed: Params, tried: Sequence[Tried]) -> Params:
+    """Settings drawn at random that were not tried before, if there are any."""
+    known = [one.params for one in tried]
+    for _ in range(REPEATED):
+        params = space.sample(rng, fixed)
+        if params not in known:
+            break
+    return params
 
 
 def _estimated(space: Space, searcher: Optuna, seed: int, tried: Sequence[Tried]) -> Params:
@@ -97,7 +110,7 @@ def _estimated(space: Space, searcher: Optuna, seed: int, tried: Sequence[Tried]
             if space.refusal(params) is None:
                 return params
             study.tell(trial, state=TrialState.FAIL)
-    return space.sample(np.random.default_rng(seed))
+    return _unlike(space, np.random.default_rng(seed), {}, tried)
 
 
 def suggest(space: Space, trial: Trial) -> Params:
@@ -114,7 +127,9 @@ def _as_known(space: Space, searcher: Optuna, one: Tried) -> FrozenTrial | None:
     """A trial for the estimator to learn from; None for one that teaches nothing (failed, or of another space)."""
     values: list[float] | None = None
     if one.value is not None and (one.cost is not None or not searcher.multi_objective):
-        values = [one.value, one.cost or 0.0] if searcher.multi_objective else [one.value]
+        values = [float(one.value)]
+        if searcher.multi_objective:
+            values.append(float(one.cost or 0.0))
     if one.over and values is None:
         return None
     try:
