@@ -19,8 +19,8 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,6 +56,7 @@ class TrainingState:
     update: int
     skipped_in_a_row: int
     world_size: int
+    """Workers whose slots it holds; 0 for one that was adopted and holds none."""
     stage: int
     """Stage that puzzles are drawn from."""
     curriculum: CurriculumState
@@ -96,11 +97,16 @@ class TrainingState:
 
 
 def save(
-    root: Path, learner: Learner, state: TrainingState, rank: int = 0, agree: Agree = agree_alone
+    root: Path,
+    learner: Learner,
+    state: TrainingState,
+    rank: int = 0,
+    agree: Agree = agree_alone,
+    keep: int = KEEP_LAST,
 ) -> Path:
     """Write a checkpoint of `learner` under `root`; called by all ranks together. Returns its folder.
 
-    Keeps the last two and the best by score. Raises UserError on every rank if one could not write its part;
+    Keeps the last `keep` and the best by score. Raises UserError on every rank if one could not write its part;
     then nothing of this checkpoint is left.
     """
     final = root / f"update-{state.update:08d}"
@@ -121,7 +127,7 @@ def save(
             "free some space, or choose another --storage-path, then resume from the checkpoint before"
         )
     if rank == 0:
-        prune(root, final)
+        prune(root, final, keep)
     return final
 
 
@@ -216,11 +222,11 @@ def score(path: Path) -> float | None:
         return None
 
 
-def prune(root: Path, newest: Path) -> None:
-    """Delete all checkpoints but the last two up to `newest`, just saved, and the best of them. Those after it
+def prune(root: Path, newest: Path, last: int = KEEP_LAST) -> None:
+    """Delete all checkpoints but the `last` ones up to `newest`, just saved, and the best of them. Those after it
     are damaged ones that the run went back behind."""
     upto = [p for p in checkpoints(root) if p.name <= newest.name]
-    keep = {*upto[:KEEP_LAST], best(root, newest)}
+    keep = {*upto[:last], best(root, newest)}
     for path in checkpoints(root):
         if path not in keep:
             shutil.rmtree(path, ignore_errors=True)
@@ -268,6 +274,33 @@ def refuse_changes(path: Path, state: TrainingState, config: Config) -> None:
             f"checkpoint {path.name} was made with another configuration: {'; '.join(changed)} "
             "(stored -> asked for); leave these as they were, or start a new run"
         )
+
+
+def adopt(source: Path, root: Path, config: Config, changeable: Collection[str]) -> Path:
+    """Make `source`, a checkpoint of any run, the newest checkpoint under `root`, as if `config` had led to it.
+    Weights, optimisers and curriculum are taken over; slots are not, and begin anew. Returns its folder.
+
+    changeable: settings in which `config` may differ. Raises UserError if it differs in others, and OSError if
+    `source` goes away meanwhile.
+    """
+    state = read_state(source)
+    changed = [line for line in differences(state.config, config) if line.partition(":")[0] not in changeable]
+    if changed:
+        raise UserError(
+            f"checkpoint {source} cannot be gone on from with other settings: {'; '.join(changed)}"
+        )
+    temporary, final = root / f".{source.name}.tmp", root / source.name
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    for name in ("model.safetensors", AVERAGED, "optimizer.safetensors"):
+        if name != AVERAGED or (source / name).exists():
+            shutil.copyfile(source / name, temporary / name)
+    write_atomically(temporary / "state.json", replace(state, config=config, world_size=0).to_json())
+    for path in checkpoints(root):
+        if path.name > final.name:
+            shutil.rmtree(path)
+    _publish(temporary, final, world_size=0)
+    return final
 
 
 def load(path: Path, learner: Learner, rank: int = 0, world_size: int = 1) -> TrainingState:

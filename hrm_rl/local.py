@@ -11,7 +11,7 @@ from pathlib import Path
 from hrm_rl.config import Config
 from hrm_rl.curriculum import Curriculum, LocalCurriculum
 from hrm_rl.devices import choose_device
-from hrm_rl.training import Outcome, Trainer, use_threads
+from hrm_rl.training import Outcome, Progress, Trainer, use_threads
 
 
 class LocalWorker:
@@ -33,6 +33,9 @@ class LocalWorker:
 
     def stop_requested(self) -> bool:
         return self._stop.is_set()
+
+    def evaluated(self, progress: Progress) -> None:
+        """Nobody waits to hear of it."""
 
 
 def train_here(config: Config, run_dir: Path, threads: int, say: Callable[[str], None] = print) -> Outcome:

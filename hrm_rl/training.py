@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -34,6 +35,19 @@ STATUS_SECONDS = 3.0
 PICTURED_BOARDS = 4
 
 
+@dataclass(frozen=True)
+class Progress:
+    """An evaluation on the held-out puzzles, told after the checkpoint of its update, if there is one."""
+
+    update: int
+    metrics: Mapping[str, float]
+    """By tag, the same on all ranks."""
+    saved: Path | None
+    """The checkpoint of this update."""
+    update_seconds: float
+    """Time spent in updates by this process."""
+
+
 class Worker(Protocol):
     """What the loop needs from whoever runs it: Ray Train, this process, or a Tune trial."""
 
@@ -48,6 +62,9 @@ class Worker(Protocol):
 
     def stop_requested(self) -> bool:
         """Whether the user asked for an early end."""
+
+    def evaluated(self, progress: Progress) -> None:
+        """Hear of an evaluation. Called on all ranks. What it raises ends the run at once."""
 
 
 @dataclass(frozen=True)
@@ -104,8 +121,11 @@ def agree_over_ranks(world_size: int, device: torch.device) -> Agree:
 class Trainer:
     """One worker's run: learner, curriculum, telemetry and checkpoints, kept in step with the other ranks."""
 
-    def __init__(self, config: Config, worker: Worker):
+    def __init__(self, config: Config, worker: Worker, keep: int = checkpoint.KEEP_LAST):
+        """keep: last checkpoints that are kept beside the best."""
         self.config = config
+        self.keep = keep
+        self.update_seconds = 0.0
         self.worker = worker
         if worker.device.type == "cuda":
             torch.set_float32_matmul_precision("high")  # TF32
@@ -147,7 +167,9 @@ class Trainer:
         self.saved_at = update
         best = checkpoint.best(self.checkpoints, newest=path)
         self.best_score = checkpoint.score(best) if best else None
-        if state.world_size != worker.world_size:
+        if not state.world_size:
+            self._say("from another trial's checkpoint, with settings of its own; slots begin anew")
+        elif state.world_size != worker.world_size:
             self._say(
                 f"{state.world_size} -> {worker.world_size} workers: weights and optimisers resume, slots begin anew"
             )
@@ -183,17 +205,23 @@ class Trainer:
         self._next_status = started
         total, train = self.config.train.max_updates, self.config.train
         while self.learner.updates < total and not self.stopping:
+            began = time.perf_counter()
             self.learner.update()
+            self.update_seconds += time.perf_counter() - began
             update = self.learner.updates
             if update % self.every == 0:
                 self._end_interval(started, first)
             elif self.worker.world_size == 1:
                 self.stopping = self.worker.stop_requested()
             due = update % train.checkpoint_every == 0 or update == total
-            if update % train.eval_every == 0 or update == total:
+            evaluated = update % train.eval_every == 0 or update == total
+            if evaluated:
                 due |= self._evaluate()
             if due:
                 self._save()
+            if evaluated:
+                saved = self.checkpoints / f"update-{update:08d}" if due else None
+                self.worker.evaluated(Progress(update, self.metrics, saved, self.update_seconds))
         if self.saved_at != self.learner.updates:
             self._save()
         return Outcome(
@@ -300,7 +328,7 @@ class Trainer:
             score=self.metrics["eval/solved"] if self.evaluated_at == update else None,
             loss_scale=(self.learner.loss_scale.value, self.learner.loss_scale.sound),
         )
-        checkpoint.save(self.checkpoints, self.learner, state, self.worker.rank, self.agree)
+        checkpoint.save(self.checkpoints, self.learner, state, self.worker.rank, self.agree, self.keep)
         self.saved_at = update
 
     def _say(self, line: str) -> None:

@@ -21,6 +21,7 @@ import numpy as np
 import ray
 import ray.train
 import torch
+from ray.train import UserCallback
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
 from ray.train.v2.api.exceptions import WorkerGroupError
@@ -32,10 +33,12 @@ from hrm_rl.distributed.curriculum_actor import ActorCurriculum, CurriculumActor
 from hrm_rl.distributed.resources import Machine, Plan
 from hrm_rl.errors import UserError, refused_by_disk
 from hrm_rl.metrics import sum_over_ranks
-from hrm_rl.training import Outcome, Trainer, use_threads
+from hrm_rl.training import Outcome, Progress, Trainer, use_threads
 
 STOP_FILE = "stop-requested"
 CONSOLE_FILE = "console.log"
+UPDATES, SECONDS, TRAIN_SECONDS = "updates", "trial_seconds", "trial_train_seconds"
+"""Keys of what a trial of a sweep reports, beside the metrics' tags."""
 MAX_FAILURES = 3
 """Times that a run goes on from its last checkpoint after workers have died or raised."""
 
@@ -47,7 +50,13 @@ class RunFailed(RuntimeError):
 class RayWorker:
     """`hrm_rl.training.Worker` inside a Ray Train worker."""
 
-    def __init__(self, run_dir: Path, curriculum_actor: str, device: torch.device):
+    def __init__(
+        self, run_dir: Path, curriculum_actor: str, device: torch.device, stop_file: Path, reports: bool
+    ):
+        """reports: tell Ray Train of evaluations, as a trial of a sweep has to."""
+        self._began = time.perf_counter()
+        self._stop_file = stop_file
+        self._reports = reports
         context = ray.train.get_context()
         self.rank = context.get_world_rank()
         self.world_size = context.get_world_size()
@@ -62,7 +71,18 @@ class RayWorker:
         say_to_file(self.run_dir, line)
 
     def stop_requested(self) -> bool:
-        return (self.run_dir / STOP_FILE).exists()
+        return self._stop_file.exists()
+
+    def evaluated(self, progress: Progress) -> None:
+        if self._reports:
+            ray.train.report(numbers(progress, time.perf_counter() - self._began))
+
+
+def numbers(progress: Progress, seconds: float) -> dict[str, float]:
+    """What a sweep hears of a trial: the evaluation's metrics by tag and, under names that Ray leaves alone, the
+    update and the seconds that this process has spent, in all and in updates."""
+    spent = {UPDATES: progress.update, SECONDS: seconds, TRAIN_SECONDS: progress.update_seconds}
+    return {tag: float(value) for tag, value in progress.metrics.items()} | spent
 
 
 def say_to_file(run_dir: Path, line: str) -> None:
@@ -80,7 +100,13 @@ def work(settings: dict[str, Any]) -> dict[str, Any]:
     use_threads(settings["threads"])
     config = validate(settings["config"], "driver")
     device = ray.train.torch.get_device() if settings["gpu"] else choose_device("cpu")
-    worker = RayWorker(Path(settings["run_dir"]), settings["curriculum_actor"], device)
+    worker = RayWorker(
+        Path(settings["run_dir"]),
+        settings["curriculum_actor"],
+        device,
+        Path(settings["stop_file"]),
+        settings["reports"],
+    )
     try:
         trainer = Trainer(config, worker)
         try:
@@ -141,19 +167,51 @@ def train_with_ray(
     (run_dir / STOP_FILE).unlink(missing_ok=True)
     (run_dir / CONSOLE_FILE).touch()
     attempt = f"{run_dir.name}-{time.time_ns()}"
-    name = f"curriculum-{attempt}"
-    curriculum = CurriculumActor.options(name=name).remote(  # type: ignore[attr-defined]
-        config.curriculum, config.train.log_every
-    )
-    trainer = TorchTrainer(
+    curriculum = start_curriculum(config, attempt)
+    trainer = worker_group(config, run_dir, plan, attempt, run_dir / STOP_FILE, MAX_FAILURES, verbose)
+    try:
+        result = _fit(trainer, run_dir, say)
+    finally:
+        ray.kill(curriculum)
+    values = dict(result.return_value)
+    if "error" in values:
+        raise UserError(values["error"])
+    return Outcome(**values)
+
+
+def start_curriculum(config: Config, attempt: str) -> Any:
+    """The curriculum's actor of one attempt at a run."""
+    options = CurriculumActor.options(name=_curriculum_name(attempt))  # type: ignore[attr-defined]
+    return options.remote(config.curriculum, config.train.log_every)
+
+
+def _curriculum_name(attempt: str) -> str:
+    return f"curriculum-{attempt}"
+
+
+def worker_group(
+    config: Config,
+    run_dir: Path,
+    plan: Plan,
+    attempt: str,
+    stop_file: Path,
+    max_failures: int,
+    verbose: bool = False,
+    trial_callback: UserCallback | None = None,
+) -> TorchTrainer:
+    """Ray Train's workers of a run, not started yet. attempt: a name that was never used before, also that of the
+    curriculum's actor. trial_callback: hears of the evaluations, in a trial of a sweep."""
+    return TorchTrainer(
         work,  # type: ignore[arg-type]
         train_loop_config={
             "config": config.model_dump(mode="json"),
             "run_dir": str(run_dir),
-            "curriculum_actor": name,
+            "curriculum_actor": _curriculum_name(attempt),
             "cwd": os.getcwd(),
             "threads": plan.threads,
             "gpu": plan.gpus_per_worker > 0,
+            "stop_file": str(stop_file),
+            "reports": trial_callback is not None,
         },
         torch_config=TorchConfig(backend=plan.backend),
         scaling_config=ScalingConfig(
@@ -165,18 +223,11 @@ def train_with_ray(
         run_config=RunConfig(  # type: ignore[arg-type]
             name=attempt,  # never an old one: resuming is done from our own checkpoints
             storage_path=str(run_dir / "ray"),
-            failure_config=FailureConfig(max_failures=MAX_FAILURES, controller_failure_limit=2),
+            failure_config=FailureConfig(max_failures=max_failures, controller_failure_limit=2),
             logging_config=LoggingConfig(log_level="INFO" if verbose else "ERROR"),
+            callbacks=[trial_callback] if trial_callback else None,
         ),
     )
-    try:
-        result = _fit(trainer, run_dir, say)
-    finally:
-        ray.kill(curriculum)
-    values = dict(result.return_value)
-    if "error" in values:
-        raise UserError(values["error"])
-    return Outcome(**values)
 
 
 def _fit(trainer: TorchTrainer, run_dir: Path, say: Callable[[str], None]) -> Any:

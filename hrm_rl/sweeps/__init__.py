@@ -1,0 +1,1 @@
+"""Sweeps: spaces of settings, their trials, and what is learned from them; nothing here knows Ray."""
