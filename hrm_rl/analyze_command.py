@@ -65,7 +65,7 @@ def main(args: Sequence[str]) -> int:
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
         thinking = progress.add_task("thinking", total=len(puzzles) * len(models))
-        studies = []
+        studies: list[Study] = []
         for name, opened in zip(_names(folders, models), models, strict=True):
             done = len(studies) * len(puzzles)
             model = opened.model.to(choose_device(command.device))
@@ -79,7 +79,9 @@ def main(args: Sequence[str]) -> int:
                     budget,
                     _run_dir(opened),
                     command.batch_size,
-                    progress=lambda count, done=done: progress.update(thinking, completed=done + count),
+                    progress=lambda count, done=done: progress.update(  # type: ignore[misc]
+                        thinking, completed=done + count
+                    ),
                 )
             )
         drawing = progress.add_task("drawing", total=None)

@@ -83,7 +83,7 @@ def halting(studies: Sequence[Study]) -> Exhibit:
     for (name, found), share in zip(levels.items(), shares, strict=True):
         rows += [(name, "both", k, round(float(s) * len(found))) for k, s in zip(numbers, share, strict=True)]
     names = [f"{name} ({halted[found].mean():.1f})" for name, found in levels.items()]
-    heat(right, 100 * shares, "puzzles of the level (%)", numbers, names, annotate=budget <= 8)
+    heat(right, 100 * shares, "puzzles of the level (%)", list(numbers), names, annotate=budget <= 8)
     right.set_xlabel("segment after which it halts")
     right.set_title("by level (mean segments)", fontsize="medium", loc="left")
     forced = float((~study.thoughts.wants[:budget].any(axis=0)).mean())
