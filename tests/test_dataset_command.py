@@ -152,7 +152,7 @@ def test_a_file_becomes_a_folder_with_every_puzzle_once(
     twice = PuzzleBatch.concatenate([batch, batch.take(slice(0, 10))])
     path = csv_of(tmp_path / "mazes.csv", MAZE, twice)
     packed = path.with_suffix(".csv.gz")
-    packed.write_bytes(gzip.compress(path.read_bytes()))
+    packed.write_bytes(gzip.compress(path.read_bytes(), mtime=0))
     run("--task maze --size 7 --csv", packed, "--test-puzzles", 9, "--out", tmp_path / "d")
     train, test = opened(tmp_path / "d", MAZE)
     assert (len(train), len(test)) == (51, 9)
@@ -491,7 +491,7 @@ def test_a_file_without_a_header_is_read_whole(tmp_path: Path) -> None:
         (b"", None, "is empty"),
         (b"question,answer\n", None, "has a header but no rows"),
         (b"board,result\nx,y\n", None, "one of them must be question or puzzle"),
-        (gzip.compress(b"question,answer\n" * 99)[:-9], None, "is a damaged gzip file"),
+        (gzip.compress(b"question,answer\n" * 99, mtime=0)[:-9], None, "is a damaged gzip file"),
         (b"question,answer\n\xff\xfe,\n", None, "is no text file"),
         (
             b"question,answer\nx,y\n",
