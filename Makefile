@@ -11,7 +11,7 @@ train: setup
 	$(BIN)/python scripts/train_ray.py --preset sudoku4-quick --num-workers $$($(BIN)/python -c "import os; print(min(2, len(os.sched_getaffinity(0))))")
 
 test: setup
-	$(BIN)/python -m pytest --numprocesses $$($(BIN)/python -c "import os; print(min(4, len(os.sched_getaffinity(0))))")
+	$(BIN)/python -m pytest --no-loadscope-reorder --numprocesses $$($(BIN)/python -c "import os; print(min(4, len(os.sched_getaffinity(0))))")
 
 lint: setup
 	$(BIN)/ruff check .

@@ -35,8 +35,10 @@ CONTENT: dict[str, Any] = {
 
 
 def content(**changes: Any) -> dict[str, Any]:
-    """CONTENT with other keys; `set` is added to."""
+    """CONTENT with other keys; `set` is added to, and does not fix what `space` tries."""
     made = deepcopy(CONTENT)
+    tried = changes.get("space", {})
+    made["set"] = {name: value for name, value in made["set"].items() if name not in tried}
     made["set"] |= changes.pop("set", {})
     return made | changes
 

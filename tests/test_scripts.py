@@ -143,7 +143,7 @@ def test_the_benchmark_measures_every_part_and_its_shares_add_up(
 ) -> None:
     out = tmp_path / "b.json"
     small = "--env.size 4 --model.hidden-size 16 --model.num-heads 2 --model.h-layers 1 --model.l-layers 1"
-    batch = "--train.global-batch-size 4 --halting.halt-max-steps 2 --seconds 0.01 --json-file"
+    batch = "--train.global-batch-size 4 --halting.halt-max-steps 2 --seconds 0.01 --adaptive-puzzles 16 --json-file"
     assert benchmark_command.main([*small.split(), *batch.split(), str(out)]) == 0
     found = json.loads(out.read_text())
     assert set(benchmark_command.PARTS) <= set(found)

@@ -173,7 +173,7 @@ def _tuner(
 
     if plan.group.high:
         # The workers' resources are asked for by Ray Train; the trial itself takes next to nothing.
-        resources = {"cpu": 0.0, "memory": 1.0}
+        resources = {"cpu": 0.0, "memory": 2.0**20}
     else:
         resources = {"cpu": plan.cpus} | ({"gpu": plan.gpus} if plan.gpus else {})
     space: dict[str, Any] = {}
