@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 from rich.console import Console
-from rich.progress import Progress
+from rich.progress import Progress, TaskID
 
 from envs import PuzzleBatch
 from hrm_rl.analysis import report
@@ -67,8 +68,8 @@ def main(args: Sequence[str]) -> int:
         thinking = progress.add_task("thinking", total=len(puzzles) * len(models))
         studies: list[Study] = []
         for name, opened in zip(_names(folders, models), models, strict=True):
-            done = len(studies) * len(puzzles)
             model = opened.model.to(choose_device(command.device))
+            advance = partial(_advance, progress, thinking, len(studies) * len(puzzles))
             studies.append(
                 conduct(
                     name,
@@ -79,9 +80,7 @@ def main(args: Sequence[str]) -> int:
                     budget,
                     _run_dir(opened),
                     command.batch_size,
-                    progress=lambda count, done=done: progress.update(  # type: ignore[misc]
-                        thinking, completed=done + count
-                    ),
+                    progress=advance,
                 )
             )
         drawing = progress.add_task("drawing", total=None)
@@ -97,6 +96,10 @@ def main(args: Sequence[str]) -> int:
             raise UserError(f"cannot write to {command.out}: {error.strerror or error}") from None
     print(f"wrote {shown_path(written)}, with PNG and CSV of each figure beside it")
     return 0
+
+
+def _advance(bars: Progress, bar: TaskID, before: int, done: int) -> None:
+    bars.update(bar, completed=before + done)
 
 
 def _folders(command: AnalyzeCommand) -> list[str]:

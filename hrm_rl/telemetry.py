@@ -80,6 +80,11 @@ class Telemetry:
         """One picture: a row for each puzzle, a column for its answer (K, N, L) after each segment."""
         self.writer.add_image("eval/boards", board_grid(task, puzzles, answers), update, dataformats="HWC")
 
+    def figures(self, update: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
+        """Figures of how the model thinks, by name."""
+        for name, image in images.items():
+            self.writer.add_image(f"eval/figures/{name}", image, update, dataformats="HWC")
+
     def flush(self) -> None:
         self.writer.flush()
 

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from envs import ActVectorEnv, PuzzleTask
 from hrm_rl import checkpoint
+from hrm_rl.analysis.live import LiveFigures
 from hrm_rl.checkpoint import Agree, TrainingState, agree_alone
 from hrm_rl.config import Config
 from hrm_rl.console import evaluation_line, status_line
@@ -144,6 +145,7 @@ class Trainer:
         self.saved_at = -1
         self.best_score: float | None = None
         self.stopping = False
+        self.figures = LiveFigures()
         self._resume()
         self.telemetry = Telemetry(worker.run_dir, config, self.learner.updates) if worker.rank == 0 else None
 
@@ -302,6 +304,9 @@ class Trainer:
                 pictured = held_out.take(np.linspace(0, len(held_out) - 1, PICTURED_BOARDS).astype(int))
                 answers = answers_by_segment(learner.model, task, pictured, budget, loss_on)
                 self.telemetry.boards(learner.updates, task, pictured, answers)
+                if self.figures.due(last=learner.updates == self.config.train.max_updates):
+                    images = self.figures.draw(learner.model, task, held_out, self.config)
+                    self.telemetry.figures(learner.updates, images)
         sums = result.sums(len(task.levels))
         sums = sum_over_ranks(sums.ravel(), worker.device).reshape(sums.shape)
         self.metrics = evaluation_scalars(sums, task)

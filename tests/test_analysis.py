@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from test_solve import TASKS, saved
-from tiny import make_decisive, tiny_config, write_csv
+from tiny import assert_same, learner_tensors, make_decisive, tiny_config, tiny_learner, write_csv
 from tiny import puzzles as sudokus
 
 from hrm_rl import analyze_command
 from hrm_rl.analysis import measures, report
 from hrm_rl.analysis.exhibit import Exhibit
+from hrm_rl.analysis.live import LiveFigures
 from hrm_rl.analysis.study import Study, conduct
 from hrm_rl.data import build_task
 from hrm_rl.errors import UserError
@@ -164,16 +166,8 @@ def test_every_model_mixer_and_task_gives_every_figure_or_says_why_not(name: str
             assert "Computed from" in exhibit.basis, key
             assert exhibit.rows, key
             assert {len(row) for row in exhibit.rows} == {len(exhibit.header)}, key
-
-
-def test_axes_have_units_and_names() -> None:
-    for key, exhibit in same_exhibits([study()]).items():
-        if exhibit.figure is None or key == "attention":
-            continue
-        axes = [axis for axis in exhibit.figure.axes if axis.get_xlabel() or axis.get_ylabel()]
-        assert axes, key
-        assert any(axis.get_xlabel() for axis in axes), key
-        assert any(axis.get_ylabel() for axis in axes) or key == "errors_by_rule", key
+            labels = [(axis.get_xlabel(), axis.get_ylabel()) for axis in exhibit.figure.axes]
+            assert any(x or y for x, y in labels), key
 
 
 @pytest.fixture(scope="module")
@@ -215,11 +209,16 @@ def test_runs_are_compared_by_overlaying_them(run_dir: Path, tmp_path: Path) -> 
     assert not (out / "attention.png").exists()
 
 
-def test_puzzles_of_a_file_are_thought_about(tmp_path: Path) -> None:
+def test_puzzles_of_a_file_are_thought_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_csv(tmp_path / "p.csv", sudokus(7, "medium"))
-    model, out = saved(tmp_path / "m", None), tmp_path / "report"
-    assert analyze_command.main(["--checkpoint", model, "--data", str(path), "--out", str(out)]) == 0
-    assert "7 medium" in (out / "report.html").read_text()
+    model, seen = saved(tmp_path / "m", None), []
+    monkeypatch.setattr(report, "write", lambda out, studies, *rest: seen.append(studies) or out)
+    assert (
+        analyze_command.main(["--checkpoint", model, "--data", str(path), "--out", str(tmp_path / "o")]) == 0
+    )
+    ((found,),) = seen
+    assert (found.puzzles.inputs == sudokus(7, "medium").inputs).all()
+    assert found.thoughts.budget == 2 * found.thoughts.trained_budget
 
 
 @pytest.mark.parametrize(
@@ -249,3 +248,22 @@ def test_mistakes_are_one_line(args: str, part: str, run_dir: Path, tmp_path: Pa
         analyze_command.main(given)
     assert "\n" not in str(error.value)
     assert part in str(error.value)
+
+
+def test_figures_of_a_run_in_training_take_a_small_share_of_its_time_and_change_nothing() -> None:
+    learner = tiny_learner()
+    live = LiveFigures()
+    assert not live.due(last=True)  # a run of a moment has none
+    live.drawn_at -= 20
+    assert live.due(last=True)
+    assert not live.due(last=False)
+    live.drawn_at -= 100
+    assert live.due(last=False)
+    before, stream = learner_tensors(learner), torch.get_rng_state()
+    images = live.draw(learner.model, learner.env.task, sudokus(6), learner.config)
+    assert set(images) == {"accuracy", "halting", "calibration", "regret", "convergence"}
+    assert all(image.dtype == np.uint8 and image.shape[2] == 3 for image in images.values())
+    assert not live.due(last=False)
+    assert learner.model.training
+    assert_same(before, learner_tensors(learner))
+    assert torch.equal(stream, torch.get_rng_state())

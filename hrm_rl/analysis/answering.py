@@ -97,9 +97,7 @@ def halting(studies: Sequence[Study]) -> Exhibit:
     )  # fmt: skip
 
 
-def heat(
-    axis: Any, table: Any, label: str, columns: Sequence[Any], rows: Sequence[str], annotate: bool
-) -> None:
+def heat(axis: Any, table: Any, label: str, columns: Any, rows: Sequence[str], annotate: bool) -> None:
     """A table of numbers as a picture with its colour bar."""
     image = axis.imshow(table, aspect="auto", cmap=style.MAP, vmin=0)
     axis.get_figure().colorbar(image, ax=axis, label=label)
