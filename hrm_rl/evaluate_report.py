@@ -277,7 +277,8 @@ def write_predictions(path: Path, puzzles: PuzzleBatch, report: Report) -> None:
         columns |= {f"{key}_solved": outcome.solved, f"{key}_segments": outcome.segments}
     if path.suffix == ".npz":
         buffer = io.BytesIO()
-        np.savez_compressed(buffer, **boards, **columns)
+        arrays: dict[str, Any] = {**boards, **columns}
+        np.savez_compressed(buffer, **arrays)
         content = buffer.getvalue()
     else:
         levels = np.array([*task.levels, ""])  # NO_LEVEL = -1 is the last
