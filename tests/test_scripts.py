@@ -143,7 +143,7 @@ def test_the_benchmark_measures_every_part_and_its_shares_add_up(
 ) -> None:
     out = tmp_path / "b.json"
     small = "--env.size 4 --model.hidden-size 16 --model.num-heads 2 --model.h-layers 1 --model.l-layers 1"
-    batch = "--train.global-batch-size 4 --halting.halt-max-steps 2 --seconds 0.01 --adaptive-puzzles 16 --json-file"
+    batch = "--train.global-batch-size 4 --halting.halt-max-steps 2 --seconds 0.01 --adaptive-puzzles 32 --json-file"
     assert benchmark_command.main([*small.split(), *batch.split(), str(out)]) == 0
     found = json.loads(out.read_text())
     assert set(benchmark_command.PARTS) <= set(found)
@@ -154,6 +154,10 @@ def test_the_benchmark_measures_every_part_and_its_shares_add_up(
     assert len(found["canonical"]["puzzles_per_s_and_core"]) == 2
     assert found["env"]["slot_steps_per_s"] > 0
     assert found["evaluation"]["puzzles_per_s"] > 0
+    halting = found["adaptive"]
+    assert halting["budget_over_mean"] == pytest.approx(8 / halting["mean_segments"])
+    assert halting["share_of_possible"] == pytest.approx(halting["speedup"] / halting["budget_over_mean"])
+    assert halting["fixed_puzzles_per_s"] < halting["adaptive_puzzles_per_s"]
     table = capsys.readouterr().out
     for part in ("9x9 extreme", "slot_steps_per_s", "bootstrap forward", "share_of_peak"):
         assert part in table
