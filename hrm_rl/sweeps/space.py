@@ -31,7 +31,7 @@ PBT_FIELDS = (
     "halting.halt_max_steps", "halting.halt_exploration_prob", "halting.exploration", "halting.q_lambda",
     "halting.discount", "optim.lr", "optim.weight_decay", "optim.betas", "optim.puzzle_emb_lr",
     "optim.puzzle_emb_weight_decay", "optim.grad_clip", "optim.lr_min_ratio", "model.h_cycles", "model.l_cycles",
-    "model.gradient", "model.dropout", "train.loss", "train.loss_on", "curriculum.threshold",
+    "model.gradient", "train.loss", "train.loss_on", "curriculum.threshold",
     "curriculum.min_updates", "curriculum.min_episodes", "env.segment_cost",
 )  # fmt: skip
 """Settings that may change in mid-run: none is part of the shape of a weight, of the optimiser's state, or of which
