@@ -35,12 +35,10 @@ CONTENT: dict[str, Any] = {
 
 
 def content(**changes: Any) -> dict[str, Any]:
-    """CONTENT with other keys; `set` is added to, and does not fix what `space` tries."""
-    made = deepcopy(CONTENT)
-    tried = changes.get("space", {})
-    made["set"] = {name: value for name, value in made["set"].items() if name not in tried}
-    made["set"] |= changes.pop("set", {})
-    return made | changes
+    """CONTENT with other keys; `set` is added to, and gives way to `space`."""
+    made = deepcopy(CONTENT) | {k: v for k, v in changes.items() if k != "set"}
+    made["set"] = {k: v for k, v in made["set"].items() if k not in made["space"]} | changes.get("set", {})
+    return made
 
 
 def small_space(**changes: Any) -> Space:

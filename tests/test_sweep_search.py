@@ -97,7 +97,7 @@ def test_the_estimator_keeps_to_constraints_and_conditions() -> None:
         searcher={"name": "optuna", "startup_trials": 3, "multi_objective": True},
         constraints=["h_cycles * l_cycles == 4"],
     )
-    for params in run(space, 14, lambda p: (p["model.h_cycles"], p["model.l_cycles"])):
+    for params in run(space, 8, lambda p: (p["model.h_cycles"], p["model.l_cycles"])):
         assert space.refusal(params) is None
         assert ("halting.q_lambda" in params) == (params["halting.q_target"] == "lambda")
         assert params["optim.warmup_updates"] in (0, 25, 50, 75, 100)

@@ -11,14 +11,17 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import ray
 import ray.tune
+from ray import PlacementGroupID
 from ray.tune.search import Searcher
+from ray.util.placement_group import PlacementGroup, remove_placement_group
+from ray.util.state import list_placement_groups
 
 from hrm_rl.distributed.tune_notes import Notes
 from hrm_rl.distributed.tune_rules import TRIAL, make_scheduler
@@ -32,8 +35,9 @@ from hrm_rl.sweeps.spec import Pbt
 
 RETRIES = 2
 """Times that a trial goes on from its last checkpoint after it has failed."""
-SETTLE_SECONDS = 60.0
-"""Longest wait, after the last trial, until what stopped trials held is given back."""
+PATIENCE_SECONDS, SETTLE_SECONDS = 10.0, 60.0
+"""After the last trial: how long Ray Train has to clear up after stopped trials by itself, and how long it may take
+in all."""
 
 
 class Proposals(Searcher):
@@ -200,7 +204,6 @@ def _tuner(
             name=f"start-{time.time_ns()}",  # never an old one: resuming is done from our own files
             storage_path=str(plan.folder / "tune"),
             failure_config=ray.tune.FailureConfig(max_failures=RETRIES),
-            checkpoint_config=ray.tune.CheckpointConfig(num_to_keep=4),
             callbacks=[notes],
             stop=GoodEnough(plan.space),
             verbose=0,
@@ -261,11 +264,30 @@ def _fit(
         raise box["error"]
 
 
-def _settle(free: dict[str, float], wanted: Sequence[str] = ("CPU", "GPU")) -> None:
-    """Wait until what was free before the sweep is free again: Ray takes seconds to clear up after a trial."""
-    deadline = time.monotonic() + SETTLE_SECONDS
-    while time.monotonic() < deadline:
-        now = ray.available_resources()
-        if all(now.get(kind, 0.0) >= free.get(kind, 0.0) for kind in wanted):
-            return
+def _settle(free: dict[str, float]) -> None:
+    """Wait until the processors that were free before the sweep are free again.
+
+    What a stopped nested trial leaves, its placement group, is removed by Ray Train some time after; if it takes too
+    long, here. On a shared cluster only what this driver's sweep made is looked at.
+    """
+    began = time.monotonic()
+    removed = False
+    while not _as_free_as(free) and time.monotonic() - began < SETTLE_SECONDS:
+        if not removed and time.monotonic() - began > PATIENCE_SECONDS:
+            removed = True
+            _remove_placement_groups()
         time.sleep(0.2)
+
+
+def _as_free_as(free: dict[str, float]) -> bool:
+    now = ray.available_resources()
+    return all(now.get(kind, 0.0) >= free.get(kind, 0.0) for kind in ("CPU", "GPU"))
+
+
+def _remove_placement_groups() -> None:
+    """Remove those of this job; its sweep is over."""
+    context = ray.get_runtime_context()
+    job = context.get_job_id()
+    for group in list_placement_groups(address=context.gcs_address, detail=True, limit=1000):
+        if group.creator_job_id == job and group.state != "REMOVED":
+            remove_placement_group(PlacementGroup(PlacementGroupID.from_hex(group.placement_group_id)))

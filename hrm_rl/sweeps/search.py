@@ -25,7 +25,7 @@ from hrm_rl.errors import UserError
 from hrm_rl.sweeps.space import Params, Space, bounds
 from hrm_rl.sweeps.spec import Grid, Optuna
 
-REJECTED = 100
+REJECTED = 50
 """Proposals that a constraint forbids after which a trial is drawn at random instead."""
 
 REPEATED = 50

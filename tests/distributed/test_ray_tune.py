@@ -1,0 +1,224 @@
+"""Real Ray: sweeps that stop trials early, are interrupted, resumed, perturbed or nested; a trial that fails."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import ray
+from ray.util.state import list_actors, list_placement_groups
+from sweeps import content
+
+from hrm_rl import checkpoint
+from hrm_rl.distributed.resources import Machine
+from hrm_rl.distributed.tune import Spent, run_sweep
+from hrm_rl.distributed.tune_plan import plan_resources
+from hrm_rl.distributed.tune_trial import SWEEP_STOP_FILE, TrialPlan
+from hrm_rl.sweeps.build import build_space
+from hrm_rl.sweeps.folder import read_sweep
+from hrm_rl.sweeps.records import Book, Record, write_sweep
+from hrm_rl.sweeps.search import number_of_trials
+from hrm_rl.telemetry import read_metrics
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
+
+
+RAYS_OWN = "_AutoscalingCoordinatorActor"
+"""The one actor that Ray Train starts for the whole cluster and keeps."""
+
+
+@pytest.fixture(autouse=True)
+def _hear_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A shell that starts pytest in the background has it ignore Ctrl-C. Ray Train takes a report of a worker no
+    more often than every two seconds, unless told otherwise."""
+    monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.1")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def sweep(
+    folder: Path,
+    concurrent: int | None = 2,
+    workers: int = 1,
+    show: Callable[[], None] = lambda: None,
+    **changes: Any,
+) -> tuple[Spent, dict[str, Record]]:
+    """Run a small sweep, or go on with it if it has begun."""
+    made = content(**changes)
+    space = build_space(made, "small.yaml")
+    trials = number_of_trials(space, None)
+    machine = Machine("the test cluster", 4, 0)
+    resources = plan_resources(workers, None, None, concurrent, machine, space, "python x")
+    write_sweep(folder, made, "small.yaml", space, 0, trials)
+    book = Book.open(folder)
+    plan = TrialPlan(folder, space, resources.group, resources.cpus, resources.gpus)
+    spent = run_sweep(plan, book, 0, trials, resources.concurrent, show, say=lambda line: None)
+    return spent, book.records
+
+
+def address() -> str:
+    """Of the test cluster; there may be others on this machine."""
+    return str(ray.get_runtime_context().gcs_address)
+
+
+def living_actors() -> list[Any]:
+    return list_actors(address=address(), filters=[("state", "=", "ALIVE")], detail=True)
+
+
+def held() -> tuple[dict[str, float], int, int]:
+    """What of the cluster is taken: CPUs that are not free, living actors, placement groups."""
+    total, free = ray.cluster_resources(), ray.available_resources()
+    groups = [group for group in list_placement_groups(address=address()) if group.state != "REMOVED"]
+    actors = [actor for actor in living_actors() if actor.class_name != RAYS_OWN]
+    return {k: total[k] - free.get(k, 0.0) for k in ("CPU",)}, len(actors), len(groups)
+
+
+def everything_is_given_back(seconds: float = 30.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while held() != ({"CPU": 0.0}, 0, 0):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.2)
+    return True
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+def interrupt_when(condition: Callable[[], bool]) -> Callable[[], None]:
+    """Something to call again and again: sends this process Ctrl-C once the condition holds."""
+    done: list[bool] = []
+
+    def look() -> None:
+        if not done and condition():
+            done.append(True)
+            threading.Thread(target=os.kill, args=(os.getpid(), signal.SIGINT)).start()
+
+    return look
+
+
+def test_a_sweep_stops_the_worse_trials_and_after_an_interrupt_goes_on_without_touching_those_that_are_over(
+    tmp_path: Path,
+) -> None:
+    asha = {
+        "scheduler": {"name": "asha", "grace_period": 4, "reduction_factor": 2},
+        "budget": {"max_updates": 400, "num_samples": 4},
+        "space": {"optim.lr": {"dist": "choice", "values": [1e-2, 1e-7, 1e-8, 1e-9]}},
+    }
+
+    def over() -> list[str]:
+        return [t.id for t in read_sweep(tmp_path).trials if t.status in ("stopped", "finished")]
+
+    def some_over_and_some_running() -> bool:
+        trials = read_sweep(tmp_path).trials
+        return bool(over()) and any(t.status == "running" and t.updates >= 8 for t in trials)
+
+    spent, records = sweep(tmp_path, show=interrupt_when(some_over_and_some_running), **asha)
+    assert not spent.complete
+    assert {"paused", "stopped"} <= {r.status for r in records.values()}
+    assert not (tmp_path / SWEEP_STOP_FILE).exists()
+    ended = {id: contents(tmp_path / "trials" / id) for id in over()}
+    halfway = {id: r.updates for id, r in records.items() if r.status == "paused" and r.updates}
+
+    spent, records = sweep(tmp_path, **asha)
+    assert spent.complete
+    assert 0 < spent.share <= 1
+    assert len(records) == 4
+    assert {id: contents(tmp_path / "trials" / id) for id in ended} == ended
+    for id, update in halfway.items():
+        said = (tmp_path / "trials" / id / "console.log").read_text()
+        assert f"resuming from update {update}" in said
+        assert records[id].updates > update
+    stopped = [r for r in records.values() if r.status == "stopped"]
+    assert stopped
+    assert all(r.updates < 400 for r in stopped)
+    assert everything_is_given_back()
+
+
+def test_a_trial_that_fails_is_retried_then_marked_and_the_others_finish(tmp_path: Path) -> None:
+    """A network whose learning rate blows it up is the user's affair and not retried; a trial whose process is killed
+    goes on from its last checkpoint."""
+    killed: list[int] = []
+
+    def kill_one() -> None:
+        running = [t for t in read_sweep(tmp_path).trials if t.status == "running" and t.updates >= 4]
+        actors = [actor for actor in living_actors() if actor.class_name != RAYS_OWN]
+        if not killed and running and actors:
+            os.kill(actors[0].pid, signal.SIGKILL)
+            killed.append(actors[0].pid)
+
+    spent, records = sweep(
+        tmp_path,
+        concurrent=1,
+        show=kill_one,
+        searcher={"name": "grid"},
+        budget={"max_updates": 300},
+        set={"optim.grad_clip": 0.0, "optim.max_skipped_updates": 2},
+        space={"optim.lr": {"dist": "grid", "values": [1e-3, 1e30]}},
+    )
+    assert killed
+    assert spent.complete
+    good, bad = records["t0000"], records["t0001"]
+    assert (good.status, good.updates, good.attempts, good.error) == ("finished", 300, 2, None)
+    assert (bad.status, bad.attempts) == ("failed", 1)
+    assert "updates in a row" in str(bad.error)
+    assert "\n" not in str(bad.error)
+
+
+def test_population_based_training_goes_on_from_better_trials_with_changed_settings(tmp_path: Path) -> None:
+    spent, records = sweep(
+        tmp_path,
+        concurrent=None,
+        scheduler={"name": "pbt", "perturbation_interval": 8, "quantile_fraction": 0.5},
+        budget={"max_updates": 64, "num_samples": 4},
+        space={
+            "optim.lr": {"dist": "loguniform", "lower": 1e-6, "upper": 1e-2},
+            "model.h_cycles": {"dist": "randint", "lower": 1, "upper": 3},
+        },
+    )
+    assert spent.complete
+    assert {r.status for r in records.values()} == {"finished"}
+    exploited = [r for r in records.values() if r.source]
+    assert exploited, "nobody went on from another trial"
+    for record in exploited:
+        assert record.source != record.id
+        assert record.history[0]["update"] == 0
+        assert record.history[-1]["params"] == record.params != record.history[0]["params"]
+        folder = tmp_path / "trials" / record.id
+        config = checkpoint.read_state(checkpoint.checkpoints(folder / "checkpoints")[0]).config
+        assert config.optim.lr == record.params["optim.lr"]
+        assert config.model.h_cycles == record.params["model.h_cycles"]
+        updates = [r["update"] for r in read_metrics(folder / "metrics.jsonl")]
+        assert updates == sorted(updates)
+        assert "another trial's checkpoint" in (folder / "console.log").read_text()
+
+
+def test_nested_trials_that_are_stopped_early_leave_nothing_behind(tmp_path: Path) -> None:
+    spent, records = sweep(
+        tmp_path,
+        workers=2,
+        concurrent=1,
+        scheduler={"name": "asha", "grace_period": 4, "reduction_factor": 4},
+        budget={"max_updates": 4000, "num_samples": 2},
+        stop={"reached": 0.05},
+        set={"train.log_every": 4, "train.eval_every": 4},
+        space={"optim.lr": {"dist": "choice", "values": [1e-2, 1e-9]}},
+    )
+    assert spent.complete
+    assert all(0 < r.updates < 4000 for r in records.values())
+    ranks = json.loads((_newest(tmp_path / "trials" / "t0000") / "state.json").read_text())["world_size"]
+    assert ranks == 2
+    assert everything_is_given_back()
+
+
+def _newest(trial: Path) -> Path:
+    return checkpoint.checkpoints(trial / "checkpoints")[0]
