@@ -27,7 +27,12 @@ from hrm_rl.sweeps.records import Book, Record, write_sweep
 from hrm_rl.sweeps.search import number_of_trials
 from hrm_rl.telemetry import read_metrics
 
-pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.usefixtures("cluster"),
+    # Work in progress (issue 5): not yet seen to pass where other work runs beside it.
+    pytest.mark.skipif("HRM_RL_TEST_TUNE" not in os.environ, reason="set HRM_RL_TEST_TUNE to run them"),
+]
 
 
 RAYS_OWN = "_AutoscalingCoordinatorActor"
