@@ -19,6 +19,7 @@ from typing import Any
 import ray
 import ray.tune
 from ray import PlacementGroupID
+from ray.tune.progress_reporter import TrialProgressCallback
 from ray.tune.search import Searcher
 from ray.util.placement_group import PlacementGroup, remove_placement_group
 from ray.util.state import list_placement_groups
@@ -99,6 +100,14 @@ def _tried(book: Book) -> list[Tried]:
     ]
 
 
+class Silence(TrialProgressCallback):
+    """In place of Tune's own lines about each trial, which its verbosity does not silence."""
+
+    def log_result(self, *args: Any, **kwargs: Any) -> None: ...
+
+    def on_trial_complete(self, *args: Any, **kwargs: Any) -> None: ...
+
+
 class GoodEnough(ray.tune.Stopper):
     """Ends a trial that has reached what the sweep's file calls enough."""
 
@@ -142,7 +151,7 @@ def run_sweep(
 ) -> Spent:
     """Run what is left of the sweep's `total` trials, `concurrent` at once; Ray must be connected.
 
-    show: called every second or so. The sweep is not complete after a Ctrl-C, or when its time is up. A second Ctrl-C
+    show: called several times a second. The sweep is not complete after a Ctrl-C, or when its time is up. A second Ctrl-C
     ends it at once. Raises UserError if there is nothing to propose.
     """
     stop_file = plan.folder / SWEEP_STOP_FILE
@@ -204,7 +213,7 @@ def _tuner(
             name=f"start-{time.time_ns()}",  # never an old one: resuming is done from our own files
             storage_path=str(plan.folder / "tune"),
             failure_config=ray.tune.FailureConfig(max_failures=RETRIES),
-            callbacks=[notes],
+            callbacks=[notes, Silence()],
             stop=GoodEnough(plan.space),
             verbose=0,
         ),
@@ -250,7 +259,7 @@ def _fit(
     threading.Thread(target=fit, name="fit", daemon=True).start()
     while not done.is_set():
         try:
-            done.wait(1.0)
+            done.wait(0.3)
             show()
             if seconds is not None and time.monotonic() - began > seconds and not stop_file.exists():
                 stop_file.touch()

@@ -154,7 +154,6 @@ def main(args: Sequence[str]) -> int:
         print(f"stopped; go on with: {resume}")
         return 130
     failed = sum(record.status == "failed" for record in book.records.values())
-    print(f"train on:  {typed('python')} scripts/train_ray.py --config {shown_path(sweep.folder)}/best.yaml")
     return 1 if failed == len(book.records) else 0
 
 
@@ -230,7 +229,7 @@ def _banner(sweep: Sweep, resources: str, over: int) -> str:
         ("folder", shown_path(sweep.folder)),
     ]
     if over:
-        rows.append(("resumed", f"{over} trials are over already"))
+        rows.append(("resumed", f"{over} of {sweep.trials} trials over already"))
     lines = [f"{sweep.folder.name}: {sweep.file} on preset {file.base}"]
     return "\n".join([*lines, *(f"  {name:<12} {text}" for name, text in rows), ""])
 

@@ -115,9 +115,11 @@ def test_a_sweep_stops_the_worse_trials_and_after_an_interrupt_goes_on_without_t
     tmp_path: Path,
 ) -> None:
     asha = {
-        "scheduler": {"name": "asha", "grace_period": 4, "reduction_factor": 2},
-        "budget": {"max_updates": 400, "num_samples": 4},
-        "space": {"optim.lr": {"dist": "choice", "values": [1e-2, 1e-7, 1e-8, 1e-9]}},
+        "scheduler": {"name": "asha", "grace_period": 80, "reduction_factor": 2},
+        "searcher": {"name": "grid"},
+        "budget": {"max_updates": 120},
+        "set": {"train.eval_every": 10, "optim.ema_decay": 0.0, "optim.warmup_updates": 0},
+        "space": {"optim.lr": {"dist": "grid", "values": [1e-2, 9e-3, 1e-9]}},  # the last one learns nothing
     }
 
     def over() -> list[str]:
@@ -125,27 +127,26 @@ def test_a_sweep_stops_the_worse_trials_and_after_an_interrupt_goes_on_without_t
 
     def some_over_and_some_running() -> bool:
         trials = read_sweep(tmp_path).trials
-        return bool(over()) and any(t.status == "running" and t.updates >= 8 for t in trials)
+        return bool(over()) and any(t.status == "running" and t.updates >= 10 for t in trials)
 
-    spent, records = sweep(tmp_path, show=interrupt_when(some_over_and_some_running), **asha)
+    spent, records = sweep(tmp_path, concurrent=1, show=interrupt_when(some_over_and_some_running), **asha)
     assert not spent.complete
-    assert {"paused", "stopped"} <= {r.status for r in records.values()}
+    assert records["t0000"].status == "finished"
+    assert "paused" in {r.status for r in records.values()}
     assert not (tmp_path / SWEEP_STOP_FILE).exists()
     ended = {id: contents(tmp_path / "trials" / id) for id in over()}
     halfway = {id: r.updates for id, r in records.items() if r.status == "paused" and r.updates}
 
-    spent, records = sweep(tmp_path, **asha)
+    spent, records = sweep(tmp_path, concurrent=1, **asha)
     assert spent.complete
     assert 0 < spent.share <= 1
-    assert len(records) == 4
+    assert len(records) == 3
     assert {id: contents(tmp_path / "trials" / id) for id in ended} == ended
     for id, update in halfway.items():
         said = (tmp_path / "trials" / id / "console.log").read_text()
         assert f"resuming from update {update}" in said
         assert records[id].updates > update
-    stopped = [r for r in records.values() if r.status == "stopped"]
-    assert stopped
-    assert all(r.updates < 400 for r in stopped)
+    assert (records["t0002"].status, records["t0002"].updates) == ("stopped", 80)
     assert everything_is_given_back()
 
 
@@ -155,7 +156,7 @@ def test_a_trial_that_fails_is_retried_then_marked_and_the_others_finish(tmp_pat
     killed: list[int] = []
 
     def kill_one() -> None:
-        running = [t for t in read_sweep(tmp_path).trials if t.status == "running" and t.updates >= 4]
+        running = [t for t in read_sweep(tmp_path).trials if t.status == "running" and t.updates >= 20]
         actors = [actor for actor in living_actors() if actor.class_name != RAYS_OWN]
         if not killed and running and actors:
             os.kill(actors[0].pid, signal.SIGKILL)
@@ -166,14 +167,14 @@ def test_a_trial_that_fails_is_retried_then_marked_and_the_others_finish(tmp_pat
         concurrent=1,
         show=kill_one,
         searcher={"name": "grid"},
-        budget={"max_updates": 300},
-        set={"optim.grad_clip": 0.0, "optim.max_skipped_updates": 2},
+        budget={"max_updates": 160},
+        set={"train.eval_every": 20, "optim.grad_clip": 0.0, "optim.max_skipped_updates": 2},
         space={"optim.lr": {"dist": "grid", "values": [1e-3, 1e30]}},
     )
     assert killed
     assert spent.complete
     good, bad = records["t0000"], records["t0001"]
-    assert (good.status, good.updates, good.attempts, good.error) == ("finished", 300, 2, None)
+    assert (good.status, good.updates, good.attempts, good.error) == ("finished", 160, 2, None)
     assert (bad.status, bad.attempts) == ("failed", 1)
     assert "updates in a row" in str(bad.error)
     assert "\n" not in str(bad.error)
@@ -184,7 +185,8 @@ def test_population_based_training_goes_on_from_better_trials_with_changed_setti
         tmp_path,
         concurrent=None,
         scheduler={"name": "pbt", "perturbation_interval": 8, "quantile_fraction": 0.5},
-        budget={"max_updates": 64, "num_samples": 4},
+        budget={"max_updates": 32, "num_samples": 2},
+        set={"train.eval_every": 8},
         space={
             "optim.lr": {"dist": "loguniform", "lower": 1e-6, "upper": 1e-2},
             "model.h_cycles": {"dist": "randint", "lower": 1, "upper": 3},
@@ -212,14 +214,11 @@ def test_nested_trials_that_are_stopped_early_leave_nothing_behind(tmp_path: Pat
         tmp_path,
         workers=2,
         concurrent=1,
-        scheduler={"name": "asha", "grace_period": 4, "reduction_factor": 4},
-        budget={"max_updates": 4000, "num_samples": 2},
+        budget={"max_updates": 4000, "num_samples": 1},
         stop={"reached": 0.05},
-        set={"train.log_every": 4, "train.eval_every": 4},
-        space={"optim.lr": {"dist": "choice", "values": [1e-2, 1e-9]}},
     )
     assert spent.complete
-    assert all(0 < r.updates < 4000 for r in records.values())
+    assert 0 < records["t0000"].updates < 4000
     ranks = json.loads((_newest(tmp_path / "trials" / "t0000") / "state.json").read_text())["world_size"]
     assert ranks == 2
     assert everything_is_given_back()
