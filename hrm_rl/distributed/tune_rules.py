@@ -57,6 +57,20 @@ class Replayed(FIFOScheduler):
         return self.rule.on_trial_result(tune_controller, Known(str(trial)), result)  # type: ignore[arg-type]
 
 
+class Population(PopulationBasedTraining):
+    """Population-based training that lets a trial end when its budget is spent, instead of sending it on with settings
+    that nothing would be trained with."""
+
+    def __init__(self, max_updates: int, **options: Any):
+        super().__init__(time_attr=UPDATES, **options)
+        self.max_updates = max_updates
+
+    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict) -> str:
+        if result.get(UPDATES, 0) >= self.max_updates:
+            return TrialScheduler.CONTINUE
+        return super().on_trial_result(tune_controller, trial, result)
+
+
 @dataclass
 class Explore:
     """What population-based training does to the settings of a trial that goes on from a better one."""
@@ -78,8 +92,8 @@ def make_scheduler(space: Space, seed: int, book: Book) -> TrialScheduler:
     spec, metric, mode = space.file.scheduler, space.file.metric, space.file.mode
     if isinstance(spec, Pbt):
         random.seed(seed)  # whom to go on from is drawn by Tune
-        return PopulationBasedTraining(
-            time_attr=UPDATES, metric=metric, mode=mode, log_config=False,
+        return Population(
+            space.file.budget.max_updates, metric=metric, mode=mode, log_config=False,
             perturbation_interval=spec.perturbation_interval, burn_in_period=spec.burn_in_period,
             quantile_fraction=spec.quantile_fraction, resample_probability=spec.resample_probability,
             custom_explore_fn=Explore(space, seed, spec.resample_probability),

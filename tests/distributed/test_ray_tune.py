@@ -53,6 +53,7 @@ def sweep(
     folder: Path,
     concurrent: int | None = 2,
     workers: int = 1,
+    cpus: float | None = None,
     show: Callable[[], None] = lambda: None,
     **changes: Any,
 ) -> tuple[Spent, dict[str, Record]]:
@@ -61,7 +62,7 @@ def sweep(
     space = build_space(made, "small.yaml")
     trials = number_of_trials(space, None)
     machine = Machine("the test cluster", 4, 0)
-    resources = plan_resources(workers, None, None, concurrent, machine, space, "python x")
+    resources = plan_resources(workers, cpus, None, concurrent, machine, space, "python x")
     write_sweep(folder, made, "small.yaml", space, 0, trials)
     book = Book.open(folder)
     plan = TrialPlan(folder, space, resources.group, resources.cpus, resources.gpus)
@@ -181,9 +182,11 @@ def test_a_trial_that_fails_is_retried_then_marked_and_the_others_finish(tmp_pat
 
 
 def test_population_based_training_goes_on_from_better_trials_with_changed_settings(tmp_path: Path) -> None:
+    """A trial takes the whole cluster here, so that the two take turns: who meets whom is certain."""
     spent, records = sweep(
         tmp_path,
         concurrent=None,
+        cpus=4.0,
         scheduler={"name": "pbt", "perturbation_interval": 8, "quantile_fraction": 0.5},
         budget={"max_updates": 32, "num_samples": 2},
         set={"train.eval_every": 8},
