@@ -103,8 +103,8 @@ PRESETS: dict[str, Config] = {
             pos_encodings="axial",
             gradient="last_cycle",
         ),
-        halting=HaltingConfig(halt_max_steps=8),
-        optim=OptimConfig(lr=2e-3, warmup_updates=50, lr_min_ratio=0.1, ema_decay=0.99),
+        halting=HaltingConfig(halt_max_steps=8, q_target="delayed"),
+        optim=OptimConfig(lr=2e-3, warmup_updates=50, lr_min_ratio=0.1, ema_decay=0.98),
         train=TrainConfig(
             global_batch_size=64, max_updates=500, eval_every=100, checkpoint_every=250, log_every=20
         ),

@@ -40,13 +40,15 @@ class Board:
     hidden_size: int
     layers: int
     """Blocks of each of hrm's modules."""
+    h_cycles: int
+    """Of two low-level cycles each."""
     goal: float
     """Held-out exact accuracy to be reached."""
 
 
 BOARDS = {
-    "4x4": Board({"task": "sudoku", "size": 4}, ("easy=1,medium=1,hard=1,extreme=1",), 64, 1, 0.9),
-    "6x6": Board({"task": "sudoku", "size": 6}, ("medium=1,hard=1",), 128, 1, 0.5),
+    "4x4": Board({"task": "sudoku", "size": 4}, ("easy=1,medium=1,hard=1,extreme=1",), 64, 1, 2, 0.9),
+    "6x6": Board({"task": "sudoku", "size": 6}, ("medium=1,hard=1",), 128, 1, 1, 0.5),
 }
 
 EVALUATE_EVERY = 50
@@ -95,7 +97,11 @@ def configuration(board: str, recipe: str, seed: int) -> Config:
     values["seed"] = seed
     values["env"] |= kind.env
     values["data"] |= {"eval_puzzles": HELD_OUT, "exclude_twins": board != "4x4"}
-    values["model"] |= {"hidden_size": kind.hidden_size, "gradient": gradient} | layers | MODELS[model]
+    values["model"] |= (
+        {"hidden_size": kind.hidden_size, "gradient": gradient, "h_cycles": kind.h_cycles}
+        | layers
+        | MODELS[model]
+    )
     values["halting"] |= {"q_target": target} | ({"rollout_segments": 4} if target == "lambda" else {})
     values["optim"] |= {
         "name": "muon",

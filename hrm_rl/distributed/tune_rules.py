@@ -58,8 +58,8 @@ class Replayed(FIFOScheduler):
 
 
 class Population(PopulationBasedTraining):
-    """Population-based training that lets a trial end when its budget is spent, instead of sending it on with settings
-    that nothing would be trained with."""
+    """Population-based training that lets a trial end when its budget is spent, instead of sending it on with
+    settings that nothing would be trained with."""
 
     def __init__(self, max_updates: int, **options: Any):
         super().__init__(time_attr=UPDATES, **options)
