@@ -1,7 +1,8 @@
 """What scripts/compare_recipes.py compares: models, gradients and Q-targets on small Sudokus, all else equal.
 
 A *recipe* is a name such as `hrm/one_step/bootstrap`; a *measurement* is one recipe with one seed on one board, up to
-the goal or to the end of its time.
+the goal or to the end of its time. An *ablation*, `transformer/last_cycle/delayed/cosine`, is a recipe with one more
+change, measured for a fixed number of updates.
 """
 
 from __future__ import annotations
@@ -31,6 +32,16 @@ GRADIENTS = ("one_step", "last_cycle")
 Q_TARGETS = ("bootstrap", "delayed", "halt_only", "lambda")
 
 
+def recipes() -> list[str]:
+    return [
+        f"{model}/{gradient}/{target}" for model in MODELS for gradient in GRADIENTS for target in Q_TARGETS
+    ]
+
+
+def ablations() -> list[str]:
+    return [f"{ABLATED}/{change}" for change in CHANGES]
+
+
 @dataclass(frozen=True)
 class Board:
     """A kind of puzzle, a network that suits it, and what counts as learned."""
@@ -44,12 +55,39 @@ class Board:
     """Of two low-level cycles each."""
     goal: float
     """Held-out exact accuracy to be reached."""
+    limit_s: float
+    """CPU seconds of training that a measurement gets."""
+    recipes: tuple[str, ...]
+    """Those that are measured unless told otherwise: what fits in an hour for both boards."""
 
 
 BOARDS = {
-    "4x4": Board({"task": "sudoku", "size": 4}, ("easy=1,medium=1,hard=1,extreme=1",), 64, 1, 2, 0.9),
-    "6x6": Board({"task": "sudoku", "size": 6}, ("medium=1,hard=1",), 128, 1, 1, 0.5),
+    "4x4": Board(
+        {"task": "sudoku", "size": 4}, ("easy=1,medium=1,hard=1,extreme=1",),
+        hidden_size=64, layers=1, h_cycles=2, goal=0.9, limit_s=24, recipes=tuple(recipes()),
+    ),
+    "6x6": Board(
+        {"task": "sudoku", "size": 6}, ("medium=1,hard=1",),
+        hidden_size=128, layers=1, h_cycles=1, goal=0.5, limit_s=150,
+        recipes=tuple(f"{m}/last_cycle/{q}" for m in MODELS for q in ("bootstrap", "delayed", "halt_only")),
+    ),
+}  # fmt: skip
+
+CHANGES: dict[str, dict[str, dict[str, Any]]] = {
+    "unchanged": {},
+    "cosine": {"optim": {"lr_min_ratio": 0.01}},
+    "ema": {"optim": {"ema_decay": 0.98}},
+    "cosine-ema": {"optim": {"lr_min_ratio": 0.01, "ema_decay": 0.98}},
+    "no-warmup": {"optim": {"warmup_updates": 0}},
+    "batch-128": {"train": {"global_batch_size": 128}},
+    "adamw": {"optim": {"name": "adamw"}},
 }
+"""Of the optimisation, one at a time. `batch-128` does half as many updates, so that all see as many segments."""
+
+ABLATED = "transformer/last_cycle/delayed"
+ABLATION_UPDATES = 240
+ABLATION_LIMIT_S = 3600.0
+"""CPU seconds; never reached."""
 
 EVALUATE_EVERY = 50
 HELD_OUT = 128
@@ -81,16 +119,15 @@ class Measurement:
     def best(self) -> float:
         return max((point[2] for point in self.curve), default=0.0)
 
-
-def recipes() -> list[str]:
-    return [
-        f"{model}/{gradient}/{target}" for model in MODELS for gradient in GRADIENTS for target in Q_TARGETS
-    ]
+    @property
+    def ablation(self) -> str | None:
+        """The change that this measures, if it is an ablation."""
+        return self.recipe.split("/")[3] if self.recipe.count("/") == 3 else None
 
 
 def configuration(board: str, recipe: str, seed: int) -> Config:
     """The whole configuration: 64 slots, budget 8, Muon at 2e-3 after 20 updates, no averaged weights."""
-    model, gradient, target = recipe.split("/")
+    model, gradient, target, *changes = recipe.split("/")
     kind = BOARDS[board]
     values = get_preset("sudoku4-quick").model_dump()
     layers = {"h_layers": kind.layers, "l_layers": kind.layers * (2 if model.startswith("trm") else 1)}
@@ -116,6 +153,11 @@ def configuration(board: str, recipe: str, seed: int) -> Config:
         "device": "cpu",
     }  # fmt: skip
     values["curriculum"] |= {"stages": kind.stages}
+    for change in changes:
+        for section, fields in CHANGES[change].items():
+            values[section] |= fields
+        updates = ABLATION_UPDATES * 64 // values["train"]["global_batch_size"]
+        values["train"] |= {"max_updates": updates, "eval_every": updates // 4}
     return validate(values, recipe)
 
 
@@ -165,6 +207,8 @@ def measure(board: str, recipe: str, seed: int, limit_s: float) -> dict[str, Any
     with tempfile.TemporaryDirectory() as folder:
         worker = _UntilGoal(config, Path(folder), say=lambda line: None)
         worker.goal, worker.limit_s = BOARDS[board].goal, limit_s
+        if recipe in ablations():
+            worker.goal = float("inf")
         trainer = worker.trainer = _TimedTrainer(config, worker)
         trainer.start_clock()
         try:

@@ -21,7 +21,18 @@ from hrm_rl.config import Positive, Section
 from hrm_rl.console import slow_work
 from hrm_rl.errors import UserError, nearest
 from hrm_rl.files import write_atomically
-from hrm_rl.recipes import BOARDS, GRADIENTS, MODELS, Q_TARGETS, Measurement, measure, recipes
+from hrm_rl.recipes import (
+    ABLATION_LIMIT_S,
+    BOARDS,
+    CHANGES,
+    GRADIENTS,
+    MODELS,
+    Q_TARGETS,
+    Measurement,
+    ablations,
+    measure,
+    recipes,
+)
 
 PROGRAM = "python scripts/compare_recipes.py"
 
@@ -32,11 +43,13 @@ class RecipesCommand(Section):
     boards: tuple[str, ...] = tuple(BOARDS)
     """Boards to measure on: 4x4 (to 90 % exact), 6x6 (to 50 %)."""
     recipes: tuple[str, ...] = ()
-    """Recipes MODEL/GRADIENT/Q_TARGET to measure; all if not given."""
+    """Recipes MODEL/GRADIENT/Q_TARGET to measure; on 4x4 all, on 6x6 those of the last cycle, if not given."""
+    ablations: bool = False
+    """Measure single changes of the optimisation instead, each for the same number of segments."""
     seeds: Positive = 3
     """Seeds of each, from 0."""
-    seconds: tuple[Positive, ...] = (24, 60)
-    """CPU seconds of training that a measurement gets at most, for each of the boards."""
+    seconds: tuple[Positive, ...] = ()
+    """CPU seconds of training that a measurement gets at most, for each of the boards; 24 and 150 if not given."""
     processes: Positive = 2
     """Measurements at a time, each with one thread: at most the cores that have nothing else to do."""
     results: str = "docs/recipes.jsonl"
@@ -60,7 +73,9 @@ def main(args: Sequence[str]) -> int:
             raise UserError(
                 f"unknown recipe '{recipe}'{nearest(recipe, recipes())} (MODEL/GRADIENT/Q_TARGET)"
             )
-    if len(command.seconds) != len(command.boards):
+    if command.ablations and (command.recipes or command.seconds):
+        raise UserError("--ablations has its own recipe and length: leave out --recipes and --seconds")
+    if command.seconds and len(command.seconds) != len(command.boards):
         raise UserError(
             f"--seconds gives {len(command.seconds)} limits for {len(command.boards)} boards: one for each"
         )
@@ -73,7 +88,10 @@ def main(args: Sequence[str]) -> int:
         raise UserError(f"{path} holds no results: leave out --report to measure")
     console = Console(highlight=False, soft_wrap=True)
     for board in command.boards:
-        mine = [m for m in done if m.board == board]
+        ablated = [m for m in done if m.board == board and m.ablation]
+        if ablated:
+            console.print(ablation_table(ablated))
+        mine = [m for m in done if m.board == board and not m.ablation]
         if mine:
             console.print(table(board, mine))
             limits = ", ".join(f"{s:g}" for s in sorted({m.limit_s for m in mine}))
@@ -98,11 +116,14 @@ def read_results(path: Path) -> list[Measurement]:
 def _run(command: RecipesCommand, path: Path, done: list[Measurement]) -> list[Measurement]:
     """Measure what is missing, seed by seed, so that a stopped comparison has something of everything."""
     known = {(m.board, m.recipe, m.seed, m.limit_s) for m in done}
+    limits: tuple[float, ...] = command.seconds or tuple(BOARDS[board].limit_s for board in command.boards)
+    if command.ablations:
+        limits = (ABLATION_LIMIT_S,) * len(command.boards)
     wanted = [
         (board, recipe, seed, float(seconds))
         for seed in range(command.seeds)
-        for board, seconds in zip(command.boards, command.seconds, strict=True)
-        for recipe in command.recipes or recipes()
+        for board, seconds in zip(command.boards, limits, strict=True)
+        for recipe in (ablations() if command.ablations else command.recipes or BOARDS[board].recipes)
         if (board, recipe, seed, float(seconds)) not in known
     ]
     replaced = {what[:3] for what in wanted}
@@ -154,6 +175,22 @@ def table(board: str, measurements: list[Measurement]) -> str:
     return "\n".join(lines)
 
 
+def ablation_table(measurements: list[Measurement]) -> str:
+    """A Markdown table: held-out accuracy after each change, for the same number of segments."""
+    rows = ["| change | seeds | updates | exact at the end | CPU seconds |", "|---|---|---|---|---|"]
+    for change in CHANGES:
+        runs = [m for m in measurements if m.ablation == change and m.curve]
+        if runs:
+            ends = [m.curve[-1] for m in runs]
+            cells = [
+                change, str(len(runs)), _range([u for u, *_ in ends], "{:.0f}"),
+                _range([100 * accuracy for _, _, accuracy, _ in ends], "{:.0f} %"),
+                _range([s for _, s, *_ in ends], "{:.0f}"),
+            ]  # fmt: skip
+            rows.append("| " + " | ".join(cells) + " |")
+    return "\n".join(rows)
+
+
 def _order(runs: list[Measurement], goal: float) -> tuple[float, float]:
     """The most successful recipes first, then the fastest."""
     reached = [point[1] for run in runs if (point := run.reached(goal)) is not None]
@@ -166,7 +203,7 @@ def _range(values: Sequence[float], form: str) -> str:
     if not values:
         return "-"
     mean = form.format(sum(values) / len(values))
-    if len(values) == 1:
+    if len(set(values)) == 1:
         return mean
     return f"{mean} ({form.format(min(values))} to {form.format(max(values))})"
 

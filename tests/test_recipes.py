@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import Future
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,29 @@ def test_every_recipe_is_a_valid_configuration_that_differs_in_the_recipe_alone(
         assert differing <= allowed
 
 
+def test_an_ablation_changes_one_thing_and_lets_all_see_as_many_segments() -> None:
+    settings = {name.split("/")[3]: configuration("6x6", name, 0) for name in recipes.ablations()}
+    assert list(settings) == list(recipes.CHANGES)
+    seen = {change: c.train.max_updates * c.train.global_batch_size for change, c in settings.items()}
+    assert set(seen.values()) == {recipes.ABLATION_UPDATES * 64}
+    lengths = {"train.max_updates", "train.eval_every"}
+    for change, config in settings.items():
+        wanted = {
+            f"{section}.{name}" for section, fields in recipes.CHANGES[change].items() for name in fields
+        }
+        found = {line.split(":")[0] for line in differences(settings["unchanged"], config)}
+        assert found - lengths == wanted
+
+
+def test_an_ablation_runs_all_its_updates_whatever_it_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(recipes, "ABLATION_UPDATES", 8)
+    monkeypatch.setattr(recipes, "HELD_OUT", 8)
+    monkeypatch.setitem(BOARDS, "4x4", replace(BOARDS["4x4"], goal=0.0))
+    found = Measurement(**measure("4x4", f"{recipes.ABLATED}/batch-128", 0, 60.0))
+    assert found.ablation == "batch-128"
+    assert [point[0] for point in found.curve] == [1, 2, 3, 4]
+
+
 def test_the_networks_have_about_as_many_parameters() -> None:
     from envs import make_task
 
@@ -61,8 +85,7 @@ def test_a_measurement_ends_with_its_time_or_with_the_goal(monkeypatch: pytest.M
     assert [point[0] for point in found.curve] == [4 * (i + 1) for i in range(len(found.curve))]
     assert found.curve
     assert found.curve[-1][1] < 6
-    easy = recipes.Board(BOARDS["4x4"].env, BOARDS["4x4"].stages, 64, 1, goal=0.0)
-    monkeypatch.setitem(BOARDS, "4x4", easy)
+    monkeypatch.setitem(BOARDS, "4x4", replace(BOARDS["4x4"], goal=0.0))
     assert len(measure("4x4", "trm-mlp/one_step/halt_only", 0, 60.0)["curve"]) == 1
 
 
@@ -73,6 +96,8 @@ def test_results_are_read_back_and_reported(tmp_path: Path, capsys: pytest.Captu
         measured("hrm/one_step/bootstrap", 0, [0.2, 0.95]),
         measured("hrm/one_step/bootstrap", 1, [0.1, 0.3, 0.91]),
         measured("trm/last_cycle/halt_only", 0, [0.4]),
+        measured(f"{recipes.ABLATED}/cosine", 0, [0.1, 0.5]),
+        measured(f"{recipes.ABLATED}/cosine", 1, [0.1, 0.8]),
     ]
     path = tmp_path / "r.jsonl"
     path.write_text("".join(json.dumps(m.__dict__) + "\n" for m in done))
@@ -88,7 +113,10 @@ def test_results_are_read_back_and_reported(tmp_path: Path, capsys: pytest.Captu
         "30",
     ]
     assert recipes_command.main(args) == 0
-    rows = [line for line in capsys.readouterr().out.splitlines() if line.startswith("| `")]
+    out = capsys.readouterr().out
+    assert "| cosine | 2 | 100 | 65 % (50 % to 80 %) | 4 |" in out
+    rows = [line for line in out.splitlines() if line.startswith("| `")]
+    assert len(rows) == 2
     assert rows[0].startswith(
         "| `hrm/one_step/bootstrap` | 2 | 2 | 125 (100 to 150) | 5 (4 to 6) | 93 % (91 % to 95 %)"
     )
@@ -133,7 +161,7 @@ def test_a_training_that_breaks_off_is_a_result(monkeypatch: pytest.MonkeyPatch)
     def refuse(self: object) -> None:
         raise UserError("20 updates in a row")
 
-    monkeypatch.setattr(recipes._TimedTrainer, "run", refuse)
+    monkeypatch.setattr(recipes._TimedTrainer, "_run", refuse)
     found = Measurement(**measure("4x4", "hrm/one_step/bootstrap", 0, 1.0))
     assert (found.failure, found.curve, found.best) == ("20 updates in a row", [], 0.0)
 
@@ -144,6 +172,7 @@ def test_a_training_that_breaks_off_is_a_result(monkeypatch: pytest.MonkeyPatch)
         (["--boards", "5x5"], "unknown board '5x5'"),
         (["--recipes", "hrm/one_step/bootstap"], "did you mean 'hrm/one_step/bootstrap'"),
         (["--report", "--results", "gone.jsonl"], "holds no results"),
+        (["--ablations", "--seconds", "1"], "leave out --recipes and --seconds"),
     ],
 )
 def test_a_wrong_flag_is_one_line(args: list[str], part: str) -> None:
