@@ -83,7 +83,7 @@ def dimension(studies: Sequence[Study]) -> Exhibit:
         words = ", ".join(f"{NAMES[level]} {value:.1f}" for level, value in last.items())
         findings.append(f"{study.name}: {words} of {width} after {study.thoughts.budget} segments.")
     style.tidy(axis, "segment", "participation ratio (dimensions)")
-    axis.set_ylim(bottom=0)
+    axis.set_ylim(0, 1.05 * axis.dataLim.ymax)
     style.whole_numbers(axis, studies[0].thoughts.budget)
     axis.legend(frameon=False, fontsize="small", loc="lower right")
     return Exhibit(
@@ -160,18 +160,18 @@ def attention(study: Study) -> Exhibit:
     heads, positions = shown[0][2].shape[:2]
     figure, axes = style.canvas(1.25 * heads + 1.9, 1.25 * len(shown) + 0.9, len(shown), heads, squeeze=False)
     image: Any = None
+    brightest = _brightest(shown)
     for i, (row, (place, layer, weights)) in enumerate(zip(axes, shown, strict=True)):
         for head, axis in enumerate(row):
-            image = axis.imshow(
-                weights[head].astype(np.float32), cmap=style.MAP, vmin=0, vmax=_brightest(shown)
-            )
+            image = axis.imshow(weights[head].astype(np.float32), cmap=style.MAP, vmin=0, vmax=brightest)
             axis.set_xticks([])
             axis.set_yticks([])
             if i == 0:
                 axis.set_title(f"head {head + 1}", fontsize="small")
             if head == 0:
                 axis.set_ylabel(f"{NAMES[place.level]} cycle {place.cycle}\nlayer {layer}", fontsize="small")
-    figure.colorbar(image, ax=axes, label="weight", shrink=min(1.0, 4 / len(shown)), extend="max")
+    extend = "max" if brightest < 1 else "neither"
+    figure.colorbar(image, ax=axes, label="weight", shrink=min(1.0, 4 / len(shown)), extend=extend)
     figure.supxlabel(f"looked at: positions 1 to {positions}", fontsize="small")
     figure.supylabel("looking", fontsize="small")
     header, rows = _attention_rows(study, positions)
