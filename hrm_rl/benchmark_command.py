@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from envs import ActVectorEnv, PoolSource, make_task
 from hrm_rl import learner as learner_module
-from hrm_rl.benchmark_inference import time_adaptive
+from hrm_rl.benchmark_inference import time_adaptive, time_tracing
 from hrm_rl.cli import flag_value, parse
 from hrm_rl.config import Config, Positive
 from hrm_rl.data import build_data, held_out_rng
@@ -34,7 +34,7 @@ from hrm_rl.presets import get_preset
 from hrm_rl.training import build_learner, use_threads
 
 PROGRAM = "python scripts/benchmark.py"
-PARTS = ("generator", "canonical", "env", "update", "evaluation", "adaptive")
+PARTS = ("generator", "canonical", "env", "update", "evaluation", "adaptive", "tracing")
 GENERATED = (("sudoku", 4), ("sudoku", 6), ("sudoku", 9), ("maze", 6), ("maze", 10), ("maze", 30))
 ENV_SLOTS = 512
 PHASES = ("data", "env", "forward", "bootstrap forward", "backward", "optimiser", "other")
@@ -44,9 +44,10 @@ class BenchmarkCommand(Config):
     """Flags of scripts/benchmark.py: what to time, and every setting of a run for the update it times."""
 
     only: tuple[str, ...] = PARTS
-    """Parts to run: generator, canonical, env, update, evaluation, adaptive."""
+    """Parts to run: generator, canonical, env, update, evaluation, adaptive, tracing."""
     checkpoint: str | None = None
-    """Part adaptive: a run's folder, whose own halting is timed; a random network with drawn lengths if not given."""
+    """Parts adaptive and tracing: a run's folder, whose own halting is timed; a random network with drawn lengths if
+    not given."""
     adaptive_puzzles: Positive = 1024
     """Part adaptive: puzzles, the fewer of which the more of the time is spent on the end of the queue."""
     threads: Positive = 1
@@ -75,6 +76,7 @@ def main(args: Sequence[str]) -> int:
         "update": time_update,
         "evaluation": time_evaluation,
         "adaptive": time_halting,
+        "tracing": time_watching,
     }
     results: dict[str, Any] = {"versions": provenance(), "threads": command.threads}
     for part in command.only:
@@ -286,14 +288,22 @@ def time_halting(command: BenchmarkCommand) -> dict[str, Any]:
     )
 
 
+def time_watching(command: BenchmarkCommand) -> dict[str, Any]:
+    """What the hooks that watch states cost (see hrm_rl/benchmark_inference.py)."""
+    return time_tracing(
+        command.checkpoint, command.train.global_batch_size, max(3, round(100 * command.seconds))
+    )
+
+
 def _print(console: Console, part: str, numbers: dict[str, Any]) -> None:
     table = Table(Column(part), Column("", justify="right"))
     for name, value in numbers.items():
         if isinstance(value, dict):
             percent = name == "phases"
             for key, entry in value.items():
-                table.add_row(f"  {key}", f"{entry:.1%}" if percent else f"{entry:,.0f}")
-        elif name.startswith("share"):
+                digits = 2 if name == "segment_ms" else 0
+                table.add_row(f"  {key}", f"{entry:.1%}" if percent else f"{entry:,.{digits}f}")
+        elif name.startswith("share") or name.endswith("costs"):
             table.add_row(name, f"{value:.1%}")
         else:
             digits = 2 if isinstance(value, float) and abs(value) < 100 else 1

@@ -1,4 +1,5 @@
-"""How much faster adaptive inference is than a fixed budget: the same model and puzzles, in one run.
+"""How much faster adaptive inference is than a fixed budget, and what watching costs: the same model and puzzles, in
+one run.
 
 Halting after `mean` segments of a budget makes budget / mean possible. How much of that arrives is for
 continuous batching to say: slots that wait, carries that are replaced and batches that shrink cost the rest.
@@ -7,6 +8,9 @@ continuous batching to say: slots that wait, carries that are replaced and batch
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +25,7 @@ from hrm_rl.data import build_task, generate_held_out, held_out_rng, trained_lev
 from hrm_rl.devices import choose_device
 from hrm_rl.inference import Stopping, StoppingRule, Thoughts, think
 from hrm_rl.models import RecurrentModel, build_model
+from hrm_rl.models.tracing import trace
 from hrm_rl.opening import open_model
 from hrm_rl.presets import get_preset
 
@@ -81,6 +86,39 @@ def time_adaptive(checkpoint: str | None, slots: int, puzzles: int, device: str)
         "budget_over_mean": budget / mean,
         "share_of_possible": speedup / (budget / mean),
         "target_reached": speedup >= LEAST_SHARE * budget / mean,
+    }
+
+
+def time_tracing(checkpoint: str | None, slots: int, segments: int) -> dict[str, Any]:
+    """What the hooks of `hrm_rl.models.tracing` cost a segment on the CPU: a network that was never watched, one that
+    was and is no longer, and one that is. They take turns; medians, in ms of this process."""
+    never, task, config = _network(checkpoint)
+    watched = deepcopy(never)
+    with trace(watched):
+        pass
+    tokens = torch.from_numpy(_puzzles(task, config, slots).inputs).long()
+    identifier = torch.zeros(slots, dtype=torch.int64)
+    ways: dict[str, tuple[RecurrentModel, Callable[[], Any]]] = {
+        "never watched": (never, nullcontext),
+        "no longer watched": (watched, nullcontext),
+        "watched": (watched, lambda: trace(watched)),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in ways}
+    with torch.inference_mode():
+        for _ in range(segments + 1):
+            for name, (model, context) in ways.items():
+                carry = model.initial_carry(slots)
+                with context():
+                    started = time.process_time()
+                    model(carry, tokens, identifier)
+                    taken[name].append(time.process_time() - started)
+    ms = {name: 1000 * float(np.median(times[1:])) for name, times in taken.items()}
+    return {
+        "slots": slots,
+        "segments": segments,
+        "segment_ms": ms,
+        "off_costs": ms["no longer watched"] / ms["never watched"] - 1,
+        "on_costs": ms["watched"] / ms["never watched"] - 1,
     }
 
 

@@ -158,6 +158,7 @@ def test_the_benchmark_measures_every_part_and_its_shares_add_up(
     assert halting["budget_over_mean"] == pytest.approx(8 / halting["mean_segments"])
     assert halting["share_of_possible"] == pytest.approx(halting["speedup"] / halting["budget_over_mean"])
     assert halting["fixed_puzzles_per_s"] < halting["adaptive_puzzles_per_s"]
+    assert set(found["tracing"]["segment_ms"]) == {"never watched", "no longer watched", "watched"}
     table = capsys.readouterr().out
     for part in ("9x9 extreme", "slot_steps_per_s", "bootstrap forward", "share_of_peak"):
         assert part in table
