@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 import torch
+from commands import evaluated
 from small_models import batch, small
 from test_hub import run as run_with_hub
 from tiny import puzzles, tiny_config, tiny_learner, write_csv
@@ -118,12 +119,6 @@ def exported(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         == 0
     )
     return out
-
-
-def evaluated(capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, Any]:
-    capsys.readouterr()
-    assert evaluate_command.main([*args, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
 
 
 def test_evaluate_judges_the_folder_as_it_judges_the_checkpoint(
