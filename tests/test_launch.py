@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 import yaml
 from commands import files, refusal
+from tiny import metrics
 
 from hrm_rl import checkpoint
 from hrm_rl.config import Config
@@ -69,11 +70,7 @@ def test_the_written_configuration_repeats_the_run(capsys: pytest.CaptureFixture
             "again",
         ]
     )
-    one, other = (
-        [{k: v for k, v in record.items() if not k.startswith("perf/")} for record in read_metrics(Path(p))]
-        for p in ("runs/r/metrics.jsonl", "runs/again/metrics.jsonl")
-    )
-    assert one == other
+    assert metrics(Path("runs/r")) == metrics(Path("runs/again"))
 
 
 def test_a_finished_run_goes_on_with_more_updates_from_the_printed_command(
