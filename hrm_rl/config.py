@@ -14,6 +14,7 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from hrm_rl.errors import UserError, nearest
+from hrm_rl.files import read_yaml
 from hrm_rl.model_config import Decay, ModelConfig, Positive, Probability, Section
 
 __all__ = [
@@ -304,12 +305,7 @@ def validate(values: dict[str, Any], origin: str) -> Config:
 
 def load_config(path: Path, base: Config) -> Config:
     """`base` with the settings of a YAML file over it. Raises UserError for an unreadable or wrong file."""
-    try:
-        loaded = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise UserError(f"cannot read configuration {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    loaded = read_yaml(path, "configuration")
     if not isinstance(loaded, dict):
         raise UserError(f"{path} holds no settings; it should look like 'model: {{hidden_size: 128}}'")
     merged = base.model_dump()

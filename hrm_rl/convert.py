@@ -20,7 +20,7 @@ from torch import Tensor
 
 from hrm_rl.config import HaltingConfig, ModelConfig, Positive, Probability, Section
 from hrm_rl.errors import UserError
-from hrm_rl.files import write_atomically
+from hrm_rl.files import read_yaml, write_atomically
 from hrm_rl.layouts import WRITTEN_PREFIX, Source, to_official
 from hrm_rl.models import RecurrentModel, build_model
 
@@ -95,10 +95,7 @@ def read_arch(path: Path) -> Arch:
     file and the key."""
     if not path.exists():
         return Arch()
-    try:
-        values = yaml.safe_load(path.read_text())
-    except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"cannot read {path}: {' '.join(str(error).split())}") from None
+    values = read_yaml(path, "the settings")
     arch = values.get("arch") if isinstance(values, dict) else None
     if not isinstance(arch, dict):
         raise UserError(f"{path} has no section 'arch'")

@@ -1,4 +1,4 @@
-"""Writing files whole or not at all, and saying where code came from."""
+"""Writing files whole or not at all, reading YAML, and saying where code came from."""
 
 from __future__ import annotations
 
@@ -7,6 +7,11 @@ import os
 import platform
 import subprocess
 from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hrm_rl.errors import UserError
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
@@ -21,6 +26,16 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def read_yaml(path: Path, what: str) -> Any:
+    """What a YAML file holds, not looked at yet. Raises UserError, which calls the file `what`."""
+    try:
+        return yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise UserError(f"cannot read {what} {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
 
 
 def provenance() -> dict[str, str]:

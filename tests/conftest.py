@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 from hypothesis import settings
+from tiny import tiny_config
+
+from hrm_rl.local import LocalWorker
+from hrm_rl.training import Trainer
 
 # No deadline: how long an example takes says nothing on a shared machine.
 settings.register_profile("hrm_rl", deadline=None, max_examples=50, derandomize=True)
@@ -18,3 +24,20 @@ def _calm_torch() -> None:
     torch.set_num_threads(1)
     torch.set_flush_denormal(False)
     torch.manual_seed(0)
+
+
+@pytest.fixture(scope="session")
+def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of two levels, called r. Tests read it and write nothing there."""
+    folder = tmp_path_factory.mktemp("runs") / "r"
+    folder.mkdir()
+    config = tiny_config(train={"max_updates": 8, "eval_every": 4}, curriculum={"stages": ("easy=1,hard=1",)})
+    Trainer(config, LocalWorker(config, folder, lambda line: None)).run()
+    return folder
+
+
+@pytest.fixture
+def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The test runs in an empty folder, and knows of no Ray cluster."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)

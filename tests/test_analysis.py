@@ -21,9 +21,7 @@ from hrm_rl.analysis.live import LiveFigures
 from hrm_rl.analysis.study import Study, conduct
 from hrm_rl.data import build_task
 from hrm_rl.errors import UserError
-from hrm_rl.local import LocalWorker
 from hrm_rl.models import build_model
-from hrm_rl.training import Trainer
 
 MODELS = {
     "hrm": {},
@@ -168,15 +166,6 @@ def test_every_model_mixer_and_task_gives_every_figure_or_says_why_not(name: str
             assert {len(row) for row in exhibit.rows} == {len(exhibit.header)}, key
             labels = [(axis.get_xlabel(), axis.get_ylabel()) for axis in exhibit.figure.axes]
             assert any(x or y for x, y in labels), key
-
-
-@pytest.fixture(scope="module")
-def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "r"
-    folder.mkdir()
-    config = tiny_config(train={"max_updates": 8, "eval_every": 4}, curriculum={"stages": ("easy=1,hard=1",)})
-    Trainer(config, LocalWorker(config, folder, lambda line: None)).run()
-    return folder
 
 
 def test_a_run_is_reported_in_one_html_file_with_a_picture_and_a_table_beside(

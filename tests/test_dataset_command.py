@@ -4,83 +4,39 @@ from __future__ import annotations
 
 import gzip
 import shutil
-import subprocess
-import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
-from tiny import write_csv
+from dataset_files import (
+    MAZE,
+    SUDOKU6,
+    content,
+    csv_of,
+    different_puzzles,
+    everything,
+    forms,
+    opened,
+    quiet,
+    refused,
+    run,
+)
 
 from envs import PuzzleBatch, PuzzleTask, fingerprint, make_task
-from envs.folder import PuzzleFolder, find_splits
+from envs.folder import find_splits
 from envs.folder_check import check_folder
-from hrm_rl import dataset_command, datasets
-from hrm_rl.errors import UserError
-from hrm_rl.puzzle_file import PuzzleFile
+from hrm_rl import datasets
 
 ROOT = Path(__file__).parents[1]
-SUDOKU6 = make_task("sudoku", size=6)
-MAZE = make_task("maze", size=7)
-
 CASES = [
     pytest.param(SUDOKU6, "--task sudoku --size 6", "easy", id="sudoku-6"),
     pytest.param(MAZE, "--task maze --size 7", "medium", id="maze-7"),
 ]
 
 
-def quiet(what: str, done: int, total: int) -> None:
-    pass
-
-
-def run(flags: str, *more: object) -> None:
-    assert dataset_command.main([*flags.split(), *map(str, more)]) == 0
-
-
-def refused(flags: str, *more: object) -> str:
-    with pytest.raises(UserError) as error:
-        run(flags, *more)
-    assert "\n" not in str(error.value)
-    return str(error.value)
-
-
-def opened(root: Path, task: PuzzleTask) -> tuple[PuzzleFolder, PuzzleFolder]:
-    splits = find_splits(root)
-    assert splits.test is not None
-    return PuzzleFolder(splits.train, task), PuzzleFolder(splits.test, task)
-
-
-def everything(folder: PuzzleFolder) -> PuzzleBatch:
-    return folder.take(slice(None))
-
-
-def forms(task: PuzzleTask, batch: PuzzleBatch) -> set[int]:
-    """One number for all symmetric versions of a puzzle."""
-    return set(fingerprint(task.canonical(batch.inputs)).tolist())
-
-
-def content(root: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
-
-
-def csv_of(path: Path, task: PuzzleTask, batch: PuzzleBatch, ratings: Sequence[object] | None = None) -> Path:
-    """A file with the columns of sapientinc's data sets."""
-    lines = ["source,question,answer,rating"]
-    for i, (question, answer) in enumerate(zip(batch.inputs, batch.solution, strict=True)):
-        rating = i if ratings is None else ratings[i]
-        lines.append(f"test,{task.write_text(question)},{task.write_text(answer)},{rating}")
-    path.write_text("\n".join(lines) + "\n")
-    return path
-
-
 @pytest.fixture(scope="module")
 def batches() -> dict[str, PuzzleBatch]:
-    """60 puzzles of each task, no two of them symmetric versions of one another."""
-    found = {}
-    for task, level in ((SUDOKU6, "easy"), (MAZE, "medium")):
-        found[task.name] = datasets.generate(task, {level: 1.0}, 60, 0, 7, quiet).train
-    return found
+    return different_puzzles()
 
 
 # What is written
@@ -303,66 +259,6 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     assert message == "cannot read or write: No space left on device"
 
 
-# The check
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    run(
-        "--task sudoku --size 6 --level easy --puzzles 20 --test-puzzles 5 --num-aug 1 --out",
-        tmp_path / "good",
-    )
-    return tmp_path / "good"
-
-
-@pytest.mark.parametrize("flags", ["", "--task sudoku", "--task sudoku --size 6", "--size 6"])
-def test_the_check_of_a_root_shows_all_splits_and_needs_no_task(
-    flags: str, folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    capsys.readouterr()
-    run(f"{flags} --check", folder)
-    words = capsys.readouterr().out.replace("│", " ").split("\n")
-    assert "is sound: sudoku of 6 x 6 cells" in words[0]
-    rows = [line.split() for line in words if line.split()[:1] in (["train"], ["test"])]
-    assert rows == [["train", "40", "40", "20", "easy", "40"], ["test", "5", "5", "5", "easy", "5"]]
-
-
-def test_the_check_finds_out_that_a_folder_holds_mazes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run("--task maze --size 7 --level medium --puzzles 10 --test-puzzles 2 --out", tmp_path / "d")
-    run("--check", tmp_path / "d" / "train")
-    assert "is sound: maze of 7 x 7 cells" in capsys.readouterr().out
-
-
-def test_the_check_names_the_first_bad_example(folder: Path) -> None:
-    file = folder / "test" / "all__labels.npy"
-    labels = np.load(file)
-    labels[3] = labels[3][::-1]
-    np.save(file, labels)
-    assert refused("--check", folder).startswith(f"{folder}/test/all__{{inputs,labels}}.npy: example 3: ")
-    run("--check", folder / "train")
-
-
-def test_the_check_warns_of_test_puzzles_that_are_trained_on(
-    folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shutil.rmtree(folder / "test")
-    shutil.copytree(folder / "train", folder / "test")
-    run("--check", folder)
-    assert "warning: 40 of the 40 test puzzles are trained on too" in capsys.readouterr().out
-
-
-def test_a_folder_that_fits_no_known_task_asks_for_its_name(folder: Path) -> None:
-    file = folder / "train" / "dataset.json"
-    file.write_text(file.read_text().replace('"vocab_size": 8', '"vocab_size": 12'))
-    message = refused("--check", folder)
-    assert "seq_len 36 and vocab_size 12 fit no known task: name it with --task NAME --size N" in message
-    assert "task 'sudoku' has 81 and 11: choose size 6 instead of 9, or the task" in refused(
-        "--task sudoku --check", folder
-    )
-
-
 # Mistakes
 
 
@@ -418,99 +314,6 @@ def test_too_few_different_puzzles_are_an_error_that_counts_them(tmp_path: Path)
         "--task sudoku --size 4 --level extreme --puzzles 20 --test-puzzles 5000 --out", tmp_path / "d"
     )
     assert " of 5,000 different test puzzles of level 'extreme' could be made" in message
-
-
-def test_the_script_ends_with_2_and_one_line(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "scripts/build_dataset.py", "--check", str(tmp_path)],
-        cwd=ROOT, capture_output=True, text=True,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert done.stderr.startswith(f"error: {tmp_path}: holds neither dataset.json nor train/dataset.json")
-    assert done.stderr.count("\n") == 1
-
-
-# Rows of files
-
-
-def test_bad_rows_are_named_by_their_line_in_the_file_not_in_the_excerpt(
-    batches: dict[str, PuzzleBatch], tmp_path: Path
-) -> None:
-    path = csv_of(tmp_path / "p.csv", SUDOKU6, batches["sudoku"])
-    lines = path.read_text().splitlines()
-    lines[31] = lines[31].replace("test,", "test,x")
-    lines.insert(20, "")
-    path.write_text("\n".join(lines))
-    file = PuzzleFile(SUDOKU6, path)
-    assert file.rows.tolist() == list(range(60))
-    (batch,) = file.read(np.array([2, 19, 29, 31, 59]))
-    assert np.array_equal(batch.inputs, batches["sudoku"].inputs[[2, 19, 29, 31, 59]])
-    with pytest.raises(
-        ValueError, match=r"p\.csv: 1 bad row; line 33: the puzzle has 37 characters, not 36$"
-    ):
-        list(file.read(np.array([2, 30, 40])))
-
-
-def test_rows_with_several_lines_are_kept_whole(batches: dict[str, PuzzleBatch], tmp_path: Path) -> None:
-    batch = batches["maze"].take(slice(0, 5))
-    texts = ["\n".join(t[i : i + 7] for i in range(0, 49, 7)) for t in map(MAZE.write_text, batch.inputs)]
-    path = tmp_path / "m.csv"
-    path.write_text("\ufeffquestion\n" + "".join(f'"{text}"\n' for text in texts), encoding="utf-8")
-    file = PuzzleFile(MAZE, path)
-    assert len(file.rows) == 5
-    (found,) = file.read(np.array([1, 4]))
-    assert np.array_equal(found.inputs, batch.inputs[[1, 4]])
-
-
-def test_many_rows_come_in_chunks(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    from hrm_rl import puzzle_file
-
-    monkeypatch.setattr(puzzle_file, "CHUNK", 4)
-    task = make_task("sudoku", size=4)
-    batch = task.generate("easy", 10, np.random.default_rng(0))
-    file = PuzzleFile(task, write_csv(tmp_path / "p.csv", batch))
-    parts = list(file.read(file.rows))
-    assert [len(part) for part in parts] == [4, 4, 2]
-    assert np.array_equal(PuzzleBatch.concatenate(parts).inputs, batch.inputs)
-    assert list(file.read(np.zeros(0, np.int64))) == []
-
-
-def test_a_file_without_a_header_is_read_whole(tmp_path: Path) -> None:
-    task = make_task("sudoku", size=4)
-    batch = task.generate("easy", 10, np.random.default_rng(0))
-    path = tmp_path / "lines.txt"
-    path.write_text("\n".join("".join(str(t - 1) for t in row) for row in batch.inputs.tolist()))
-    file = PuzzleFile(task, path)
-    (found,) = file.read(np.array([3, 4]))
-    assert np.array_equal(found.inputs, batch.inputs[3:5])
-
-
-@pytest.mark.parametrize(
-    ("content", "min_rating", "part"),
-    [
-        (b"", None, "is empty"),
-        (b"question,answer\n", None, "has a header but no rows"),
-        (b"board,result\nx,y\n", None, "one of them must be question or puzzle"),
-        (gzip.compress(b"question,answer\n" * 99, mtime=0)[:-9], None, "is a damaged gzip file"),
-        (b"question,answer\n\xff\xfe,\n", None, "is no text file"),
-        (
-            b"question,answer\nx,y\n",
-            3.0,
-            "has no column rating, which --min-rating looks at (it has question, answer)",
-        ),
-        (b"question,rating\nx,y\n", 3.0, "row 1 after the header: the rating is 'y', not a number"),
-        (b"question,rating\nx,2\n", 3.0, "has a header but no rows rated 3 or more"),
-    ],
-)
-def test_a_bad_file_is_named_in_one_line(
-    content: bytes, min_rating: float | None, part: str, tmp_path: Path
-) -> None:
-    path = tmp_path / "p.csv"
-    path.write_bytes(content)
-    with pytest.raises(ValueError, match=r"p\.csv") as error:
-        PuzzleFile(make_task("sudoku", size=4), path, min_rating)
-    assert part in str(error.value)
-    assert "\n" not in str(error.value)
 
 
 def test_the_1000_mazes_of_maze_hard_become_a_sound_folder(tmp_path: Path) -> None:

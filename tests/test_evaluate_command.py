@@ -5,15 +5,16 @@ from __future__ import annotations
 import csv
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import evaluated, refusal
 from tiny import puzzles, tiny_config, write_csv
 
 from envs import make_task
 from hrm_rl import evaluate_command
-from hrm_rl.errors import UserError
 from hrm_rl.evaluate_report import MOST_GROUPS, split
 from hrm_rl.inference import Stopping
 from hrm_rl.local import LocalWorker
@@ -34,17 +35,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> str:
     return trained(tmp_path_factory.mktemp("runs") / "r")
 
 
-def evaluated(capsys: pytest.CaptureFixture[str], *args: str) -> dict:
-    capsys.readouterr()
-    assert evaluate_command.main([*args, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
-
-
-def refused(*args: str) -> str:
-    with pytest.raises(UserError) as error:
-        evaluate_command.main(args)
-    assert "\n" not in str(error.value)
-    return str(error.value)
+refused = partial(refusal, evaluate_command.main)
 
 
 FEW = ("--level", "hard", "--puzzles", "20", "--seed", "3")

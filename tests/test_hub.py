@@ -4,17 +4,13 @@ from __future__ import annotations
 
 import builtins
 import hashlib
-import os
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from fake_hub import FakeServer, QuietHandler, run
 from tiny import puzzles, write_csv
 
 from envs import make_task
@@ -22,13 +18,12 @@ from envs.folder import PuzzleFolder
 from hrm_rl import hub
 from hrm_rl.errors import UserError
 
-ROOT = Path(__file__).parents[1]
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 pytest.importorskip("huggingface_hub", reason="the extra hub is not installed")
 
 
-class FakeHub:
+class FakeHub(FakeServer):
     """Data sets by name; a repository may also stand for an error: its status and X-Error-Code."""
 
     def __init__(self) -> None:
@@ -37,7 +32,7 @@ class FakeHub:
         self.requests: list[str] = []
         hub = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def answer(self, with_body: bool) -> None:
                 hub.requests.append(f"{self.command} {self.path}")
                 parts = self.path.split("?")[0].strip("/").split("/")
@@ -67,44 +62,14 @@ class FakeHub:
             def do_GET(self) -> None:
                 self.answer(with_body=True)
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        super().__init__(Handler)
 
 
 @pytest.fixture
 def fake() -> Iterator[FakeHub]:
     fake = FakeHub()
-    thread = threading.Thread(target=fake.server.serve_forever, daemon=True)
-    thread.start()
-    yield fake
-    fake.server.shutdown()
-    fake.server.server_close()
-    thread.join()
-
-
-def run(args: list[str], endpoint: str, home: Path) -> subprocess.CompletedProcess[str]:
-    """A process of its own: huggingface_hub looks at its environment when it is imported."""
-    unset = (
-        "HF_TOKEN",
-        "HUGGING_FACE_HUB_TOKEN",
-        "HF_HUB_OFFLINE",
-        "HF_HUB_CACHE",
-        "http_proxy",
-        "HTTP_PROXY",
-        "ALL_PROXY",
-        "all_proxy",
-    )
-    environment = {key: value for key, value in os.environ.items() if key not in unset}
-    environment |= {
-        "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1",
-        "PYTHONPATH": str(ROOT),
-    }  # fmt: skip
-    return subprocess.run(
-        [sys.executable, *args], cwd=ROOT, env=environment, capture_output=True, text=True, timeout=120
-    )
+    with fake.serving():
+        yield fake
 
 
 DOWNLOAD = """

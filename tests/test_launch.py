@@ -8,16 +8,18 @@ import os
 import signal
 import threading
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 import yaml
+from commands import files, refusal
+from tiny import metrics
 
 from hrm_rl import checkpoint
 from hrm_rl.config import Config
 from hrm_rl.distributed import launch
 from hrm_rl.distributed.resources import Machine
-from hrm_rl.errors import UserError
 from hrm_rl.learner import Learner
 from hrm_rl.presets import PRESETS
 from hrm_rl.telemetry import Telemetry, read_metrics
@@ -28,24 +30,8 @@ TINY = """
     --train.log-every 2 --train.eval-every 4 --train.checkpoint-every 4 --run-name r
 """.split()  # noqa: SIM905
 
-
-@pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-
-
-def refused(*args: str) -> str:
-    """The one line with which the command refuses."""
-    with pytest.raises(UserError) as error:
-        launch.main(args)
-    line = str(error.value)
-    assert "\n" not in line
-    return line
-
-
-def files() -> set[str]:
-    return {str(p) for p in Path().rglob("*")}
+pytestmark = pytest.mark.usefixtures("own_folder")
+refused = partial(refusal, launch.main)
 
 
 def test_a_run_writes_its_folder_and_says_how_to_watch_evaluate_and_go_on(
@@ -84,11 +70,7 @@ def test_the_written_configuration_repeats_the_run(capsys: pytest.CaptureFixture
             "again",
         ]
     )
-    one, other = (
-        [{k: v for k, v in record.items() if not k.startswith("perf/")} for record in read_metrics(Path(p))]
-        for p in ("runs/r/metrics.jsonl", "runs/again/metrics.jsonl")
-    )
-    assert one == other
+    assert metrics(Path("runs/r")) == metrics(Path("runs/again"))
 
 
 def test_a_finished_run_goes_on_with_more_updates_from_the_printed_command(

@@ -11,24 +11,17 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from tiny import CPU, assert_same, learner_tensors, make_decisive, tiny_config, tiny_learner
+from learners import assert_resumes, decisive_learner
+from tiny import CPU, assert_same, learner_tensors, tiny_config, tiny_learner
 from torch import Tensor
 
-from hrm_rl.config import Config, TrainConfig
+from hrm_rl.config import TrainConfig
 from hrm_rl.data import build_data
 from hrm_rl.errors import UserError
 from hrm_rl.learner import Learner
-from hrm_rl.local import LocalWorker
 from hrm_rl.optim import LossScale, MuonWithAdamW
 from hrm_rl.slots import slices, slots_at, slots_of_rank
-from hrm_rl.telemetry import read_metrics
-from hrm_rl.training import Trainer, build_learner
-
-
-def learner_of(config: Config) -> Learner:
-    learner = tiny_learner(config)
-    make_decisive(learner.model)
-    return learner
+from hrm_rl.training import build_learner
 
 
 def watch_gradients(learner: Learner) -> list[dict[str, Tensor]]:
@@ -74,7 +67,7 @@ def test_slices_add_up_to_the_gradient_of_the_whole(
             optim={"grad_clip": 0.0, "ema_decay": 0.0},
             train={"global_batch_size": 7, "micro_batches": micro_batches, "loss": loss},
         )
-        learner = learner_of(config)
+        learner = decisive_learner(config)
         learner.model.double()
         learner.model.compute_dtype = torch.float64
         learner.start()
@@ -149,7 +142,7 @@ GROWING = {"global_batch_size": 9, "initial_batch_size": 3, "batch_warmup_update
 
 
 def test_a_growing_batch_thinks_about_no_more_slots_than_it_has_and_ends_with_all() -> None:
-    learner = learner_of(tiny_config(train=GROWING))
+    learner = decisive_learner(tiny_config(train=GROWING))
     thought: list[int] = []
     learner.model.register_forward_pre_hook(lambda _, args: thought.append(len(args[1])))
     for _ in range(8):
@@ -161,8 +154,8 @@ def test_a_growing_batch_thinks_about_no_more_slots_than_it_has_and_ends_with_al
 
 def test_gradient_of_a_growing_batch_is_the_mean_over_the_slots_there_are() -> None:
     growing, small = (
-        learner_of(tiny_config(train=GROWING)),
-        learner_of(tiny_config(train={"global_batch_size": 3})),
+        decisive_learner(tiny_config(train=GROWING)),
+        decisive_learner(tiny_config(train={"global_batch_size": 3})),
     )
     one, other = watch_gradients(growing), watch_gradients(small)
     growing.update()
@@ -171,7 +164,7 @@ def test_gradient_of_a_growing_batch_is_the_mean_over_the_slots_there_are() -> N
 
 
 def test_slots_that_think_already_are_not_disturbed_by_new_ones() -> None:
-    learner = learner_of(tiny_config(train=GROWING, optim={"lr": 1e-9}, halting={"halt_max_steps": 6}))
+    learner = decisive_learner(tiny_config(train=GROWING, optim={"lr": 1e-9}, halting={"halt_max_steps": 6}))
     learner.update()
     before, carry = learner.env.state_arrays(), learner.carry.z_h.clone()
     learner._add_slots()
@@ -188,7 +181,7 @@ def test_slots_that_think_already_are_not_disturbed_by_new_ones() -> None:
 
 
 def test_float16_trains_close_to_float32() -> None:
-    half, full = (learner_of(tiny_config(model={"dtype": dtype})) for dtype in ("float16", "float32"))
+    half, full = (decisive_learner(tiny_config(model={"dtype": dtype})) for dtype in ("float16", "float32"))
     assert half.loss_scale.value == 2**16
     half.loss_scale.value = 2.0**10
     one, other = watch_gradients(half), watch_gradients(full)
@@ -203,7 +196,7 @@ def test_float16_trains_close_to_float32() -> None:
 
 
 def test_an_overflow_is_skipped_and_halves_the_factor_until_gradients_fit() -> None:
-    learner = learner_of(tiny_config(model={"dtype": "float16", "puzzle_emb_ndim": 16}))
+    learner = decisive_learner(tiny_config(model={"dtype": "float16", "puzzle_emb_ndim": 16}))
     learner.loss_scale.value = 2.0**30
     before = learner.model.lm_head.weight.detach().clone()
     learner.update()
@@ -232,7 +225,9 @@ def test_factor_doubles_after_many_sound_updates_and_is_one_for_other_types() ->
 
 
 def test_frozen_weights_stay_and_puzzle_embeddings_learn() -> None:
-    learner = learner_of(tiny_config(model={"puzzle_emb_ndim": 16}, optim={"freeze": "all_but_puzzle_emb"}))
+    learner = decisive_learner(
+        tiny_config(model={"puzzle_emb_ndim": 16}, optim={"freeze": "all_but_puzzle_emb"})
+    )
     before = {name: p.detach().clone() for name, p in learner.model.named_parameters()}
     for _ in range(3):
         learner.update()
@@ -243,7 +238,9 @@ def test_frozen_weights_stay_and_puzzle_embeddings_learn() -> None:
 
 
 def test_a_loss_that_is_not_finite_does_not_reach_the_puzzle_embeddings_of_a_frozen_network() -> None:
-    learner = learner_of(tiny_config(model={"puzzle_emb_ndim": 16}, optim={"freeze": "all_but_puzzle_emb"}))
+    learner = decisive_learner(
+        tiny_config(model={"puzzle_emb_ndim": 16}, optim={"freeze": "all_but_puzzle_emb"})
+    )
     learner.update()
     before = learner.model.puzzle_emb.weight.clone()
     with torch.no_grad():
@@ -254,10 +251,10 @@ def test_a_loss_that_is_not_finite_does_not_reach_the_puzzle_embeddings_of_a_fro
 
 
 def test_muon_steps_matrices_and_adamw_all_else_as_each_would_alone() -> None:
-    learner = learner_of(
+    learner = decisive_learner(
         tiny_config(optim={"name": "muon", "warmup_updates": 3}, model={"pos_encodings": "learned"})
     )
-    twin = learner_of(tiny_config(optim={"name": "muon"}, model={"pos_encodings": "learned"}))
+    twin = decisive_learner(tiny_config(optim={"name": "muon"}, model={"pos_encodings": "learned"}))
     named = dict(twin.model.named_parameters())
     inner = [n for n in named if "_level." in n]
     others = [n for n in named if n not in inner]
@@ -292,7 +289,7 @@ def test_without_muon_in_torch_the_user_is_told_in_one_line(monkeypatch: pytest.
 
 @pytest.mark.parametrize("weights", ["raw", "ema"])
 def test_evaluation_judges_the_weights_that_it_says(weights: str) -> None:
-    learner = learner_of(tiny_config(train={"eval_weights": weights}))
+    learner = decisive_learner(tiny_config(train={"eval_weights": weights}))
     for _ in range(3):
         learner.update()
     raw, average = learner.model.lm_head.weight.detach().clone(), learner.averaged.average["lm_head.weight"]
@@ -334,36 +331,15 @@ def test_a_stopped_run_resumes_bit_for_bit(
         **sections["train"],
     }
     config = tiny_config(**sections)
-
-    def run(folder: Path, stop: int | None) -> Learner:
-        worker = LocalWorker(config, folder, lambda line: None)
-        trainer = Trainer(config, worker)
-        if not trainer.learner.updates:
-            make_decisive(trainer.learner.model)
-        if stop:
-            worker.stop_requested = lambda: trainer.learner.updates >= stop  # type: ignore[method-assign]
-        trainer.run()
-        assert trainer.learner.updates == (stop or 8)
-        return trainer.learner
-
-    whole = run(tmp_path / "whole", None)
-    run(tmp_path / "parts", 3)
-    run(tmp_path / "parts", 5)
-    resumed = run(tmp_path / "parts", None)
-    assert_same(learner_tensors(resumed), learner_tensors(whole))
+    resumed, whole = assert_resumes(config, tmp_path)
     assert (resumed.loss_scale.value, resumed.loss_scale.sound) == (
         whole.loss_scale.value,
         whole.loss_scale.sound,
     )
-    metrics, whole_metrics = (
-        [{k: v for k, v in record.items() if not k.startswith("perf/")} for record in read_metrics(path)]
-        for path in (tmp_path / "parts" / "metrics.jsonl", tmp_path / "whole" / "metrics.jsonl")
-    )
-    assert metrics == whole_metrics
 
 
 def test_muons_state_is_one_state() -> None:
-    learner = learner_of(tiny_config(optim={"name": "muon"}))
+    learner = decisive_learner(tiny_config(optim={"name": "muon"}))
     learner.update()
     assert isinstance(learner.optimizer, MuonWithAdamW)
     assert len(learner.optimizer.state) == len(learner.params)

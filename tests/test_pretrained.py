@@ -6,16 +6,16 @@ import json
 import shutil
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from commands import evaluated
+from fake_hub import FakeServer, QuietHandler
+from fake_hub import run as run_with_hub
 from small_models import batch, small
-from test_hub import run as run_with_hub
 from tiny import puzzles, tiny_config, tiny_learner, write_csv
 
 from hrm_rl import checkpoint, convert_command, evaluate_command, export_command
@@ -118,12 +118,6 @@ def exported(run_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         == 0
     )
     return out
-
-
-def evaluated(capsys: pytest.CaptureFixture[str], *args: str) -> dict[str, Any]:
-    capsys.readouterr()
-    assert evaluate_command.main([*args, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
 
 
 def test_evaluate_judges_the_folder_as_it_judges_the_checkpoint(
@@ -271,7 +265,7 @@ def test_mistakes_are_one_line(args: str, part: str, run_dir: Path, exported: Pa
     assert "\n" not in str(error.value)
 
 
-class FakeModelHub:
+class FakeModelHub(FakeServer):
     """Takes one upload and keeps the files of its commit, as the hub's API for models."""
 
     def __init__(self) -> None:
@@ -280,7 +274,7 @@ class FakeModelHub:
         self.token = "hf_right"
         hub = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def reply(self, status: int, values: Any) -> None:
                 body = json.dumps(values).encode()
                 self.send_response(status)
@@ -315,22 +309,14 @@ class FakeModelHub:
                     return self.reply(200, {"commitUrl": f"{hub.url}/o/n/commit/0", "commitOid": "0" * 40})
                 return self.reply(404, {"error": path})
 
-            def log_message(self, *_: Any) -> None:
-                pass
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
+        super().__init__(Handler)
 
 
 @pytest.fixture
 def fake() -> Iterator[FakeModelHub]:
     fake = FakeModelHub()
-    thread = threading.Thread(target=fake.server.serve_forever, daemon=True)
-    thread.start()
-    yield fake
-    fake.server.shutdown()
-    fake.server.server_close()
-    thread.join()
+    with fake.serving():
+        yield fake
 
 
 def test_the_folder_is_pushed_to_the_hub_and_a_refusal_is_one_line(

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import assert_same, learner_tensors, make_decisive, tiny_config, tiny_learner
+from learners import assert_resumes, decisive_learner, recorded_losses
+from tiny import assert_same, learner_tensors, make_decisive, tiny_config
 from torch import Tensor
 
 import hrm_rl.learner
 from hrm_rl.config import Config
-from hrm_rl.learner import Learner
 from hrm_rl.local import LocalWorker
 from hrm_rl.losses import NO_TARGET
 from hrm_rl.telemetry import read_metrics
@@ -33,30 +33,11 @@ def config_of(kind: str, **sections: dict[str, Any]) -> Config:
     return tiny_config(**{"halting": halting, **sections})
 
 
-def learner_of(config: Config) -> Learner:
-    learner = tiny_learner(config)
-    make_decisive(learner.model)
-    return learner
-
-
-def record(learner: Learner, monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """From now on, what the losses of each segment were given, and what the environment did next."""
-    calls: list[dict[str, Any]] = []
-    real = hrm_rl.learner.losses
-
-    def recording(logits: Tensor, labels: Tensor, q: Tensor, solved: Tensor, target: Any, kind: str) -> Any:
-        calls.append({"q": q.detach().clone(), "target": target, "solved": solved})
-        return real(logits, labels, q, solved, target, kind)
-
-    monkeypatch.setattr(hrm_rl.learner, "losses", recording)
-    return calls
-
-
 def test_a_rollout_of_one_segment_without_trace_discount_and_price_is_bootstrap_bit_for_bit() -> None:
     model, optim = {"puzzle_emb_ndim": 16}, {"name": "adam_atan2"}
-    one = learner_of(config_of("bootstrap", model=model, optim=optim))
+    one = decisive_learner(config_of("bootstrap", model=model, optim=optim))
     halting = one.config.halting.model_dump() | {"q_target": "lambda"}
-    other = learner_of(config_of("bootstrap", model=model, optim=optim, halting=halting))
+    other = decisive_learner(config_of("bootstrap", model=model, optim=optim, halting=halting))
     for _ in range(12):
         one.update()
         other.update()
@@ -71,7 +52,7 @@ def test_a_rollout_of_one_segment_without_trace_discount_and_price_is_bootstrap_
     ("kind", "forwards"), [("bootstrap", 2), ("delayed", 1), ("halt_only", 1), ("lambda", (3 + 1) / 3)]
 )
 def test_forward_passes_a_segment(kind: str, forwards: float) -> None:
-    learner = learner_of(config_of(kind))
+    learner = decisive_learner(config_of(kind))
     passes = []
     learner.model.register_forward_hook(lambda *_: passes.append(1))
     for _ in range(4):
@@ -84,7 +65,7 @@ def test_forward_passes_a_segment(kind: str, forwards: float) -> None:
 
 def gradients_of_the_continue_loss(kind: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
     """Gradient norms of an update in which nothing but the continue value is taught."""
-    learner = learner_of(config_of(kind))
+    learner = decisive_learner(config_of(kind))
     for _ in range(3):
         learner.update()
     real = hrm_rl.learner.losses
@@ -124,8 +105,8 @@ def test_gradient_of_the_continue_value_reaches_what_the_target_says(
 def test_delayed_teaches_every_segment_that_went_on_what_the_next_one_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    learner = learner_of(config_of("delayed"))
-    calls = record(learner, monkeypatch)
+    learner = decisive_learner(config_of("delayed"))
+    calls = recorded_losses(monkeypatch)
     taught = ended = 0
     before: Tensor | None = None
     went_on = torch.zeros(4, dtype=torch.bool)
@@ -164,8 +145,8 @@ def test_returns_use_what_the_environment_paid(monkeypatch: pytest.MonkeyPatch) 
     """Each of K segments gets its own row of targets: NO_TARGET where a slot halted before the last one, the
     reward where it was truncated there, and never more than one step's price below the best return."""
     config = config_of("lambda", env={"segment_cost": 0.2})
-    learner = learner_of(config)
-    calls, steps = record(learner, monkeypatch), []
+    learner = decisive_learner(config)
+    calls, steps = recorded_losses(monkeypatch), []
     step = learner.env.step
 
     def watched(action: Any) -> Any:
@@ -198,34 +179,13 @@ def test_a_stopped_run_resumes_bit_for_bit(kind: str, tmp_path: Path) -> None:
         kind, train={"max_updates": 9, "log_every": 2, "eval_every": 4, "checkpoint_every": 4},
         model={"puzzle_emb_ndim": 16},
     )  # fmt: skip
-
-    def run(folder: Path, stop: int | None) -> Learner:
-        worker = LocalWorker(config, folder, lambda line: None)
-        trainer = Trainer(config, worker)
-        if not trainer.learner.updates:
-            make_decisive(trainer.learner.model)
-        if stop:
-            worker.stop_requested = lambda: trainer.learner.updates >= stop  # type: ignore[method-assign]
-        trainer.run()
-        assert trainer.learner.updates == (stop or 9)
-        return trainer.learner
-
-    whole = run(tmp_path / "whole", None)
-    run(tmp_path / "parts", 3)
-    run(tmp_path / "parts", 5)
-    resumed = run(tmp_path / "parts", None)
-    assert_same(learner_tensors(resumed), learner_tensors(whole))
-    metrics, whole_metrics = (
-        [{k: v for k, v in record.items() if not k.startswith("perf/")} for record in read_metrics(path)]
-        for path in (tmp_path / "parts" / "metrics.jsonl", tmp_path / "whole" / "metrics.jsonl")
-    )
-    assert metrics == whole_metrics
+    assert_resumes(config, tmp_path)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_budget_of_one_segment_has_nothing_to_continue_to(kind: str) -> None:
     halting = {**KINDS[kind], "halt_max_steps": 1}
-    learner = learner_of(tiny_config(halting=halting))
+    learner = decisive_learner(tiny_config(halting=halting))
     for _ in range(3):
         learner.update()
     learner.counts()

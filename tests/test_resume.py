@@ -9,13 +9,12 @@ from typing import Any
 
 import pytest
 import torch
-from tiny import assert_same, learner_tensors, make_decisive, tiny_config
+from tiny import assert_same, learner_tensors, make_decisive, metrics, tiny_config
 
 from hrm_rl import checkpoint
 from hrm_rl.config import Config
 from hrm_rl.errors import UserError
 from hrm_rl.local import LocalWorker
-from hrm_rl.telemetry import read_metrics
 from hrm_rl.training import Outcome, Trainer
 
 # Intervals of 4 updates. The threshold of 0 graduates whenever a window of two intervals is full: after updates
@@ -88,12 +87,6 @@ class Run:
             "best": self.trainer.best_score,
             "random": learner.generator.get_state().tolist(),
         }
-
-
-def metrics(folder: Path) -> list[dict[str, float]]:
-    """Records of metrics.jsonl without those that measure time."""
-    records = read_metrics(folder / "metrics.jsonl")
-    return [{k: v for k, v in record.items() if not k.startswith("perf/")} for record in records]
 
 
 @pytest.fixture(scope="module")

@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 import json
+import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
+from commands import evaluated, refusal
 from tiny import puzzles, tiny_config, write_csv
 
 from hrm_rl import benchmark_command, evaluate_command
-from hrm_rl.errors import UserError
 from hrm_rl.local import LocalWorker
 from hrm_rl.training import Trainer
 
-
-@pytest.fixture(scope="module")
-def run_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "r"
-    folder.mkdir()
-    config = tiny_config(train={"max_updates": 8, "eval_every": 4}, curriculum={"stages": ("easy=1,hard=1",)})
-    Trainer(config, LocalWorker(config, folder, lambda line: None)).run()
-    return folder
-
-
-def evaluated(capsys: pytest.CaptureFixture[str], *args: str) -> dict:
-    assert evaluate_command.main([*args, "--json"]) == 0
-    return json.loads(capsys.readouterr().out)
-
-
-def refused(*args: str) -> str:
-    with pytest.raises(UserError) as error:
-        evaluate_command.main(args)
-    assert "\n" not in str(error.value)
-    return str(error.value)
+refused = partial(refusal, evaluate_command.main)
 
 
 def test_without_other_flags_the_runs_own_held_out_puzzles_are_judged(
@@ -129,8 +112,6 @@ def test_mistakes_of_evaluate_are_one_line(args: str, part: str, run_dir: Path) 
 
 
 def test_a_damaged_checkpoint_is_refused_by_name(run_dir: Path, tmp_path: Path) -> None:
-    import shutil
-
     copy = tmp_path / "update-00000008"
     shutil.copytree(run_dir / "checkpoints" / "update-00000008", copy)
     (copy / "model.safetensors").write_bytes(b"x")

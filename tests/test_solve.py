@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import io
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import refusal
 from PIL import Image
 from tiny import always, make_decisive, tiny_config
 
@@ -14,7 +16,6 @@ from envs import DataError, PuzzleBatch, PuzzleTask, make_task
 from hrm_rl import solve_command
 from hrm_rl.analysis.thinking import Thoughts, segments
 from hrm_rl.data import build_task
-from hrm_rl.errors import UserError
 from hrm_rl.models import RecurrentModel, build_model
 from hrm_rl.pretrained import About
 
@@ -73,11 +74,7 @@ def solved(capsys: pytest.CaptureFixture[str], *args: str) -> str:
     return capsys.readouterr().out
 
 
-def refused(*args: str) -> str:
-    with pytest.raises(UserError) as error:
-        solve_command.main(args)
-    assert "\n" not in str(error.value)
-    return str(error.value)
+refused = partial(refusal, solve_command.main)
 
 
 @pytest.mark.parametrize("name", TASKS)

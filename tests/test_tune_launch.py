@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from commands import files, refusal
 from sweeps import content, small_space, write_file
 
 from hrm_rl.distributed import tune_launch
@@ -20,22 +22,8 @@ from hrm_rl.sweeps.records import Book, write_sweep
 ROOT = Path(__file__).parent.parent
 
 
-@pytest.fixture(autouse=True)
-def _in_a_folder_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("RAY_ADDRESS", raising=False)
-
-
-def refused(*args: str) -> str:
-    with pytest.raises(UserError) as error:
-        tune_launch.main(args)
-    line = str(error.value)
-    assert "\n" not in line
-    return line
-
-
-def files() -> set[str]:
-    return {str(p) for p in Path().rglob("*")}
+pytestmark = pytest.mark.usefixtures("own_folder")
+refused = partial(refusal, tune_launch.main)
 
 
 def test_a_dry_run_shows_the_space_the_samples_the_plan_and_the_time_and_writes_nothing(

@@ -23,6 +23,7 @@ from hrm_rl.config import (
 from hrm_rl.data import build_data
 from hrm_rl.learner import Learner
 from hrm_rl.models import RecurrentModel
+from hrm_rl.telemetry import read_metrics
 from hrm_rl.training import build_learner
 
 CPU = torch.device("cpu")
@@ -100,6 +101,12 @@ def learner_tensors(learner: Learner) -> dict[str, Tensor]:
         tensors |= {f"optimizer.{i}.{k}": torch.as_tensor(v) for k, v in entry.items()}
     tensors |= {"carry.z_h": learner.carry.z_h, "carry.z_l": learner.carry.z_l}
     return {k: v.detach().clone() for k, v in tensors.items()}
+
+
+def metrics(folder: Path) -> list[dict[str, float]]:
+    """Records of a run's metrics.jsonl without those that measure time."""
+    records = read_metrics(folder / "metrics.jsonl")
+    return [{k: v for k, v in record.items() if not k.startswith("perf/")} for record in records]
 
 
 def assert_same(one: dict[str, Tensor], other: dict[str, Tensor]) -> None:

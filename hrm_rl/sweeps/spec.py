@@ -18,11 +18,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import Field, ValidationError, model_validator
 
 from hrm_rl.config import Positive, Section
 from hrm_rl.errors import UserError, nearest
+from hrm_rl.files import read_yaml
 
 COST = "eval/segments_mean"
 """What the metric is traded against: the segments that an answer takes, less is better."""
@@ -191,12 +191,7 @@ _OPTIONS: dict[str, tuple[type[Section], ...]] = {
 
 def read_content(path: Path) -> dict[str, Any]:
     """A YAML file of settings, not looked at yet. Raises UserError."""
-    try:
-        content = yaml.safe_load(path.read_text())
-    except OSError as error:
-        raise UserError(f"cannot read the sweep {path}: {error.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+    content = read_yaml(path, "the sweep")
     if not isinstance(content, dict):
         raise UserError(f"{path} describes no sweep; tune_configs/quick.yaml shows how one looks")
     return content
