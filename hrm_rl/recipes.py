@@ -53,6 +53,7 @@ class Board:
     """Blocks of each of hrm's modules."""
     h_cycles: int
     """Of two low-level cycles each."""
+    optimizer: str
     goal: float
     """Held-out exact accuracy to be reached."""
     limit_s: float
@@ -64,11 +65,11 @@ class Board:
 BOARDS = {
     "4x4": Board(
         {"task": "sudoku", "size": 4}, ("easy=1,medium=1,hard=1,extreme=1",),
-        hidden_size=64, layers=1, h_cycles=2, goal=0.9, limit_s=24, recipes=tuple(recipes()),
+        hidden_size=64, layers=1, h_cycles=2, optimizer="adamw", goal=0.9, limit_s=24, recipes=tuple(recipes()),
     ),
     "6x6": Board(
         {"task": "sudoku", "size": 6}, ("medium=1,hard=1",),
-        hidden_size=128, layers=1, h_cycles=1, goal=0.5, limit_s=150,
+        hidden_size=128, layers=1, h_cycles=1, optimizer="muon", goal=0.5, limit_s=150,
         recipes=tuple(f"{m}/last_cycle/{q}" for m in MODELS for q in ("bootstrap", "delayed", "halt_only")),
     ),
 }  # fmt: skip
@@ -126,7 +127,7 @@ class Measurement:
 
 
 def configuration(board: str, recipe: str, seed: int) -> Config:
-    """The whole configuration: 64 slots, budget 8, Muon at 2e-3 after 20 updates, no averaged weights."""
+    """The whole configuration: 64 slots, budget 8, a constant rate of 2e-3 after 20 updates, no averaged weights."""
     model, gradient, target, *changes = recipe.split("/")
     kind = BOARDS[board]
     values = get_preset("sudoku4-quick").model_dump()
@@ -141,7 +142,7 @@ def configuration(board: str, recipe: str, seed: int) -> Config:
     )
     values["halting"] |= {"q_target": target} | ({"rollout_segments": 4} if target == "lambda" else {})
     values["optim"] |= {
-        "name": "muon",
+        "name": kind.optimizer,
         "lr": 2e-3,
         "warmup_updates": 20,
         "lr_min_ratio": 1.0,

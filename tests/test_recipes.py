@@ -48,7 +48,7 @@ def test_an_ablation_changes_one_thing_and_lets_all_see_as_many_segments() -> No
             f"{section}.{name}" for section, fields in recipes.CHANGES[change].items() for name in fields
         }
         found = {line.split(":")[0] for line in differences(settings["unchanged"], config)}
-        assert found - lengths == wanted
+        assert found - lengths == wanted, change
 
 
 def test_an_ablation_runs_all_its_updates_whatever_it_reaches(monkeypatch: pytest.MonkeyPatch) -> None:
