@@ -133,10 +133,11 @@ class Learner:
         """One segment in every slot, or a rollout of several, and one step of the optimisers. Adds to `tally`."""
         started, waited = time.perf_counter(), self.env.source.data_wait_seconds
         self._add_slots()
-        if self.config.halting.q_target == "lambda":
-            self._learn_rollout()
-        else:
-            self._learn_segment()
+        with self.model.unchanging():
+            if self.config.halting.q_target == "lambda":
+                self._learn_rollout()
+            else:
+                self._learn_segment()
         self._step_optimisers()
         # A skipped update can leave a state that is not finite; such a slot starts thinking afresh.
         if self.skipped_in_a_row:

@@ -10,13 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hrm_rl.config import ModelConfig
+from hrm_rl.models.fused import add_norm
 from hrm_rl.models.layers import (
     Attention,
     Block,
     Linear,
     SwiGLU,
     init_truncated_normal_,
-    rms_norm,
     rope_frequencies,
     rotate,
     rotation,
@@ -24,6 +24,10 @@ from hrm_rl.models.layers import (
 
 STD_OF_CUT_NORMAL = 0.8796256610342398
 """sqrt(1 - 2*2*phi(2) / (2*Phi(2) - 1)): standard deviation of a unit normal cut at two sigma."""
+
+
+def rms_norm(x: torch.Tensor) -> torch.Tensor:
+    return add_norm(x, torch.zeros_like(x))
 
 
 def row(positions: int) -> torch.Tensor:

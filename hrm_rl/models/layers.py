@@ -7,16 +7,21 @@ Weights are float32; a layer computes in the type of its input.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hrm_rl.config import ModelConfig
+from hrm_rl.models.fused import add_norm, at_least_float32, gated, linear, to_heads
 
 Rotation = tuple[Tensor, Tensor]
-"""cos and sin of the rotary angles, each (S, H)."""
+"""cos and sin of the rotary angles, each (S, H); see `rotation` for the sign of sin."""
+
+LONGEST_SPELLED_OUT = 256
+"""Positions up to which attention on a CPU is spelled out."""
 
 _STD_OF_NORMAL_CUT_AT_TWO_SIGMA = 0.87962566103423978
 
@@ -30,29 +35,41 @@ def init_truncated_normal_(tensor: Tensor, std: float) -> Tensor:
     return nn.init.trunc_normal_(tensor, std=sigma, a=-2 * sigma, b=2 * sigma)
 
 
-def at_least_float32(x: Tensor) -> Tensor:
-    """bfloat16 as float32; all else as it is."""
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
-def rms_norm(x: Tensor, eps: float = 1e-5) -> Tensor:
-    """x / rms(x) over the last dimension, without weight, computed in float32."""
-    return F.rms_norm(at_least_float32(x), (x.shape[-1],), eps=eps).to(x.dtype)
-
-
 class Linear(nn.Module):
     """A linear map without bias; truncated-normal weights with std 1/sqrt(fan_in)."""
+
+    held: Tensor | None = None
+    """The weight in a type of lower precision, as long as `hold_weights` lasts."""
 
     def __init__(self, fan_in: int, fan_out: int):
         super().__init__()
         self.weight = nn.Parameter(init_truncated_normal_(torch.empty(fan_out, fan_in), fan_in**-0.5))
 
     def forward(self, x: Tensor) -> Tensor:
-        return F.linear(x, self.weight.to(x.dtype))
+        held = self.held
+        if held is None or held.dtype != x.dtype:
+            held = self.weight.to(x.dtype)
+        return linear(x, self.weight, held)
+
+
+@contextmanager
+def hold_weights(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
+    """Inside, no weight of a Linear in `model` changes, so that each is cast to `dtype` once and not in every pass.
+    Gradients reach the weights themselves, in their own type. Contexts may be nested; each casts anew."""
+    layers = [m for m in model.modules() if isinstance(m, Linear) and m.weight.dtype != dtype]
+    before = [layer.held for layer in layers]
+    for layer in layers:
+        layer.held = layer.weight.detach().to(dtype)
+    try:
+        yield
+    finally:
+        for layer, held in zip(layers, before, strict=True):
+            layer.held = held
 
 
 def rotation(places: Tensor, frequencies: Sequence[Tensor]) -> Rotation:
-    """cos and sin for rotary position embedding (arXiv 2104.09864), halves rotated: each (S, H).
+    """cos and sin for rotary position embedding (arXiv 2104.09864), halves rotated: each (S, H), the first half of
+    sin with a minus, as `rotate` needs it.
 
     places: (S, K) where each position is.  frequencies: for each of the K coordinates, the angles (n,) by which one
     step along it turns n of the H/2 pairs of numbers. A product of query and key then depends on the K differences of
@@ -60,8 +77,8 @@ def rotation(places: Tensor, frequencies: Sequence[Tensor]) -> Rotation:
     """
     coordinates = places.float().unbind(1)
     angles = [torch.outer(c, turns) for c, turns in zip(coordinates, frequencies, strict=True)]
-    angle = torch.cat(angles, dim=-1).repeat(1, 2)
-    return angle.cos(), angle.sin()
+    angle = torch.cat(angles, dim=-1)
+    return angle.cos().repeat(1, 2), torch.cat((-angle.sin(), angle.sin()), dim=-1)
 
 
 def rope_frequencies(pairs: int, theta: float) -> Tensor:
@@ -81,10 +98,10 @@ def shares(pairs: int, kinds: int) -> list[int]:
 
 
 def rotate(x: Tensor, by: Rotation) -> Tensor:
-    """Apply a rotation (S, H) to queries or keys (B, N, S, H), in float32."""
+    """Apply a rotation (S, H) to queries or keys (..., S, H), in float32. Attention does it in `fused.to_heads`."""
     cos, sin = by
     first, second = at_least_float32(x).chunk(2, dim=-1)
-    return (x * cos + torch.cat((-second, first), dim=-1) * sin).to(x.dtype)
+    return (x * cos + torch.cat((second, first), dim=-1) * sin).to(x.dtype)
 
 
 class Attention(nn.Module):
@@ -108,15 +125,35 @@ class Attention(nn.Module):
 
     def forward(self, x: Tensor, by: Rotation | None) -> Tensor:
         slots, positions, width = x.shape
-        heads = self.qkv_proj(x).view(slots, positions, -1, width // self.num_heads).transpose(1, 2)
-        query, key, value = heads.split((self.num_heads, self.num_kv_heads, self.num_kv_heads), dim=1)
-        if by is not None:  # each (B, heads, S, H)
-            query, key = rotate(query, by), rotate(key, by)
+        # Queries and keys each take half of the factor 1/sqrt(H) on their product.
+        scale = (width // self.num_heads) ** -0.25
+        cos = x.new_tensor(scale) if by is None else (by[0] * scale).to(x.dtype)
+        sin = None if by is None else (by[1] * scale).to(x.dtype)
+        heads = (self.num_heads, self.num_kv_heads, self.num_kv_heads)
+        query, key, value = to_heads(self.qkv_proj(x), cos, sin, heads)  # each (heads, B, S, H)
         if self.num_kv_heads < self.num_heads:
             shared_by = self.num_heads // self.num_kv_heads
-            key, value = key.repeat_interleave(shared_by, 1), value.repeat_interleave(shared_by, 1)
-        out = F.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
-        return self.o_proj(out.transpose(1, 2).reshape(slots, positions, width))
+            key, value = key.repeat_interleave(shared_by, 0), value.repeat_interleave(shared_by, 0)
+        out = attend(query, key, value, self.causal)
+        return self.o_proj(out.permute(1, 2, 0, 3).reshape(slots, positions, width))
+
+
+def attend(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> Tensor:
+    """softmax(query key') value, each (N, B, S, H).
+
+    A short row on a CPU takes two matrix products with a softmax between them, whose backward pass is up to seven
+    times as fast as that of torch's fused kernel there; all else takes the fused kernel, which keeps no (S, S).
+    """
+    heads, slots, positions, width = query.shape
+    if query.device.type != "cpu" or positions > LONGEST_SPELLED_OUT:
+        q, k, v = query.transpose(0, 1), key.transpose(0, 1), value.transpose(0, 1)
+        return F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=1.0).transpose(0, 1)
+    query, key, value = (t.reshape(heads * slots, positions, width) for t in (query, key, value))
+    scores = torch.bmm(query, key.transpose(1, 2))
+    if causal:
+        later = torch.ones(positions, positions, dtype=torch.bool, device=query.device).triu(1)
+        scores = scores.masked_fill(later, -torch.inf)
+    return torch.bmm(scores.softmax(-1), value).view(heads, slots, positions, width)
 
 
 class SwiGLU(nn.Module):
@@ -129,8 +166,12 @@ class SwiGLU(nn.Module):
         self.down_proj = Linear(inner, hidden_size)
 
     def forward(self, x: Tensor) -> Tensor:
-        gate, up = self.gate_up_proj(x).chunk(2, dim=-1)
-        return self.down_proj(F.silu(gate) * up)
+        return self.down_proj(gated(self.gate_up_proj(x)))
+
+
+def dropout(x: Tensor, share: float) -> Tensor:
+    """Leave out a share of the numbers at random."""
+    return F.dropout(x, share) if share else x
 
 
 class Block(nn.Module):
@@ -155,8 +196,8 @@ class Block(nn.Module):
         """(B, S, D) -> (B, S, D). drop: leave out a share `dropout` of what is added to x, at random."""
         share = self.dropout if drop else 0.0
         if self.mixes_by_attention:
-            x = rms_norm(x + F.dropout(self.self_attn(x, by), share))
+            x = add_norm(x, dropout(self.self_attn(x, by), share))
         else:
             x = x.transpose(1, 2)
-            x = rms_norm(x + F.dropout(self.mlp_t(x), share)).transpose(1, 2)
-        return rms_norm(x + F.dropout(self.mlp(x), share))
+            x = add_norm(x, dropout(self.mlp_t(x), share)).transpose(1, 2)
+        return add_norm(x, dropout(self.mlp(x), share))

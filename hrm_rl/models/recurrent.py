@@ -11,7 +11,7 @@ import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -27,6 +27,7 @@ from hrm_rl.models.layers import (
     Linear,
     Rotation,
     board_frequencies,
+    hold_weights,
     init_truncated_normal_,
     rope_frequencies,
     rotation,
@@ -107,6 +108,11 @@ class RecurrentModel(Savable, nn.Module, ABC):
         if config.dropout:
             seed = torch.initial_seed() & (2**63 - 1)
             self.register_buffer("dropout_stream", torch.tensor([seed, 0]))
+
+    def unchanging(self) -> AbstractContextManager[None]:
+        """Inside, the weights do not change and are made ready for the type of the computation once, not in every
+        pass of every layer."""
+        return hold_weights(self, self.compute_dtype)
 
     @abstractmethod
     def build(self, config: ModelConfig) -> None:

@@ -1,0 +1,187 @@
+"""The steps of a block with their backward passes written out, where that saves passes over memory.
+
+Autograd alone computes the same numbers. It would keep more between the passes and walk through memory more often:
+a normalised sum is six kernels backward, the two halves of a chunk each become a tensor of zeros that is added up.
+tests/test_fused.py holds every gradient here against finite differences, docs/performance.md says what each saves.
+
+Legend: B slots, S positions, D hidden size, H head width, n heads. Everything works in the type of its input.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import Function
+
+EPS = 1e-5
+"""Added to the mean square under the root of RMSNorm."""
+
+
+def at_least_float32(x: Tensor) -> Tensor:
+    """bfloat16 as float32; all else as it is."""
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def linear(x: Tensor, weight: Tensor, cast: Tensor) -> Tensor:
+    """x weight', (..., fan_in) -> (..., fan_out), with `cast` for the weight: the same numbers in the type of x.
+
+    The gradient reaches `weight` in its own type, so that several uses add up there and not in the type of x.
+    """
+    if not torch.is_grad_enabled():
+        return F.linear(x, cast)
+    out: Tensor = _Linear.apply(x, weight, cast)
+    return out
+
+
+class _Linear(Function):
+    """y = x W'.  dx = dy W;  dW = dy' x, computed as (x' dy)' where x is the narrower: the product that transposes
+    the narrower matrix is the faster one."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, weight: Tensor, cast: Tensor) -> Tensor:
+        ctx.save_for_backward(x, cast)
+        ctx.weight_dtype = weight.dtype
+        return F.linear(x, cast)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        x, cast = ctx.saved_tensors
+        rows, grads = x.flatten(0, -2), grad.flatten(0, -2)
+        dx = dw = None
+        if ctx.needs_input_grad[0]:
+            dx = (grads @ cast).view(x.shape)
+        if ctx.needs_input_grad[1]:
+            narrow = rows.shape[1] < grads.shape[1]
+            dw = ((rows.t() @ grads).t() if narrow else grads.t() @ rows).to(ctx.weight_dtype)
+        return dx, dw, None
+
+
+def add_norm(x: Tensor, y: Tensor) -> Tensor:
+    """The sum over its root mean square, (x + y) / sqrt(mean((x + y)^2) + EPS) over the last dimension: RMSNorm
+    (arXiv 1910.07467) without weight, computed in float32."""
+    if not torch.is_grad_enabled():
+        return _normalised_sum(x, y)[0]
+    out: Tensor = _AddNorm.apply(x, y)
+    return out
+
+
+def _normalised_sum(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """The normalised sum, and (..., 1) by what the sum was multiplied."""
+    total = x + y
+    wide = at_least_float32(total)
+    norm = torch.linalg.vector_norm(wide, dim=-1, keepdim=True)
+    scale = norm.mul_(norm).mul_(1 / wide.shape[-1]).add_(EPS).rsqrt_()
+    return wide.mul_(scale).to(total.dtype), scale
+
+
+class _AddNorm(Function):
+    """z = r (x + y) with r = (mean((x + y)^2) + eps)^-1/2.  dx = dy = r (dz - z mean(dz z))."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, y: Tensor) -> Tensor:
+        out, scale = _normalised_sum(x, y)
+        ctx.save_for_backward(out, scale)
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        out, scale = ctx.saved_tensors
+        wide, wide_grad = at_least_float32(out), at_least_float32(grad)
+        along = (wide_grad * wide).mean(-1, keepdim=True)
+        dx = torch.addcmul(wide_grad, wide, along, value=-1).mul_(scale).to(grad.dtype)
+        return dx, dx
+
+
+def gated(gate_up: Tensor) -> Tensor:
+    """silu(gate) * up of the two halves of the last dimension: (..., 2 I) -> (..., I)."""
+    if not torch.is_grad_enabled():
+        return _gate(gate_up)
+    out: Tensor = _Gated.apply(gate_up)
+    return out
+
+
+def _gate(gate_up: Tensor) -> Tensor:
+    gate, up = gate_up.chunk(2, dim=-1)
+    return F.silu(gate).mul_(up)
+
+
+class _Gated(Function):
+    """y = silu(g) u.  du = dy silu(g);  dg = dy u silu'(g) with silu'(g) = s + g s (1 - s), s = sigmoid(g)."""
+
+    @staticmethod
+    def forward(ctx: Any, gate_up: Tensor) -> Tensor:
+        ctx.save_for_backward(gate_up)
+        return _gate(gate_up)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Any:
+        (gate_up,) = ctx.saved_tensors
+        gate, up = gate_up.chunk(2, dim=-1)
+        out = torch.empty_like(gate_up)
+        d_gate, d_up = out.chunk(2, dim=-1)
+        torch.mul(F.silu(gate), grad, out=d_up)
+        torch.ops.aten.silu_backward.grad_input(grad * up, gate, grad_input=d_gate)
+        return out
+
+
+def to_heads(
+    qkv: Tensor, cos: Tensor, sin: Tensor | None, heads: tuple[int, int, int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and values of one projection, each in memory of its own, queries and keys turned.
+
+    qkv: (B, S, n H), the heads of queries, then of keys, then of values, as many as `heads` says.
+    cos, sin: (S, H) of a rotation as in layers.rotation, times any factor; without sin, all are multiplied by cos.
+    Returns three (heads, B, S, H): heads come first, so that each kind is one block of memory.
+    """
+    shared = (cos, sin, heads)
+    if not torch.is_grad_enabled():
+        return _split_heads(qkv, *shared)
+    out: tuple[Tensor, Tensor, Tensor] = _ToHeads.apply(qkv, *shared)
+    return out
+
+
+def turn_into(out: Tensor, x: Tensor, cos: Tensor, sin: Tensor | None) -> Tensor:
+    """out = x cos + swapped(x) sin, where `swapped` changes places of the two halves of the last dimension. `sin`
+    has the sign of each half in it. (Whole rows at a time: half rows are too short for the vector units.)"""
+    torch.mul(x, cos, out=out)
+    if sin is None:
+        return out
+    half = x.shape[-1] // 2
+    return out.addcmul_(torch.cat((x[..., half:], x[..., :half]), dim=-1), sin)
+
+
+def _split_heads(
+    qkv: Tensor, cos: Tensor, sin: Tensor | None, heads: tuple[int, int, int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    slots, positions, width = qkv.shape
+    turned = heads[0] + heads[1]
+    each = qkv.view(slots, positions, sum(heads), width // sum(heads)).permute(2, 0, 1, 3)
+    out = torch.empty(each.shape, dtype=qkv.dtype, device=qkv.device)
+    turn_into(out[:turned], each[:turned], cos, sin)
+    out[turned:].copy_(each[turned:])
+    return out[: heads[0]], out[heads[0] : turned], out[turned:]
+
+
+class _ToHeads(Function):
+    """y = x cos + swapped(x) sin is a rotation times a factor; dx = dy cos - swapped(dy) sin, its transpose."""
+
+    @staticmethod
+    def forward(ctx: Any, qkv: Tensor, cos: Tensor, sin: Tensor | None, heads: tuple[int, int, int]) -> Any:
+        ctx.save_for_backward(cos, sin)
+        return _split_heads(qkv, cos, sin, heads)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Any:
+        cos, sin = ctx.saved_tensors
+        back = None if sin is None else -sin
+        counts = [len(g) for g in grads]
+        _, slots, positions, width = grads[0].shape
+        out = torch.empty(slots, positions, sum(counts), width, dtype=grads[0].dtype, device=grads[0].device)
+        d_query, d_key, d_value = out.permute(2, 0, 1, 3).split(counts)
+        turn_into(d_query, grads[0], cos, back)
+        turn_into(d_key, grads[1], cos, back)
+        d_value.copy_(grads[2])
+        return out.flatten(2), None, None, None

@@ -1,0 +1,126 @@
+"""Backward passes that are written out: against finite differences in float64, and in lower precision against
+autograd's own of the plain formula in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.autograd import gradcheck
+
+from hrm_rl.models.fused import add_norm, gated, linear, to_heads
+from hrm_rl.models.layers import Attention, attend, rope_frequencies, rotate, rotation
+
+SLOTS, POSITIONS, WIDTH, HEADS = 2, 3, 8, (2, 1, 1)
+
+
+def numbers(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    generator = torch.Generator().manual_seed(sum(shape))
+    return torch.randn(shape, generator=generator, dtype=dtype).requires_grad_()
+
+
+def turned(dtype: torch.dtype = torch.float64, factor: float = 0.7) -> tuple[Tensor, Tensor]:
+    frequencies = [rope_frequencies(WIDTH // 2, 100.0)]
+    cos, sin = rotation(torch.arange(POSITIONS)[:, None], frequencies)
+    return (factor * cos).to(dtype), (factor * sin).to(dtype)
+
+
+@pytest.mark.parametrize("fan_out", [3, 8, 20])
+def test_linear_has_the_gradient_of_finite_differences(fan_out: int) -> None:
+    def function(x: Tensor, weight: Tensor) -> Tensor:
+        return linear(x, weight, weight)
+
+    assert gradcheck(function, (numbers(SLOTS, POSITIONS, WIDTH), numbers(fan_out, WIDTH)))
+
+
+def test_add_norm_has_the_gradient_of_finite_differences_at_every_scale() -> None:
+    for scale in (1e-3, 1.0, 30.0):
+        x = (scale * numbers(SLOTS, POSITIONS, WIDTH)).detach().requires_grad_()
+        y = (scale * numbers(SLOTS, 1, POSITIONS, WIDTH)[:, 0]).detach().requires_grad_()
+        assert gradcheck(add_norm, (x, y), eps=1e-6 * scale)
+
+
+def test_gate_has_the_gradient_of_finite_differences() -> None:
+    assert gradcheck(gated, (numbers(SLOTS, POSITIONS, 2 * WIDTH),))
+
+
+@pytest.mark.parametrize("rotates", [False, True])
+def test_heads_have_the_gradient_of_finite_differences(rotates: bool) -> None:
+    cos, sin = turned() if rotates else (torch.tensor(0.7, dtype=torch.float64), None)
+
+    def function(qkv: Tensor) -> tuple[Tensor, ...]:
+        return to_heads(qkv, cos, sin, HEADS)
+
+    assert gradcheck(function, (numbers(SLOTS, POSITIONS, sum(HEADS) * WIDTH),))
+
+
+def test_heads_are_those_of_the_projection_turned() -> None:
+    qkv = numbers(SLOTS, POSITIONS, sum(HEADS) * WIDTH, dtype=torch.float32)
+    cos, sin = turned(torch.float32, factor=1.0)
+    query, key, value = to_heads(qkv, cos, sin, HEADS)
+    for head, found in enumerate([*query, *key, *value]):
+        expected = qkv[..., head * WIDTH : (head + 1) * WIDTH]
+        expected = rotate(expected, (cos, sin)) if head < HEADS[0] + HEADS[1] else expected
+        torch.testing.assert_close(found, expected)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_spelled_out_attention_is_the_fused_kernels_and_so_is_its_gradient(
+    causal: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = [numbers(2, SLOTS, POSITIONS, WIDTH) for _ in range(3)]
+    weights = torch.randn(2, SLOTS, POSITIONS, WIDTH, dtype=torch.float64)
+
+    def gradients() -> list[Tensor]:
+        out = attend(*inputs, causal)
+        return [out, *torch.autograd.grad((out * weights).sum(), inputs)]
+
+    spelled_out = gradients()
+    monkeypatch.setattr("hrm_rl.models.layers.LONGEST_SPELLED_OUT", 0)
+    for found, expected in zip(spelled_out, gradients(), strict=True):
+        torch.testing.assert_close(found, expected)
+
+
+PLAIN: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor], list[tuple[int, ...]]]] = {
+    "add_norm": (add_norm, lambda x, y: F.rms_norm(x + y, (64,), eps=1e-5), [(4, 64), (4, 64)]),
+    "gated": (gated, lambda x: F.silu(x.chunk(2, -1)[0]) * x.chunk(2, -1)[1], [(4, 64)]),
+    "linear": (
+        lambda x, w: linear(x, w, w.to(x.dtype)),
+        lambda x, w: F.linear(x, w),
+        [(4, 64), (32, 64)],
+    ),
+}
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("name", PLAIN)
+def test_lower_precision_is_that_of_float32_rounded_a_few_times(name: str, dtype: torch.dtype) -> None:
+    function, formula, shapes = PLAIN[name]
+    exact = [
+        numbers(*shape, dtype=torch.float32).to(dtype).float().detach().requires_grad_() for shape in shapes
+    ]
+    lower = [t.to(dtype).detach().requires_grad_() for t in exact]
+    if name == "linear":
+        lower[1] = exact[1]  # weights stay float32
+    expected, found = formula(*exact), function(*lower)
+    assert found.dtype == dtype
+    wanted = torch.autograd.grad(expected.sum(), exact)
+    gradients = torch.autograd.grad(found.sum(), lower)
+    size = 8 * torch.finfo(dtype).eps
+    for one, other in zip((found, *gradients), (expected, *wanted), strict=True):
+        assert (one.float() - other).norm() < size * other.norm()
+    assert [g.dtype for g in gradients] == [t.dtype for t in lower]
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_pass_without_gradient_gives_the_same_bits(dtype: torch.dtype) -> None:
+    layer = Attention(WIDTH, 2)
+    by = rotation(torch.arange(POSITIONS)[:, None], [rope_frequencies(WIDTH // 4, 100.0)])
+    x = numbers(SLOTS, POSITIONS, WIDTH, dtype=torch.float32).to(dtype)
+    trained = [layer(x, by), add_norm(x, x), gated(x)]
+    with torch.no_grad():
+        for found, expected in zip([layer(x, by), add_norm(x, x), gated(x)], trained, strict=True):
+            assert torch.equal(found, expected)
