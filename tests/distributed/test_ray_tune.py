@@ -30,10 +30,7 @@ from hrm_rl.telemetry import read_metrics
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.usefixtures("cluster"),
-    # Work in progress (issue 5): not yet seen to pass where other work runs beside it.
-    pytest.mark.skipif("HRM_RL_TEST_TUNE" not in os.environ, reason="set HRM_RL_TEST_TUNE to run them"),
 ]
-
 
 RAYS_OWN = "_AutoscalingCoordinatorActor"
 """The one actor that Ray Train starts for the whole cluster and keeps."""
