@@ -21,6 +21,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from envs import ActVectorEnv, PoolSource, make_task
 from hrm_rl import learner as learner_module
 from hrm_rl.benchmark_inference import time_adaptive, time_tracing
+from hrm_rl.benchmark_targets import KINDS, matmul_peak, time_targets
 from hrm_rl.cli import flag_value, parse
 from hrm_rl.config import Config, Positive
 from hrm_rl.data import build_data, held_out_rng
@@ -34,7 +35,7 @@ from hrm_rl.presets import get_preset
 from hrm_rl.training import build_learner, use_threads
 
 PROGRAM = "python scripts/benchmark.py"
-PARTS = ("generator", "canonical", "env", "update", "evaluation", "adaptive", "tracing")
+PARTS = ("generator", "canonical", "env", "update", "evaluation", "adaptive", "tracing", "targets")
 GENERATED = (("sudoku", 4), ("sudoku", 6), ("sudoku", 9), ("maze", 6), ("maze", 10), ("maze", 30))
 ENV_SLOTS = 512
 PHASES = ("data", "env", "forward", "bootstrap forward", "backward", "optimiser", "other")
@@ -44,7 +45,7 @@ class BenchmarkCommand(Config):
     """Flags of scripts/benchmark.py: what to time, and every setting of a run for the update it times."""
 
     only: tuple[str, ...] = PARTS
-    """Parts to run: generator, canonical, env, update, evaluation, adaptive, tracing."""
+    """Parts to run: generator, canonical, env, update, evaluation, adaptive, tracing, targets (minutes)."""
     checkpoint: str | None = None
     """Parts adaptive and tracing: a run's folder, whose own halting is timed; a random network with drawn lengths if
     not given."""
@@ -77,6 +78,7 @@ def main(args: Sequence[str]) -> int:
         "evaluation": time_evaluation,
         "adaptive": time_halting,
         "tracing": time_watching,
+        "targets": lambda _: time_targets(KINDS),
     }
     results: dict[str, Any] = {"versions": provenance(), "threads": command.threads}
     for part in command.only:
@@ -248,21 +250,6 @@ def time_update(command: BenchmarkCommand) -> dict[str, Any]:
         "share_outside_model": 1 - model_share,
         "phases": shares,
     }
-
-
-def matmul_peak(device: torch.device, dtype: torch.dtype, size: int = 2048) -> float:
-    """Best floating-point operations a second of a square matrix product, of ten."""
-    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    best = float("inf")
-    for _ in range(10):
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        started = time.perf_counter()
-        a @ b
-        if device.type == "cuda":
-            torch.cuda.synchronize()
-        best = min(best, time.perf_counter() - started)
-    return 2 * size**3 / best
 
 
 def time_evaluation(command: BenchmarkCommand) -> dict[str, Any]:

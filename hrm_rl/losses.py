@@ -9,6 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from hrm_rl.models.fused import at_least_float32
+
 IGNORE = -100
 """A label that the loss does not look at."""
 NO_TARGET = -1.0
@@ -31,13 +33,14 @@ class Losses:
         return self.lm + 0.5 * (self.q_halt + self.q_continue)
 
 
-def log_stablemax(logits: Tensor) -> Tensor:
-    """log(s / sum s) over the last dimension with s(x) = x + 1 for x >= 0, else 1 / (1 - x)
-    (arXiv 2501.04697). In float64 where the device has it: s spans many orders of magnitude."""
-    x = logits.float() if logits.device.type == "mps" else logits.double()
-    # clamped, because the gradient of a branch that is not taken is 0 times its own, which must be finite
-    s = torch.where(x >= 0, x + 1, 1 / (1 - x.clamp(max=0)))
-    return torch.log(s / s.sum(dim=-1, keepdim=True))
+def stablemax_scores(logits: Tensor) -> Tensor:
+    """s(x) = x + 1 for x >= 0, else 1 / (1 - x) (arXiv 2501.04697), in float32; stablemax is s / sum s.
+
+    One formula for both branches: the one that is not taken adds a constant, and divides by no zero. At x = 0 the
+    slope of relu is 0 and that of clamp is 1, as it should be: not 2, nor 0.
+    """
+    x = at_least_float32(logits)
+    return F.relu(x) + 1 / (1 - x.clamp(max=0))
 
 
 def cross_entropy(logits: Tensor, labels: Tensor, kind: Literal["softmax", "stablemax"]) -> Tensor:
@@ -48,8 +51,11 @@ def cross_entropy(logits: Tensor, labels: Tensor, kind: Literal["softmax", "stab
         )
         return flat.view(labels.shape)
     labelled = labels != IGNORE
-    log_p = log_stablemax(logits).gather(-1, labels.where(labelled, 0).unsqueeze(-1)).squeeze(-1)
-    return torch.where(labelled, -log_p, 0.0)
+    scores = stablemax_scores(logits)
+    score = scores.gather(-1, labels.where(labelled, 0).unsqueeze(-1)).squeeze(-1)
+    # The logarithm of the quotient, not a difference of logarithms: float32 is then as exact near probability 1,
+    # where both would be large and nearly equal, as anywhere.
+    return torch.where(labelled, torch.log(scores.sum(-1) / score), 0.0)
 
 
 def losses(

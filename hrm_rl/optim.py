@@ -88,7 +88,9 @@ class MuonWithAdamW(torch.optim.Optimizer):
                 torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
             )
         if others:
-            self.parts.append(torch.optim.AdamW(others, lr=lr, betas=betas, weight_decay=weight_decay))
+            self.parts.append(
+                torch.optim.AdamW(others, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
+            )
         super().__init__([group for part in self.parts for group in part.param_groups], {})
 
     @torch.no_grad()
@@ -197,8 +199,9 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimi
         return MuonWithAdamW(
             [p for p in params if id(p) in inner], [p for p in params if id(p) not in inner], **settings
         )
-    kind = {"adamw": torch.optim.AdamW, "adam_atan2": AdamATan2}[config.name]
-    return kind(model.parameters(), **settings)
+    if config.name == "adamw":
+        return torch.optim.AdamW(model.parameters(), fused=True, **settings)
+    return AdamATan2(model.parameters(), **settings)
 
 
 def is_inner_matrix(name: str, p: nn.Parameter) -> bool:

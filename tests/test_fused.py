@@ -4,15 +4,18 @@ autograd's own of the plain formula in float32."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 import torch
 import torch.nn.functional as F
+from tiny import tiny_config, tiny_learner
 from torch import Tensor
 from torch.autograd import gradcheck
 
 from hrm_rl.models.fused import add_norm, gated, linear, to_heads
-from hrm_rl.models.layers import Attention, attend, rope_frequencies, rotate, rotation
+from hrm_rl.models.layers import Attention, Linear, attend, hold_weights, rope_frequencies, rotate, rotation
+from hrm_rl.models.recurrent import RecurrentModel
 
 SLOTS, POSITIONS, WIDTH, HEADS = 2, 3, 8, (2, 1, 1)
 
@@ -124,3 +127,41 @@ def test_a_pass_without_gradient_gives_the_same_bits(dtype: torch.dtype) -> None
     with torch.no_grad():
         for found, expected in zip([layer(x, by), add_norm(x, x), gated(x)], trained, strict=True):
             assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize("q_target", ["bootstrap", "delayed"])
+def test_weights_cast_once_an_update_train_as_weights_cast_in_every_pass(
+    q_target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def trained() -> dict[str, Tensor]:
+        learner = tiny_learner(
+            tiny_config(
+                model={"dtype": "bfloat16"}, halting={"q_target": q_target}, train={"micro_batches": 2}
+            )
+        )
+        held: list[bool] = []
+        for module in learner.model.modules():
+            if isinstance(module, Linear):
+                module.register_forward_pre_hook(lambda m, _: held.append(m.held is not None))
+        for _ in range(3):
+            learner.update()
+            assert all(m.held is None for m in learner.model.modules() if isinstance(m, Linear))
+        assert len(set(held)) == 1
+        return {"held": torch.tensor(held[0]), **learner.model.state_dict()}
+
+    once = trained()
+    monkeypatch.setattr(RecurrentModel, "unchanging", lambda _: nullcontext())
+    always = trained()
+    assert once.pop("held")
+    assert not always.pop("held")
+    for name, value in once.items():
+        assert torch.equal(value, always[name]), name
+
+
+def test_gradient_of_a_weight_used_twice_adds_up_in_the_weights_own_type() -> None:
+    layer, x = Linear(64, 32), numbers(16, 64, dtype=torch.float32).bfloat16().detach()
+    with hold_weights(layer, torch.bfloat16):
+        (layer(x).sum() + layer(1e-4 * x).sum()).backward()
+    assert layer.weight.grad is not None
+    assert layer.weight.grad.dtype == torch.float32
+    assert not torch.equal(layer.weight.grad, layer.weight.grad.bfloat16().float())

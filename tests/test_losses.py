@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hrm_rl.losses import IGNORE, NO_TARGET, Losses, cross_entropy, log_stablemax, losses
+from hrm_rl.losses import IGNORE, NO_TARGET, Losses, cross_entropy, losses, stablemax_scores
 
 SLOTS, TOKENS, VOCABULARY = 6, 5, 7
 KINDS = ("softmax", "stablemax")
@@ -52,20 +52,33 @@ def test_softmax_is_torchs_cross_entropy_with_zeros_where_there_is_no_label() ->
 
 
 def test_stablemax_of_known_logits() -> None:
-    logits = torch.tensor([[3.0, 0.0, -1.0, -3.0]])  # s = 4, 1, 1/2, 1/4
-    s = torch.tensor([[4.0, 1.0, 0.5, 0.25]], dtype=torch.float64)
-    torch.testing.assert_close(log_stablemax(logits), torch.log(s / 5.75))
+    logits = torch.tensor([[3.0, 0.0, -1.0, -3.0]])
+    s = torch.tensor([[4.0, 1.0, 0.5, 0.25]])
+    torch.testing.assert_close(stablemax_scores(logits), s)
     found = cross_entropy(logits.unsqueeze(0), torch.tensor([[2]]), "stablemax")
     torch.testing.assert_close(found, -torch.log(s[:, 2:3] / 5.75))
 
 
 @given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=2, max_size=12))
-def test_stablemax_is_a_distribution_in_the_order_of_the_logits(logits: list[float]) -> None:
-    log_p = log_stablemax(torch.tensor(logits))
-    assert log_p.dtype == torch.float64
-    assert float(log_p.exp().sum()) == pytest.approx(1.0, rel=1e-9)
+def test_stablemax_has_positive_scores_in_the_order_of_the_logits(logits: list[float]) -> None:
+    scores = stablemax_scores(torch.tensor(logits))
+    assert (scores > 0).all()
     order = torch.tensor(logits).argsort()
-    assert (log_p[order].diff() >= -1e-9).all()
+    assert (scores[order].diff() >= 0).all()
+
+
+@given(st.lists(st.floats(-1e6, 1e6, width=32), min_size=2, max_size=12), st.data())
+def test_stablemax_in_float32_is_as_exact_as_float32_can_be(logits: list[float], data: st.DataObject) -> None:
+    """Against the formula in float64, written with a branch: loss and gradient."""
+    label = data.draw(st.integers(0, len(logits) - 1))
+    single = torch.tensor([[logits]], requires_grad=True)
+    double = torch.tensor(logits, dtype=torch.float64, requires_grad=True)
+    loss = cross_entropy(single, torch.tensor([[label]]), "stablemax").sum()
+    s = torch.where(double >= 0, double + 1, 1 / (1 - double.clamp(max=0)))
+    exact = -torch.log(s[label] / s.sum())
+    torch.testing.assert_close(loss.double(), exact, rtol=1e-6, atol=1e-6)
+    found, expected = torch.autograd.grad(loss, single)[0][0, 0], torch.autograd.grad(exact, double)[0]
+    torch.testing.assert_close(found.double(), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_stablemax_has_a_finite_gradient_at_zero_at_one_and_far_from_it() -> None:

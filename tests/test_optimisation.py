@@ -99,9 +99,10 @@ class Kept:
         Kept.alive -= self.tensor.nbytes
 
 
-def bytes_kept(micro_batches: int) -> int:
+def bytes_kept(micro_batches: int = 1, **sections: dict[str, Any]) -> int:
     """The most bytes that an update has saved for the backward pass at any time."""
-    learner = tiny_learner(tiny_config(train={"global_batch_size": 32, "micro_batches": micro_batches}))
+    train = {"global_batch_size": 32, "micro_batches": micro_batches}
+    learner = tiny_learner(tiny_config(train=train, **sections))
     weights = {p.data_ptr() for p in learner.params}
     Kept.alive = Kept.most = 0
 
@@ -117,6 +118,19 @@ def test_slices_keep_their_share_of_the_activations() -> None:
     whole = bytes_kept(1)
     assert bytes_kept(4) < 0.27 * whole
     assert bytes_kept(8) < 0.14 * whole
+
+
+@pytest.mark.parametrize("q_target", ["bootstrap", "delayed", "halt_only"])
+def test_one_step_gradient_keeps_the_same_however_long_the_model_thinks(q_target: str) -> None:
+    def kept(h_cycles: int, l_cycles: int, budget: int, gradient: str = "one_step") -> int:
+        return bytes_kept(
+            model={"h_cycles": h_cycles, "l_cycles": l_cycles, "gradient": gradient},
+            halting={"q_target": q_target, "halt_max_steps": budget},
+        )
+
+    least = kept(1, 1, 2)
+    assert least == kept(3, 1, 2) == kept(1, 4, 2) == kept(1, 1, 16)
+    assert kept(3, 1, 2, "full") > 2 * least
 
 
 # A batch that grows.

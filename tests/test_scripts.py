@@ -12,6 +12,7 @@ from commands import evaluated, refusal
 from tiny import puzzles, tiny_config, write_csv
 
 from hrm_rl import benchmark_command, evaluate_command
+from hrm_rl.benchmark_targets import Measured
 from hrm_rl.local import LocalWorker
 from hrm_rl.training import Trainer
 
@@ -120,9 +121,14 @@ def test_a_damaged_checkpoint_is_refused_by_name(run_dir: Path, tmp_path: Path) 
 
 @pytest.mark.slow
 def test_the_benchmark_measures_every_part_and_its_shares_add_up(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "b.json"
+    kinds = {
+        "tiny": Measured(tiny_config(), share=0.5),
+        "twin": Measured(tiny_config(), of="tiny", ratio=0.01),
+    }
+    monkeypatch.setattr(benchmark_command, "KINDS", kinds)
     small = "--env.size 4 --model.hidden-size 16 --model.num-heads 2 --model.h-layers 1 --model.l-layers 1"
     batch = "--train.global-batch-size 4 --halting.halt-max-steps 2 --seconds 0.01 --adaptive-puzzles 32 --json-file"
     assert benchmark_command.main([*small.split(), *batch.split(), str(out)]) == 0
@@ -140,6 +146,11 @@ def test_the_benchmark_measures_every_part_and_its_shares_add_up(
     assert halting["share_of_possible"] == pytest.approx(halting["speedup"] / halting["budget_over_mean"])
     assert halting["fixed_puzzles_per_s"] < halting["adaptive_puzzles_per_s"]
     assert set(found["tracing"]["segment_ms"]) == {"never watched", "no longer watched", "watched"}
+    targets = found["targets"]
+    assert 0 < targets["share_of_peak_tiny"] < 1
+    assert targets["at_least_50%_tiny"] == (targets["share_of_peak_tiny"] >= 0.5)
+    assert targets["time_over_bootstrap_twin"] == pytest.approx(targets["ms_twin"] / targets["ms_tiny"])
+    assert targets["at_most_0.010_twin"] is False
     table = capsys.readouterr().out
     for part in ("9x9 extreme", "slot_steps_per_s", "bootstrap forward", "share_of_peak"):
         assert part in table

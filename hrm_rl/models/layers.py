@@ -55,16 +55,15 @@ class Linear(nn.Module):
 @contextmanager
 def hold_weights(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     """Inside, no weight of a Linear in `model` changes, so that each is cast to `dtype` once and not in every pass.
-    Gradients reach the weights themselves, in their own type. Contexts may be nested; each casts anew."""
-    layers = [m for m in model.modules() if isinstance(m, Linear) and m.weight.dtype != dtype]
-    before = [layer.held for layer in layers]
+    Gradients reach the weights themselves, in their own type. A context within another casts nothing."""
+    layers = [m for m in model.modules() if isinstance(m, Linear) and m.held is None]
     for layer in layers:
         layer.held = layer.weight.detach().to(dtype)
     try:
         yield
     finally:
-        for layer, held in zip(layers, before, strict=True):
-            layer.held = held
+        for layer in layers:
+            layer.held = None
 
 
 def rotation(places: Tensor, frequencies: Sequence[Tensor]) -> Rotation:

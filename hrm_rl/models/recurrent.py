@@ -111,7 +111,9 @@ class RecurrentModel(Savable, nn.Module, ABC):
 
     def unchanging(self) -> AbstractContextManager[None]:
         """Inside, the weights do not change and are made ready for the type of the computation once, not in every
-        pass of every layer."""
+        pass of every layer. `forward` does so for one segment; an update, for all that it thinks."""
+        if self.lm_head.weight.dtype == self.compute_dtype:
+            return nullcontext()
         return hold_weights(self, self.compute_dtype)
 
     @abstractmethod
@@ -190,9 +192,10 @@ class RecurrentModel(Savable, nn.Module, ABC):
         x = self.embed(tokens, identifier)
         by = (self.rope_cos, self.rope_sin) if self.rotates else None
         drop = self.config.dropout > 0 and self.training and torch.is_grad_enabled()
-        with self._own_random_numbers() if drop else nullcontext():
-            z_h, z_l = self.think(carry.z_h, carry.z_l, x, by, drop)
-        logits = self.lm_head(z_h[:, self.prefix :])
+        with self.unchanging():
+            with self._own_random_numbers() if drop else nullcontext():
+                z_h, z_l = self.think(carry.z_h, carry.z_l, x, by, drop)
+            logits = self.lm_head(z_h[:, self.prefix :])
         return Carry(z_h.detach(), z_l.detach()), logits, self.q_values(z_h)
 
     def q_values(self, z_h: Tensor) -> Tensor:
