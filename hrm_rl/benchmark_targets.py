@@ -24,8 +24,6 @@ from hrm_rl.training import build_learner
 ROUNDS = 2
 """Updates of each kind that are timed, the fastest of which counts: few, as one of the reference takes up to 10 s on
 a core."""
-MATRIX = 1024
-"""Edge of the matrices whose product is the peak."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +110,7 @@ def time_targets(kinds: dict[str, Measured]) -> dict[str, Any]:
     peaks = dict.fromkeys((kind.config.model.dtype for kind in kinds.values()), 0.0)
     for _ in range(ROUNDS):
         for dtype in peaks:
-            peaks[dtype] = max(peaks[dtype], matmul_peak(device, getattr(torch, dtype), MATRIX))
+            peaks[dtype] = max(peaks[dtype], matmul_peak(device, getattr(torch, dtype), times=3))
         for name, learner in learners.items():
             seconds[name] = min(seconds[name], seconds_of(learner.update, device))
     for source in sources:

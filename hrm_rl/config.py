@@ -134,6 +134,9 @@ class TrainConfig(Section):
     """Updates over which the slots grow evenly to global_batch_size."""
     micro_batches: Positive = 1
     """Slices of a worker's slots that go through the network one after the other: the same gradient, less memory."""
+    compile: bool = False
+    """Pass the blocks of the network through torch.compile, which takes a minute or less at the first update and at
+    the first evaluation; without a compiler the run says so and goes on as it is."""
     max_updates: Positive = 50_000
     """Updates after which the run is done."""
     init_from: str | None = None
@@ -243,11 +246,13 @@ RESUMABLE_FIELDS = (
     "train.checkpoint_every",
     "train.device",
     "train.micro_batches",
+    "train.compile",
     "model.checkpoint_activations",
     "optim.max_skipped_updates",
 )
 """Fields that may differ between a checkpoint and the run that resumes it. Not train.log_every: the curriculum
-counts in intervals of it. The two that save memory give the same gradient, but for rounding."""
+counts in intervals of it. The two that save memory and the one that compiles give the same gradient, but for
+rounding."""
 
 
 def parse_weights(stage: str) -> dict[str, float]:

@@ -78,6 +78,8 @@ class Learner:
             int(np.random.SeedSequence([config.seed, rank, 2]).generate_state(1, np.uint64)[0] >> 1)
         )
         self.carry: Carry
+        self.not_compiled = ""
+        """Why the network is not compiled although it should be, in one line."""
         self.min_segments: Tensor
         """(B,) exploration's floor in this segment."""
         self.explored: Tensor

@@ -25,6 +25,7 @@ from hrm_rl.inference import Stopping
 from hrm_rl.learner import Learner
 from hrm_rl.metrics import Tally, sum_over_ranks, summarise
 from hrm_rl.models import build_model
+from hrm_rl.models.compiled import compile_blocks
 from hrm_rl.slots import slots_at, slots_of_rank
 from hrm_rl.starting_weights import start_from
 from hrm_rl.summaries import Summary, summaries
@@ -104,7 +105,10 @@ def build_learner(config: Config, data: Data, device: torch.device, rank: int, w
     )
     torch.manual_seed(config.seed)  # the same weights on every rank
     model = build_model(config.model, data.task.vocab_size, data.task.coordinates(), data.identifiers)
-    return Learner(model, env, config, device, rank, world_size)
+    learner = Learner(model, env, config, device, rank, world_size)
+    if config.train.compile:
+        learner.not_compiled = compile_blocks(model, device)
+    return learner
 
 
 def agree_over_ranks(world_size: int, device: torch.device) -> Agree:
@@ -132,6 +136,8 @@ class Trainer:
             torch.set_float32_matmul_precision("high")  # TF32
         self.data = build_data(config, worker.rank, worker.world_size)
         self.learner = build_learner(config, self.data, worker.device, worker.rank, worker.world_size)
+        if self.learner.not_compiled:
+            self._say(self.learner.not_compiled)
         self.agree = agree_over_ranks(worker.world_size, worker.device)
         self.checkpoints = worker.run_dir / "checkpoints"
         self.curriculum = CurriculumState()

@@ -25,13 +25,13 @@ def at_least_float32(x: Tensor) -> Tensor:
     return x.to(torch.promote_types(x.dtype, torch.float32))
 
 
-def linear(x: Tensor, weight: Tensor, cast: Tensor) -> Tensor:
-    """x weight', (..., fan_in) -> (..., fan_out), with `cast` for the weight: the same numbers in the type of x.
+def linear(x: Tensor, weight: Tensor, cast: Tensor | None = None) -> Tensor:
+    """x weight', (..., fan_in) -> (..., fan_out). cast: the weight in the type of x, where it has another.
 
     The gradient reaches `weight` in its own type, so that several uses add up there and not in the type of x.
     """
     if not torch.is_grad_enabled():
-        return F.linear(x, cast)
+        return F.linear(x, weight if cast is None else cast)
     out: Tensor = _Linear.apply(x, weight, cast)
     return out
 
@@ -41,18 +41,19 @@ class _Linear(Function):
     the narrower matrix is the faster one."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, weight: Tensor, cast: Tensor) -> Tensor:
-        ctx.save_for_backward(x, cast)
+    def forward(ctx: Any, x: Tensor, weight: Tensor, cast: Tensor | None) -> Tensor:
+        used = weight if cast is None else cast
+        ctx.save_for_backward(x, used)
         ctx.weight_dtype = weight.dtype
-        return F.linear(x, cast)
+        return F.linear(x, used)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Any:
-        x, cast = ctx.saved_tensors
+        x, used = ctx.saved_tensors
         rows, grads = x.flatten(0, -2), grad.flatten(0, -2)
         dx = dw = None
         if ctx.needs_input_grad[0]:
-            dx = (grads @ cast).view(x.shape)
+            dx = (grads @ used).view(x.shape)
         if ctx.needs_input_grad[1]:
             narrow = rows.shape[1] < grads.shape[1]
             dw = ((rows.t() @ grads).t() if narrow else grads.t() @ rows).to(ctx.weight_dtype)
@@ -120,11 +121,8 @@ class _Gated(Function):
     def backward(ctx: Any, grad: Tensor) -> Any:
         (gate_up,) = ctx.saved_tensors
         gate, up = gate_up.chunk(2, dim=-1)
-        out = torch.empty_like(gate_up)
-        d_gate, d_up = out.chunk(2, dim=-1)
-        torch.mul(F.silu(gate), grad, out=d_up)
-        torch.ops.aten.silu_backward.grad_input(grad * up, gate, grad_input=d_gate)
-        return out
+        d_gate = torch.ops.aten.silu_backward(grad * up, gate)
+        return torch.cat((d_gate, F.silu(gate).mul_(grad)), dim=-1)
 
 
 def to_heads(
@@ -177,11 +175,10 @@ class _ToHeads(Function):
     def backward(ctx: Any, *grads: Tensor) -> Any:
         cos, sin = ctx.saved_tensors
         back = None if sin is None else -sin
-        counts = [len(g) for g in grads]
-        _, slots, positions, width = grads[0].shape
-        out = torch.empty(slots, positions, sum(counts), width, dtype=grads[0].dtype, device=grads[0].device)
-        d_query, d_key, d_value = out.permute(2, 0, 1, 3).split(counts)
-        turn_into(d_query, grads[0], cos, back)
-        turn_into(d_key, grads[1], cos, back)
-        d_value.copy_(grads[2])
-        return out.flatten(2), None, None, None
+        query, key, value = grads
+        turned, heads = len(query) + len(key), len(query) + len(key) + len(value)
+        out = torch.empty((heads, *value.shape[1:]), dtype=value.dtype, device=value.device)
+        turn_into(out[: len(query)], query, cos, back)
+        turn_into(out[len(query) : turned], key, cos, back)
+        out[turned:].copy_(value)
+        return out.permute(1, 2, 0, 3).flatten(2), None, None, None

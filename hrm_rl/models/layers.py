@@ -46,10 +46,10 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(init_truncated_normal_(torch.empty(fan_out, fan_in), fan_in**-0.5))
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.weight.dtype == x.dtype:
+            return linear(x, self.weight)
         held = self.held
-        if held is None or held.dtype != x.dtype:
-            held = self.weight.to(x.dtype)
-        return linear(x, self.weight, held)
+        return linear(x, self.weight, held if held is not None else self.weight.detach().to(x.dtype))
 
 
 @contextmanager

@@ -46,11 +46,15 @@ class Level(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(Block(config, positions) for _ in range(layers))
         self.checkpoint_activations = config.checkpoint_activations
+        self.slots_vary = False
+        """Whether compiled blocks are told that B may change."""
 
     def forward(self, state: Tensor, injection: Tensor, by: Rotation | None, drop: bool = False) -> Tensor:
         """(B, S, D) -> (B, S, D). drop: whether the blocks drop out."""
         state = state + injection
         for layer in self.layers:
+            if self.slots_vary:
+                torch._dynamo.maybe_mark_dynamic(state, 0)
             if self.checkpoint_activations and torch.is_grad_enabled():
                 state = checkpoint(layer, state, by, drop, use_reentrant=False, preserve_rng_state=drop)
             else:
