@@ -137,7 +137,7 @@ PRESETS: dict[str, Config] = {
             pos_encodings="axial",
             gradient="last_cycle",
         ),
-        halting=HaltingConfig(halt_max_steps=8),
+        halting=HaltingConfig(halt_max_steps=8, q_target="delayed"),
         optim=OptimConfig(name="muon", lr=2e-3, warmup_updates=50, lr_min_ratio=0.05, ema_decay=0.99),
         train=TrainConfig(
             global_batch_size=64,
