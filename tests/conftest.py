@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +16,19 @@ from hrm_rl.training import Trainer
 # No deadline: how long an example takes says nothing on a shared machine.
 settings.register_profile("hrm_rl", deadline=None, max_examples=50, derandomize=True)
 settings.load_profile("hrm_rl")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadfile` a file's tests run in one process, and here so do all that share the Ray cluster."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class OneCluster(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            folder = "tests/distributed"
+            return folder if nodeid.startswith(folder) else super()._split_scope(nodeid)
+
+    return OneCluster(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(autouse=True)

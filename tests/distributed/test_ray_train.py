@@ -100,7 +100,12 @@ def when_update(folder: Path, update: int, act: Callable[[], None]) -> threading
 
 
 def alive(class_name: str) -> list[dict[str, object]]:
-    actors = list_actors(filters=[("state", "=", "ALIVE")], detail=True, limit=1000)
+    actors = list_actors(
+        address=ray.get_runtime_context().gcs_address,
+        filters=[("state", "=", "ALIVE")],
+        detail=True,
+        limit=1000,
+    )
     return [{"pid": a.pid, "name": a.name} for a in actors if class_name in a.class_name]
 
 

@@ -8,13 +8,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 import ray
 from ray.util.state import list_actors, list_placement_groups
-from sweeps import content
 
 from hrm_rl import checkpoint
 from hrm_rl.distributed.resources import Machine
@@ -26,6 +26,7 @@ from hrm_rl.sweeps.folder import read_sweep
 from hrm_rl.sweeps.records import Book, Record, write_sweep
 from hrm_rl.sweeps.search import number_of_trials
 from hrm_rl.telemetry import read_metrics
+from sweeps import content
 
 pytestmark = [
     pytest.mark.slow,
@@ -73,24 +74,48 @@ def address() -> str:
 
 
 def living_actors() -> list[Any]:
-    return list_actors(address=address(), filters=[("state", "=", "ALIVE")], detail=True)
+    return list_actors(address=address(), filters=[("state", "=", "ALIVE")], detail=True, limit=1000)
 
 
-def held() -> tuple[dict[str, float], int, int]:
-    """What of the cluster is taken: CPUs that are not free, living actors, placement groups."""
-    total, free = ray.cluster_resources(), ray.available_resources()
-    groups = [group for group in list_placement_groups(address=address()) if group.state != "REMOVED"]
-    actors = [actor for actor in living_actors() if actor.class_name != RAYS_OWN]
-    return {k: total[k] - free.get(k, 0.0) for k in ("CPU",)}, len(actors), len(groups)
+@dataclass(frozen=True)
+class Held:
+    """What of the cluster is taken."""
+
+    cpus: float
+    actors: frozenset[str]
+    placement_groups: frozenset[str]
+
+    @staticmethod
+    def now() -> Held:
+        total, free = ray.cluster_resources(), ray.available_resources()
+        groups = [g for g in list_placement_groups(address=address(), limit=1000) if g.state != "REMOVED"]
+        actors = [actor for actor in living_actors() if actor.class_name != RAYS_OWN]
+        return Held(
+            total["CPU"] - free.get("CPU", 0.0),
+            frozenset(actor.actor_id for actor in actors),
+            frozenset(group.placement_group_id for group in groups),
+        )
 
 
-def everything_is_given_back(seconds: float = 30.0) -> bool:
+@pytest.fixture
+def held_before() -> Held:
+    """What other tests, which share the cluster, have left."""
+    return Held.now()
+
+
+def everything_is_given_back(before: Held, seconds: float = 30.0) -> bool:
     deadline = time.monotonic() + seconds
-    while held() != ({"CPU": 0.0}, 0, 0):
+    while True:
+        now = Held.now()
+        if (
+            now.cpus <= before.cpus
+            and now.actors <= before.actors
+            and now.placement_groups <= before.placement_groups
+        ):
+            return True
         if time.monotonic() > deadline:
             return False
         time.sleep(0.2)
-    return True
 
 
 def contents(folder: Path) -> dict[str, bytes]:
@@ -110,7 +135,7 @@ def interrupt_when(condition: Callable[[], bool]) -> Callable[[], None]:
 
 
 def test_a_sweep_stops_the_worse_trials_and_after_an_interrupt_goes_on_without_touching_those_that_are_over(
-    tmp_path: Path,
+    tmp_path: Path, held_before: Held
 ) -> None:
     asha = {
         "scheduler": {"name": "asha", "grace_period": 80, "reduction_factor": 2},
@@ -145,17 +170,21 @@ def test_a_sweep_stops_the_worse_trials_and_after_an_interrupt_goes_on_without_t
         assert f"resuming from update {update}" in said
         assert records[id].updates > update
     assert (records["t0002"].status, records["t0002"].updates) == ("stopped", 80)
-    assert everything_is_given_back()
+    assert everything_is_given_back(held_before)
 
 
-def test_a_trial_that_fails_is_retried_then_marked_and_the_others_finish(tmp_path: Path) -> None:
+def test_a_trial_that_fails_is_retried_then_marked_and_the_others_finish(
+    tmp_path: Path, held_before: Held
+) -> None:
     """A network whose learning rate blows it up is the user's affair and not retried; a trial whose process is killed
     goes on from its last checkpoint."""
     killed: list[int] = []
 
     def kill_one() -> None:
         running = [t for t in read_sweep(tmp_path).trials if t.status == "running" and t.updates >= 20]
-        actors = [actor for actor in living_actors() if actor.class_name != RAYS_OWN]
+        actors = [
+            a for a in living_actors() if a.class_name != RAYS_OWN and a.actor_id not in held_before.actors
+        ]
         if not killed and running and actors:
             os.kill(actors[0].pid, signal.SIGKILL)
             killed.append(actors[0].pid)
@@ -209,7 +238,7 @@ def test_population_based_training_goes_on_from_better_trials_with_changed_setti
         assert "another trial's checkpoint" in (folder / "console.log").read_text()
 
 
-def test_nested_trials_that_are_stopped_early_leave_nothing_behind(tmp_path: Path) -> None:
+def test_nested_trials_that_are_stopped_early_leave_nothing_behind(tmp_path: Path, held_before: Held) -> None:
     spent, records = sweep(
         tmp_path,
         workers=2,
@@ -221,7 +250,7 @@ def test_nested_trials_that_are_stopped_early_leave_nothing_behind(tmp_path: Pat
     assert 0 < records["t0000"].updates < 4000
     ranks = json.loads((_newest(tmp_path / "trials" / "t0000") / "state.json").read_text())["world_size"]
     assert ranks == 2
-    assert everything_is_given_back()
+    assert everything_is_given_back(held_before)
 
 
 def _newest(trial: Path) -> Path:
