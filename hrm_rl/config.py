@@ -135,8 +135,8 @@ class TrainConfig(Section):
     micro_batches: Positive = 1
     """Slices of a worker's slots that go through the network one after the other: the same gradient, less memory."""
     compile: bool = False
-    """Pass the blocks of the network through torch.compile, which takes a minute or less at the first update and at
-    the first evaluation; without a compiler the run says so and goes on as it is."""
+    """Pass the blocks of the network through torch.compile, which takes half a minute to minutes at the first update
+    and at the first evaluation; without a compiler the run says so and goes on as it is."""
     max_updates: Positive = 50_000
     """Updates after which the run is done."""
     init_from: str | None = None

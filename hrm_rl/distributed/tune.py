@@ -151,8 +151,8 @@ def run_sweep(
 ) -> Spent:
     """Run what is left of the sweep's `total` trials, `concurrent` at once; Ray must be connected.
 
-    show: called several times a second. The sweep is not complete after a Ctrl-C, or when its time is up. A second
-    ends it at once. Raises UserError if there is nothing to propose.
+    show: called several times a second. After a Ctrl-C, or when its time is up, the sweep is not complete; a second
+    Ctrl-C ends it at once. Raises UserError if there is nothing to propose.
     """
     stop_file = plan.folder / SWEEP_STOP_FILE
     stop_file.unlink(missing_ok=True)
