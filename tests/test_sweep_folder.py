@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sweeps import LR, add_trial, by_id, make_mixed_sweep, make_sweep
+from small_sweeps import LR, add_trial, by_id, make_mixed_sweep, make_sweep
 
 from hrm_rl.config import Config, load_config
 from hrm_rl.errors import UserError

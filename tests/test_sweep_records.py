@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sweeps import content, small_space
+from small_sweeps import content, small_space
 
 from hrm_rl.config import Config, load_config
 from hrm_rl.errors import UserError

@@ -14,7 +14,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
-from sweeps import LR, Q_LAMBDA, Q_TARGET, STAGES, add_trial, make_mixed_sweep, make_sweep
+from small_sweeps import LR, Q_LAMBDA, Q_TARGET, STAGES, add_trial, make_mixed_sweep, make_sweep
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import api_pb2, metadata
 from tiny import TINY

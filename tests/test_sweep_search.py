@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
-from sweeps import small_space
+from small_sweeps import small_space
 
 from hrm_rl.errors import UserError
 from hrm_rl.sweeps.search import Tried, number_of_trials, propose

@@ -11,7 +11,7 @@ import pytest
 import yaml
 from hypothesis import given
 from hypothesis import strategies as st
-from sweeps import content, small_space
+from small_sweeps import content, small_space
 
 from hrm_rl.config import field_names
 from hrm_rl.data import build_task

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from commands import files, refusal
-from sweeps import content, small_space, write_file
+from small_sweeps import content, small_space, write_file
 
 from hrm_rl.distributed import tune_launch
 from hrm_rl.distributed.resources import Machine

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import ray
 from ray.util.state import list_actors, list_placement_groups
+from small_sweeps import content
 
 from hrm_rl import checkpoint
 from hrm_rl.distributed.resources import Machine
@@ -26,7 +27,6 @@ from hrm_rl.sweeps.folder import read_sweep
 from hrm_rl.sweeps.records import Book, Record, write_sweep
 from hrm_rl.sweeps.search import number_of_trials
 from hrm_rl.telemetry import read_metrics
-from sweeps import content
 
 pytestmark = [
     pytest.mark.slow,

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from ray.tune.schedulers import AsyncHyperBandScheduler, MedianStoppingRule
 from ray.tune.search import Searcher
-from sweeps import content, small_space
+from small_sweeps import content, small_space
 
 from hrm_rl.distributed.train import SECONDS, TRAIN_SECONDS, UPDATES
 from hrm_rl.distributed.tune import Proposals, next_trial
