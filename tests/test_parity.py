@@ -142,8 +142,16 @@ class Recorder:
         return recorded
 
 
+ON_A_GPU = pytest.param(
+    "cuda", marks=pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+)
+
+
+@pytest.mark.parametrize("device", ["cpu", ON_A_GPU])
 @pytest.mark.parametrize("loss", ["stablemax_cross_entropy", "softmax_cross_entropy"])
-def test_six_updates_agree_with_the_reference(loss: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_six_updates_agree_with_the_reference(
+    loss: str, device: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     config, source = golden_config(loss), GoldenSource()
     env = SameBatchEnv(
         LabelTask(source.batch.solution),
@@ -154,7 +162,7 @@ def test_six_updates_agree_with_the_reference(loss: str, monkeypatch: pytest.Mon
     c = GOLDEN["config"]
     model = build_model(config.model, c["vocab_size"], grid(9, 9), c["num_puzzle_identifiers"])
     fill_by_rule(model)
-    learner = Learner(model, env, config, torch.device("cpu"))
+    learner = Learner(model, env, config, torch.device(device))
     learner.start()
     recorder = Recorder(learner, monkeypatch)
     ends = 0
@@ -169,7 +177,7 @@ def test_six_updates_agree_with_the_reference(loss: str, monkeypatch: pytest.Mon
         for name in ("q_halt", "q_continue", "target_q_continue", "logits_slot0_token0",
                      "logits_last_slot_last_token"):  # fmt: skip
             np.testing.assert_allclose(
-                seen[name].detach(), expected[name], rtol=1e-4, atol=1e-4, err_msg=name
+                seen[name].detach().cpu(), expected[name], rtol=1e-4, atol=1e-4, err_msg=name
             )
         for name, norm in expected["grad_norms"].items():
             assert seen["grad_norms"][name] == pytest.approx(norm, rel=GRADIENT_TOLERANCE), name
