@@ -9,14 +9,12 @@ whose speed drifts, or that does other work, slows both.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch.utils.flop_counter import FlopCounterMode
 
+from hrm_rl.benchmark_measure import Aim, fastest, flop_of_update, matmul_peak, peak_bytes, seconds_of
 from hrm_rl.config import Config
 from hrm_rl.data import build_data
 from hrm_rl.training import build_learner
@@ -40,7 +38,12 @@ class Measured:
 
 
 def config_of(
-    size: int, hidden: int, layers: int, dtype: str = "float32", q_target: str = "bootstrap"
+    size: int,
+    hidden: int,
+    layers: int,
+    dtype: str = "float32",
+    q_target: str = "bootstrap",
+    compiled: bool = False,
 ) -> Config:
     """HRM's own training step for a Sudoku of this size, with 64 slots."""
     return Config.model_validate(
@@ -50,7 +53,7 @@ def config_of(
             "model": {"hidden_size": hidden, "h_layers": layers, "l_layers": layers, "dtype": dtype},
             "halting": {"q_target": q_target},
             "optim": {"name": "adam_atan2"},
-            "train": {"global_batch_size": 64, "loss": "stablemax", "device": "cpu"},
+            "train": {"global_batch_size": 64, "loss": "stablemax", "device": "cpu", "compile": compiled},
             "curriculum": {"stages": ("easy=1",)},
         }
     )
@@ -60,6 +63,7 @@ REFERENCE, SMALL = (9, 256, 4), (4, 64, 1)
 KINDS = {
     "reference_float32": Measured(config_of(*REFERENCE), share=0.80),
     "reference_bfloat16": Measured(config_of(*REFERENCE, "bfloat16"), share=0.55),
+    "reference_bfloat16_compiled": Measured(config_of(*REFERENCE, "bfloat16", compiled=True), share=0.70),
     "reference_float32_delayed": Measured(
         config_of(*REFERENCE, q_target="delayed"), of="reference_float32", ratio=0.65
     ),
@@ -67,6 +71,7 @@ KINDS = {
         config_of(*REFERENCE, q_target="halt_only"), of="reference_float32", ratio=0.65
     ),
     "small_float32": Measured(config_of(*SMALL), share=0.75),
+    "small_float32_compiled": Measured(config_of(*SMALL, compiled=True)),
     "small_float32_delayed": Measured(
         config_of(*SMALL, q_target="delayed"), of="small_float32", ratio=1 / 1.6
     ),
@@ -76,56 +81,44 @@ KINDS = {
 }
 
 
-def seconds_of(work: Callable[[], Any], device: torch.device) -> float:
-    """Seconds that a call takes, its kernels included."""
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    started = time.perf_counter()
-    work()
-    if device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - started
-
-
-def matmul_peak(device: torch.device, dtype: torch.dtype, size: int = 2048, times: int = 10) -> float:
-    """Best floating-point operations a second of a square matrix product, of `times`."""
-    a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
-    return 2 * size**3 / min(seconds_of(lambda: a @ b, device) for _ in range(times))
-
-
 def time_targets(kinds: dict[str, Measured]) -> dict[str, Any]:
-    """For each kind milliseconds, products in GFLOP, share of the peak, ratio, and whether what it should reach is
-    reached. On the CPU."""
+    """For each kind milliseconds, products in GFLOP, share of the peak or ratio to another kind's time, memory beside
+    weights, optimisers and carry, and seconds of the first update, which compiles. On the CPU."""
     device = torch.device("cpu")
-    learners, flops, sources = {}, {}, []
+    works, sources, rows = {}, [], []
     for name, kind in kinds.items():
         data = build_data(kind.config)
-        learners[name] = build_learner(kind.config, data, device, rank=0, world_size=1)
-        learners[name].start()
+        learner = build_learner(kind.config, data, device, rank=0, world_size=1)
+        learner.start()
+        works[name] = learner.update
         sources.append(data.source)
-        with FlopCounterMode(display=False) as counter:
-            learners[name].update()
-        flops[name] = counter.get_total_flops()
-    seconds = dict.fromkeys(kinds, float("inf"))
+        first = seconds_of(learner.update, device)
+        memory = peak_bytes(learner.update, device)
+        rows.append({"kind": name, "first_update_s": first, "peak_memory_mb": memory / 1e6})
     peaks = dict.fromkeys((kind.config.model.dtype for kind in kinds.values()), 0.0)
+    seconds = dict.fromkeys(kinds, float("inf"))
     for _ in range(ROUNDS):
         for dtype in peaks:
             peaks[dtype] = max(peaks[dtype], matmul_peak(device, getattr(torch, dtype), times=3))
-        for name, learner in learners.items():
-            seconds[name] = min(seconds[name], seconds_of(learner.update, device))
+        for name, taken in fastest(works, 1, device).items():
+            seconds[name] = min(seconds[name], taken)
     for source in sources:
         source.close()
 
-    found: dict[str, Any] = {f"peak_gflops_{dtype}": peak / 1e9 for dtype, peak in peaks.items()}
-    for name, kind in kinds.items():
-        found[f"ms_{name}"] = 1000 * seconds[name]
+    aims = []
+    for row, (name, kind) in zip(rows, kinds.items(), strict=True):
+        row["ms"] = 1000 * seconds[name]
+        if kind.of is not None:
+            row["time_over_bootstrap"] = ratio = seconds[name] / seconds[kind.of]
+            aims.append(Aim(f"{name}: time over {kind.of}", ratio, most=kind.ratio, form=".3f"))
+            continue
+        flop = flop_of_update(kind.config, device)
+        row["gflop"] = flop / 1e9
+        row["share_of_peak"] = share = flop / seconds[name] / peaks[kind.config.model.dtype]
         if kind.share is not None:
-            share = flops[name] / seconds[name] / peaks[kind.config.model.dtype]
-            found[f"gflop_{name}"] = flops[name] / 1e9
-            found[f"share_of_peak_{name}"] = share
-            found[f"at_least_{kind.share:.0%}_{name}"] = share >= kind.share
-        if kind.of is not None and kind.ratio is not None:
-            ratio = seconds[name] / seconds[kind.of]
-            found[f"time_over_bootstrap_{name}"] = ratio
-            found[f"at_most_{kind.ratio:.3f}_{name}"] = ratio <= kind.ratio
-    return found
+            aims.append(Aim(f"{name}: share of the peak", share, least=kind.share))
+    return {
+        "peak_gflops": {dtype: peak / 1e9 for dtype, peak in peaks.items()},
+        "kinds": rows,
+        "aims": aims,
+    }
