@@ -92,6 +92,7 @@ def time_update(config: Config, seconds: float) -> dict[str, Any]:
     data = build_data(config)
     device = choose_device(config.train.device)
     learner = build_learner(config, data, device, rank=0, world_size=1)
+    note = {"not_compiled": learner.not_compiled} if learner.not_compiled else {}
     learner.start()
     learner.update()
     memory = peak_bytes(learner.update, device)
@@ -112,7 +113,7 @@ def time_update(config: Config, seconds: float) -> dict[str, Any]:
     peak = matmul_peak(device, getattr(torch, config.model.dtype))
     shares = {phase: spent / updates / each for phase, spent in watch.spent.items()}
     model_share = shares["forward"] + shares["bootstrap forward"] + shares["backward"] + shares["optimiser"]
-    return {
+    return note | {
         "slots": config.train.global_batch_size,
         "update_ms": 1000 * each,
         "gflop_per_update": flop / 1e9,

@@ -1,4 +1,4 @@
-"""scripts/evaluate.py and scripts/benchmark.py as a user meets them."""
+"""scripts/evaluate.py as a user meets it."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ import pytest
 from commands import evaluated, refusal
 from tiny import puzzles, tiny_config, write_csv
 
-from hrm_rl import benchmark_command, evaluate_command
-from hrm_rl.benchmark_targets import Measured
+from hrm_rl import evaluate_command
 from hrm_rl.local import LocalWorker
 from hrm_rl.training import Trainer
 
@@ -117,40 +116,3 @@ def test_a_damaged_checkpoint_is_refused_by_name(run_dir: Path, tmp_path: Path) 
     shutil.copytree(run_dir / "checkpoints" / "update-00000008", copy)
     (copy / "model.safetensors").write_bytes(b"x")
     assert "model.safetensors is truncated" in refused("--checkpoint", str(copy))
-
-
-@pytest.mark.slow
-def test_the_benchmark_measures_every_part_and_its_shares_add_up(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    out = tmp_path / "b.json"
-    kinds = {
-        "tiny": Measured(tiny_config(), share=0.5),
-        "twin": Measured(tiny_config(), of="tiny", ratio=0.01),
-    }
-    monkeypatch.setattr(benchmark_command, "KINDS", kinds)
-    small = "--env.size 4 --model.hidden-size 16 --model.num-heads 2 --model.h-layers 1 --model.l-layers 1"
-    batch = "--train.global-batch-size 4 --halting.halt-max-steps 2 --seconds 0.01 --adaptive-puzzles 32 --json-file"
-    assert benchmark_command.main([*small.split(), *batch.split(), str(out)]) == 0
-    found = json.loads(out.read_text())
-    assert set(benchmark_command.PARTS) <= set(found)
-    assert sum(found["update"]["phases"].values()) == pytest.approx(1)
-    assert found["update"]["phases"]["forward"] > 0
-    assert 0 < found["update"]["share_of_peak"] < 1
-    assert len(found["generator"]["puzzles_per_s_and_core"]) == 24  # 15 of Sudoku, 9 of mazes
-    assert len(found["canonical"]["puzzles_per_s_and_core"]) == 2
-    assert found["env"]["slot_steps_per_s"] > 0
-    assert found["evaluation"]["puzzles_per_s"] > 0
-    halting = found["adaptive"]
-    assert halting["budget_over_mean"] == pytest.approx(8 / halting["mean_segments"])
-    assert halting["share_of_possible"] == pytest.approx(halting["speedup"] / halting["budget_over_mean"])
-    assert halting["fixed_puzzles_per_s"] < halting["adaptive_puzzles_per_s"]
-    assert set(found["tracing"]["segment_ms"]) == {"never watched", "no longer watched", "watched"}
-    targets = found["targets"]
-    assert 0 < targets["share_of_peak_tiny"] < 1
-    assert targets["at_least_50%_tiny"] == (targets["share_of_peak_tiny"] >= 0.5)
-    assert targets["time_over_bootstrap_twin"] == pytest.approx(targets["ms_twin"] / targets["ms_tiny"])
-    assert targets["at_most_0.010_twin"] is False
-    table = capsys.readouterr().out
-    for part in ("9x9 extreme", "slot_steps_per_s", "bootstrap forward", "share_of_peak"):
-        assert part in table
