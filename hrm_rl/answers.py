@@ -14,10 +14,19 @@ from envs.puzzle import Tokens
 LossOn = Literal["all", "blanks"]
 
 
-def answer_of(logits: Tensor, puzzle: Tokens, task: PuzzleTask, loss_on: LossOn) -> Tokens:
-    """The likeliest token of each cell: (B, L), from logits (B, L, V) and puzzles (B, L).
+def likeliest(logits: Tensor) -> Tensor:
+    """The likeliest token of each cell: (B, L) bytes, from logits (B, L, V)."""
+    return logits.detach().argmax(-1).to(torch.uint8)
+
+
+def fill_in(tokens: Tokens, puzzle: Tokens, task: PuzzleTask, loss_on: LossOn) -> Tokens:
+    """The answer (B, L) that is handed in, from the likeliest tokens and the puzzles, each (B, L).
 
     A network trained on the blanks alone was never told to repeat the cells that are given, so these are copied.
     """
-    answer: Tokens = logits.detach().argmax(-1).to(torch.uint8).cpu().numpy()
-    return answer if loss_on == "all" else np.where(task.unknown(puzzle), answer, puzzle)
+    return tokens if loss_on == "all" else np.where(task.unknown(puzzle), tokens, puzzle)
+
+
+def answer_of(logits: Tensor, puzzle: Tokens, task: PuzzleTask, loss_on: LossOn) -> Tokens:
+    """What is handed in, (B, L), from logits (B, L, V) and puzzles (B, L); waits for the device of the logits."""
+    return fill_in(likeliest(logits).cpu().numpy(), puzzle, task, loss_on)

@@ -134,9 +134,12 @@ class TrainConfig(Section):
     """Updates over which the slots grow evenly to global_batch_size."""
     micro_batches: Positive = 1
     """Slices of a worker's slots that go through the network one after the other: the same gradient, less memory."""
-    compile: bool = False
-    """Pass the blocks of the network through torch.compile, which takes half a minute to minutes at the first update
-    and at the first evaluation; without a compiler the run says so and goes on as it is."""
+    compile: Literal["auto", "on", "off"] = "auto"
+    """Pass the blocks of the network through torch.compile; auto does on a CUDA device. Takes 10 s to a minute at the
+    first update and at the first evaluation; without a compiler the run says so and goes on as it is."""
+    cuda_graphs: bool = False
+    """On a CUDA device, record the kernels of a segment and start them all by one call; nothing is recorded with
+    q_target lambda or dropout."""
     max_updates: Positive = 50_000
     """Updates after which the run is done."""
     init_from: str | None = None
@@ -157,6 +160,11 @@ class TrainConfig(Section):
     """Updates between checkpoints."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where the network runs; auto takes the GPU that the worker was given, else the CPU."""
+
+    @field_validator("compile", mode="before")
+    @classmethod
+    def _yaml_reads_on_as_true(cls, value: Any) -> Any:
+        return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
 
 class CurriculumConfig(Section):
@@ -247,12 +255,13 @@ RESUMABLE_FIELDS = (
     "train.device",
     "train.micro_batches",
     "train.compile",
+    "train.cuda_graphs",
     "model.checkpoint_activations",
     "optim.max_skipped_updates",
 )
 """Fields that may differ between a checkpoint and the run that resumes it. Not train.log_every: the curriculum
-counts in intervals of it. The two that save memory and the one that compiles give the same gradient, but for
-rounding."""
+counts in intervals of it. The two that save memory and those that compile and record give the same gradient, but
+for rounding."""
 
 
 def parse_weights(stage: str) -> dict[str, float]:

@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 from envs import PuzzleBatch
 from envs.puzzle import Tokens
 from envs.task import PuzzleTask
-from hrm_rl.answers import LossOn, answer_of
+from hrm_rl.answers import LossOn, fill_in, likeliest
+from hrm_rl.devices import ToCpu, to_device
 from hrm_rl.halting import wants_to_halt
 from hrm_rl.models import RecurrentModel
 
@@ -154,8 +155,8 @@ def think(
     rows = max(len(index), least)
     fill = np.minimum(np.arange(rows), len(index) - 1)  # idle slots repeat the last puzzle
     inputs = batch.inputs[fill]
-    tokens = torch.from_numpy(inputs).to(device).long()
-    identifier = torch.from_numpy(batch.identifier[fill]).to(device)
+    tokens = to_device(torch.from_numpy(inputs), device).long()
+    identifier = to_device(torch.from_numpy(batch.identifier[fill]), device)
     index = np.concatenate([index, np.full(rows - len(index), -1)])  # -1: an idle slot
     segment, agreed = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
     before = np.zeros_like(inputs)
@@ -165,13 +166,14 @@ def think(
     try:
         while True:
             carry, logits, q = model(carry, tokens, identifier)
-            answer = answer_of(logits, inputs, task, loss_on)
+            likely, q = ToCpu(likeliest(logits), q).wait()
+            answer = fill_in(likely.numpy(), inputs, task, loss_on)
             segment += 1
             agreed = np.where((segment > 1) & (answer == before).all(axis=1), agreed + 1, 1)
             before = answer
             used = np.flatnonzero(index >= 0)
             none = np.zeros(len(index), np.bool_)
-            thoughts = Thoughts(index, segment, inputs, answer, q.cpu().numpy(), agreed, none).take(used)
+            thoughts = Thoughts(index, segment, inputs, answer, q.numpy(), agreed, none).take(used)
             thoughts.done[:] = stopping.stops(thoughts) | (thoughts.segment >= stopping.budget)
             yield thoughts
 
@@ -184,9 +186,9 @@ def think(
                 new = free[: len(numbers)]
                 index[new], segment[new] = numbers, 0
                 inputs[new] = batch.inputs
-                at = torch.from_numpy(new).to(device)
-                tokens[at] = torch.from_numpy(batch.inputs).to(device).long()
-                identifier[at] = torch.from_numpy(batch.identifier).to(device)
+                at = to_device(torch.from_numpy(new), device)
+                tokens[at] = to_device(torch.from_numpy(batch.inputs), device).long()
+                identifier[at] = to_device(torch.from_numpy(batch.identifier), device)
                 carry = carry.replace_rows(_mask(at, len(index)), model.initial_carry(len(index)))
             if len(numbers) == len(free):
                 continue
@@ -198,7 +200,7 @@ def think(
                 keep = np.concatenate([used, np.flatnonzero(index < 0)])[:kept]
                 index, segment, agreed = index[keep], segment[keep], agreed[keep]
                 inputs, before = inputs[keep], before[keep]
-                at = torch.from_numpy(keep).to(device)
+                at = to_device(torch.from_numpy(keep), device)
                 tokens, identifier, carry = tokens[at], identifier[at], carry.select(at)
     finally:
         model.train(was_training)

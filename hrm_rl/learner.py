@@ -18,8 +18,9 @@ from torch.nn.parallel import DistributedDataParallel
 
 from envs import PAD, ActVectorEnv
 from hrm_rl import halting
-from hrm_rl.answers import answer_of
+from hrm_rl.answers import fill_in, likeliest
 from hrm_rl.config import Config
+from hrm_rl.devices import ToCpu, to_device
 from hrm_rl.errors import UserError
 from hrm_rl.losses import IGNORE, losses
 from hrm_rl.metrics import Tally
@@ -160,8 +161,10 @@ class Learner:
         for rows in parts:
             with self._gradients_stay_here() if rows is not parts[-1] else nullcontext():
                 thought = self._think(rows)
-                self._backward(self._loss(thought, self._target(rows, thought)))
-            acts.append(thought.act)
+                target = self._target(rows, thought)  # asked for before the answer is waited for
+                act = self._answer(thought)
+                self._backward(self._loss(thought, act, target))
+            acts.append(act)
             del thought
         self._act(Act.join(acts))
 
@@ -169,23 +172,24 @@ class Learner:
         """`rollout_segments` segments with the same weights. Their graphs are kept until the returns are known, which
         the continue value's loss needs: freeing them earlier would mean to think everything twice."""
         halting_config, everyone = self.config.halting, slice(0, self.env.num_envs)
-        thoughts, outcomes = [], []
+        thoughts, acts, outcomes = [], [], []
         for k in range(1, halting_config.rollout_segments + 1):
             thought = self._think(everyone)
             if k == halting_config.rollout_segments:
                 last = self._target(everyone, thought)
             thoughts.append(thought)
-            outcomes.append(self._act(thought.act))
+            acts.append(self._answer(thought))
+            outcomes.append(self._act(acts[-1]))
         targets: Sequence[Tensor | None] = [None] * len(thoughts)
         if last is not None:
             reward, terminated, truncated = (
-                torch.from_numpy(np.stack(values)).to(self.device) for values in zip(*outcomes, strict=True)
+                self._on_device(np.stack(values)) for values in zip(*outcomes, strict=True)
             )
             q = torch.stack([thought.q.detach() for thought in thoughts])
             targets = halting.lambda_targets(
                 q, last, reward.float(), terminated, truncated, self.env.segment_cost, halting_config
             ).unbind()
-        total = [self._loss(thought, target) for thought, target in zip(thoughts, targets, strict=True)]
+        total = [self._loss(*parts) for parts in zip(thoughts, acts, targets, strict=True)]
         self._backward(torch.stack(total).sum())
 
     def _gradients_stay_here(self) -> AbstractContextManager[None]:
@@ -196,7 +200,9 @@ class Learner:
     def _think(self, rows: slice) -> Thought:
         """One segment of the slots `rows`."""
         config, puzzle, begun = self.config, self._puzzle[rows], self.carry.select(rows)
-        tokens, labels, identifier = self._to_device(puzzle, self._labels(rows), self._identifier[rows])
+        tokens, labels, identifier = (
+            self._on_device(a).long() for a in (puzzle, self._labels(rows), self._identifier[rows])
+        )
         carry, logits, q = self.training_model(begun, tokens, identifier)
         if self.sign_sgd is not None:
             self.sign_sgd.collect()
@@ -205,25 +211,30 @@ class Learner:
             config.halting.q_target == "delayed"
         ):  # the continue values before this segment, from the q-head alone
             q_taught = torch.stack((q[:, 0], self.model.q_values(begun.z_h)[:, 1]), dim=1)
-        answer = answer_of(logits, puzzle, self.env.task, config.train.loss_on)
-        act = Act(carry, q.detach().cpu(), answer, self.env.task.solved(puzzle, answer))
-        return Thought(tokens, labels, identifier, logits, q, q_taught, act)
+        answer = ToCpu(likeliest(logits), q)
+        return Thought(puzzle, tokens, labels, identifier, logits, q, q_taught, carry, answer)
+
+    def _answer(self, thought: Thought) -> Act:
+        """What a thought amounts to, when it has arrived on the CPU."""
+        tokens, q = thought.answer.wait()
+        answer = fill_in(tokens.numpy(), thought.puzzle, self.env.task, self.config.train.loss_on)
+        return Act(thought.carry, q, answer, self.env.task.solved(thought.puzzle, answer))
 
     def _target(self, rows: slice, thought: Thought) -> Tensor | None:
         """What the continue values are taught, but for the returns of a rollout: (B,), or None for nothing."""
         kind, budget = self.config.halting.q_target, self.config.halting.halt_max_steps
-        segment = torch.from_numpy(self._segment[rows] + 1).to(self.device)
+        segment = self._on_device(self._segment[rows] + 1)
         if kind == "halt_only" or budget == 1:
             return None
         if kind == "delayed":
             return halting.delayed_targets(thought.q.detach(), segment, budget)
         with torch.no_grad():
-            next_q = self.model(thought.act.carry, thought.tokens, thought.identifier)[2]
+            next_q = self.model(thought.carry, thought.tokens, thought.identifier)[2]
         return halting.q_targets(next_q, segment, budget)
 
-    def _loss(self, thought: Thought, target: Tensor | None) -> Tensor:
+    def _loss(self, thought: Thought, act: Act, target: Tensor | None) -> Tensor:
         """The loss summed over the thought's slots; its parts are counted."""
-        solved = torch.from_numpy(thought.act.solved).to(self.device)
+        solved = self._on_device(act.solved)
         result = losses(
             thought.logits, thought.labels, thought.q_taught, solved, target, self.config.train.loss
         )
@@ -243,7 +254,7 @@ class Learner:
         finished = terminated | truncated
         self.resume_slots(obs, infos)
         self.carry = act.carry.replace_rows(
-            torch.from_numpy(finished).to(self.device), self.model.initial_carry(len(finished))
+            self._on_device(finished), self.model.initial_carry(len(finished))
         )
         self._count_episodes(finished, terminated, act, puzzle, solution, segment)
         return reward, terminated, truncated
@@ -256,12 +267,8 @@ class Learner:
             supervised &= self.env.task.unknown(puzzle)
         return np.where(supervised, solution.astype(np.int64), IGNORE)
 
-    def _to_device(self, *arrays: NDArray) -> list[Tensor]:
-        """Integer arrays as int64 tensors on the device, copied from pinned memory where that helps."""
-        tensors = [torch.from_numpy(a) for a in arrays]
-        if self.device.type == "cuda":
-            tensors = [t.pin_memory() for t in tensors]
-        return [t.to(self.device, non_blocking=True).long() for t in tensors]
+    def _on_device(self, array: NDArray) -> Tensor:
+        return to_device(torch.from_numpy(array), self.device)
 
     def _backward(self, total: Tensor) -> None:
         """Add the gradient of a loss summed over slots of this worker."""
@@ -279,11 +286,13 @@ class Learner:
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.optim.lr * scale
         self.loss_scale.unscale(self.params)
-        norm = float(clip_gradients(self.params, self.config.optim.grad_clip))
-        finite = np.isfinite(norm)
+        found = clip_gradients(self.params, self.config.optim.grad_clip)
         if self.sign_sgd is not None:
             rows = self.sign_sgd.gradient()
-            finite &= bool(rows[1].isfinite().all())
+            # A norm that is not finite stands for rows that are not, too.
+            found = torch.where(rows[1].isfinite().all(), found, torch.nan)
+        norm = float(found)
+        finite = np.isfinite(norm)
         if finite:
             self.optimizer.step()
             if self.sign_sgd is not None:

@@ -251,12 +251,14 @@ class AveragedWeights:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Inside, the model has the averaged weights; afterwards its own, untouched."""
-        own = {name: p.data for name, p in self.params.items()}
-        for name, p in self.params.items():
-            p.data = self.average[name]
+        """Inside, the model has the averaged weights; afterwards its own, bit for bit. They are copied to where the
+        weights are, since recorded kernels look there."""
+        weights = [p.detach() for p in self.params.values()]
+        own = [w.clone() for w in weights]
+        with torch.no_grad():
+            torch._foreach_copy_(weights, list(self.average.values()))
         try:
             yield
         finally:
-            for name, p in self.params.items():
-                p.data = own[name]
+            with torch.no_grad():
+                torch._foreach_copy_(weights, own)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from hrm_rl.config import TrainConfig
+from hrm_rl.devices import ToCpu
 from hrm_rl.models import Carry
 
 
@@ -66,6 +67,8 @@ class Act:
 class Thought:
     """One segment with its graph: what the losses look at."""
 
+    puzzle: NDArray[np.uint8]
+    """(B, L)"""
     tokens: Tensor
     """(B, L)"""
     labels: Tensor
@@ -78,4 +81,6 @@ class Thought:
     """(B, 2) Q-values after this segment."""
     q_taught: Tensor
     """(B, 2) the halt values after this segment, and the continue values that its target is for."""
-    act: Act
+    carry: Carry
+    answer: ToCpu
+    """The likeliest tokens (B, L) and q (B, 2), on their way to the environment."""

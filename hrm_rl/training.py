@@ -26,6 +26,7 @@ from hrm_rl.learner import Learner
 from hrm_rl.metrics import Tally, sum_over_ranks, summarise
 from hrm_rl.models import build_model
 from hrm_rl.models.compiled import compile_blocks
+from hrm_rl.models.graphs import SegmentGraphs
 from hrm_rl.slots import slots_at, slots_of_rank
 from hrm_rl.starting_weights import start_from
 from hrm_rl.summaries import Summary, summaries
@@ -106,8 +107,11 @@ def build_learner(config: Config, data: Data, device: torch.device, rank: int, w
     torch.manual_seed(config.seed)  # the same weights on every rank
     model = build_model(config.model, data.task.vocab_size, data.task.coordinates(), data.identifiers)
     learner = Learner(model, env, config, device, rank, world_size)
-    if config.train.compile:
+    on_cuda = device.type == "cuda"
+    if config.train.compile == "on" or (config.train.compile == "auto" and on_cuda):
         learner.not_compiled = compile_blocks(model, device)
+    if config.train.cuda_graphs and on_cuda and config.halting.q_target != "lambda":
+        model.graphs = SegmentGraphs(model)
     return learner
 
 

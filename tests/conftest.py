@@ -34,9 +34,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 @pytest.fixture(autouse=True)
 def _calm_torch() -> None:
     """One thread, which is what a machine shared with other jobs has to give, a known seed, and arithmetic as
-    it is by default: a test that trains through `train_here` leaves denormal numbers flushed to zero."""
+    it is by default: a test that trains through `train_here` leaves denormal numbers flushed to zero, one that trains
+    on a GPU leaves TF32."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(False)
+    torch.set_float32_matmul_precision("highest")
     torch.manual_seed(0)
 
 

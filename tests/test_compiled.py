@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tiny import tiny_config, tiny_learner
+from tiny import puzzles, tiny_config, tiny_learner
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from hrm_rl.evaluation import evaluate
 from hrm_rl.inference import Stopping
 from hrm_rl.local import LocalWorker
 from hrm_rl.models import compiled
+from hrm_rl.models.tracing import trace
 from hrm_rl.training import Trainer
 
 
@@ -33,7 +34,7 @@ def test_updates_and_evaluations_of_any_batch_compile_two_blocks_and_train_alike
     growing = {"global_batch_size": 9, "initial_batch_size": 3, "batch_warmup_updates": 4}
     sections = {"model": {"dtype": dtype, "h_layers": 2, "swiglu_multiple": 16}}
     plain = tiny_learner(tiny_config(**sections, train=growing))
-    learner = tiny_learner(tiny_config(**sections, train=growing | {"compile": True}))
+    learner = tiny_learner(tiny_config(**sections, train=growing | {"compile": "on"}))
     assert learner.not_compiled == ""
     assert learner.model.state_dict().keys() == plain.model.state_dict().keys()
     puzzles = learner.env.task.generate("easy", 40, np.random.default_rng(0))
@@ -48,6 +49,20 @@ def test_updates_and_evaluations_of_any_batch_compile_two_blocks_and_train_alike
         torch.testing.assert_close(learner.model.state_dict()[name], value, rtol=limit, atol=limit, msg=name)
 
 
+def test_a_compiled_network_can_be_watched_to_the_last_block(counter: CompileCounterWithBackend) -> None:
+    learner = tiny_learner(tiny_config(train={"compile": "on"}))
+    tokens = torch.from_numpy(puzzles(4).inputs).long()
+    identifier = torch.zeros(len(tokens), dtype=torch.int64)
+    carry = learner.model.initial_carry(len(tokens))
+    with torch.no_grad():
+        learner.model(carry, tokens, identifier)
+        with trace(learner.model, attention=2) as seen:
+            learner.model(carry, tokens, identifier)
+    assert seen.updates
+    assert all(attention.shape[0] == 2 for update in seen.updates for attention in update.attention)
+    assert all(update.attention for update in seen.updates)
+
+
 def test_a_run_without_a_compiler_says_so_in_one_line_and_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -57,7 +72,7 @@ def test_a_run_without_a_compiler_says_so_in_one_line_and_goes_on(
     torch._dynamo.reset()
     monkeypatch.setattr(compiled, "BACKEND", missing)
     said: list[str] = []
-    config = tiny_config(train={"compile": True, "max_updates": 2})
+    config = tiny_config(train={"compile": "on", "max_updates": 2})
     Trainer(config, LocalWorker(config, tmp_path, said.append)).run()
     told = [line for line in said if "train.compile" in line]
     assert len(told) == 1

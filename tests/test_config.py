@@ -219,7 +219,8 @@ OTHER_VALUES: dict[str, Any] = {
     "model.hidden_size": 32, "halting.q_target": "halt_only", "halting.q_lambda": 0.5, "halting.discount": 0.5,
     "optim.freeze": "all_but_puzzle_emb", "train.eval_weights": "raw", "model.mixer": "mlp", "model.num_kv_heads": 1,
     "model.gradient": "full", "model.dropout": 0.5, "model.prefix": "cls", "model.puzzle_emb_len": 2,
-    "train.init_from": "runs/other", "model.checkpoint_activations": True,
+    "train.init_from": "runs/other", "model.checkpoint_activations": True, "train.compile": "on",
+    "train.cuda_graphs": True,
 }  # fmt: skip
 
 LAMBDA = tiny_config(halting={"q_target": "lambda"})

@@ -14,7 +14,18 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from hrm_rl.models.fused import add_norm, gated, linear, to_heads
-from hrm_rl.models.layers import Attention, Linear, attend, hold_weights, rope_frequencies, rotate, rotation
+from hrm_rl.models.layers import (
+    LONGEST_SPELLED_OUT,
+    Attention,
+    Linear,
+    attend_fused,
+    attend_spelled_out,
+    hold_weights,
+    rope_frequencies,
+    rotate,
+    rotation,
+    spells_out,
+)
 from hrm_rl.models.recurrent import RecurrentModel
 
 SLOTS, POSITIONS, WIDTH, HEADS = 2, 3, 8, (2, 1, 1)
@@ -67,21 +78,26 @@ def test_heads_are_those_of_the_projection_turned() -> None:
         torch.testing.assert_close(found, expected)
 
 
+@pytest.mark.parametrize("rotates", [False, True])
 @pytest.mark.parametrize("causal", [False, True])
 def test_spelled_out_attention_is_the_fused_kernels_and_so_is_its_gradient(
-    causal: bool, monkeypatch: pytest.MonkeyPatch
+    causal: bool, rotates: bool
 ) -> None:
-    inputs = [numbers(2, SLOTS, POSITIONS, WIDTH) for _ in range(3)]
-    weights = torch.randn(2, SLOTS, POSITIONS, WIDTH, dtype=torch.float64)
+    cos, sin = turned() if rotates else (torch.tensor(0.7, dtype=torch.float64), None)
+    qkv = numbers(SLOTS, POSITIONS, sum(HEADS) * WIDTH)
+    weights = torch.randn(SLOTS, POSITIONS, HEADS[0], WIDTH, dtype=torch.float64)
+    found = []
+    for attend in (attend_spelled_out, attend_fused):
+        out = attend(qkv, cos, sin, HEADS, causal)
+        found.append([out, *torch.autograd.grad((out * weights).sum(), [qkv])])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other)
 
-    def gradients() -> list[Tensor]:
-        out = attend(*inputs, causal)
-        return [out, *torch.autograd.grad((out * weights).sum(), inputs)]
 
-    spelled_out = gradients()
-    monkeypatch.setattr("hrm_rl.models.layers.LONGEST_SPELLED_OUT", 0)
-    for found, expected in zip(spelled_out, gradients(), strict=True):
-        torch.testing.assert_close(found, expected)
+def test_attention_is_spelled_out_on_a_cpu_for_short_rows_alone() -> None:
+    assert spells_out(torch.zeros(1, LONGEST_SPELLED_OUT, 2))
+    assert not spells_out(torch.zeros(1, LONGEST_SPELLED_OUT + 1, 2))
+    assert not spells_out(torch.zeros(1, 2, 2, device="meta"))
 
 
 PLAIN: dict[str, tuple[Callable[..., Tensor], Callable[..., Tensor], list[tuple[int, ...]]]] = {

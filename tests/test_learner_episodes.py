@@ -13,7 +13,7 @@ from tiny import always, tiny_config, tiny_learner
 
 import hrm_rl.learner
 from envs import ActVectorEnv
-from hrm_rl.answers import answer_of
+from hrm_rl.answers import fill_in
 from hrm_rl.learner import Learner
 
 
@@ -115,9 +115,9 @@ def cheat_answers(learner: Learner, share: float, monkeypatch: pytest.MonkeyPatc
 
     def cheating(*args: Any) -> Any:
         rows = random.random(learner.env.num_envs) < share
-        return np.where(rows[:, None], learner.env.state_arrays()["solution"], answer_of(*args))
+        return np.where(rows[:, None], learner.env.state_arrays()["solution"], fill_in(*args))
 
-    monkeypatch.setattr(hrm_rl.learner, "answer_of", cheating)
+    monkeypatch.setattr(hrm_rl.learner, "fill_in", cheating)
 
 
 def test_the_halt_value_is_taught_whether_the_answer_is_right_even_where_the_episode_ends(

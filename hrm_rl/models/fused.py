@@ -16,6 +16,9 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd import Function
 
+Heads = tuple[int, int, int]
+"""How many heads of queries, of keys and of values."""
+
 EPS = 1e-5
 """Added to the mean square under the root of RMSNorm."""
 
@@ -125,9 +128,15 @@ class _Gated(Function):
         return torch.cat((d_gate, F.silu(gate).mul_(grad)), dim=-1)
 
 
-def to_heads(
-    qkv: Tensor, cos: Tensor, sin: Tensor | None, heads: tuple[int, int, int]
-) -> tuple[Tensor, Tensor, Tensor]:
+def turn(x: Tensor, cos: Tensor, sin: Tensor | None) -> Tensor:
+    """x cos + swapped(x) sin as in `turn_into`, for x (..., S, H); autograd goes back through it."""
+    if sin is None:
+        return x * cos
+    first, second = x.chunk(2, dim=-1)
+    return x * cos + torch.cat((second, first), dim=-1) * sin
+
+
+def to_heads(qkv: Tensor, cos: Tensor, sin: Tensor | None, heads: Heads) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values of one projection, each in memory of its own, queries and keys turned.
 
     qkv: (B, S, n H), the heads of queries, then of keys, then of values, as many as `heads` says.
@@ -151,9 +160,7 @@ def turn_into(out: Tensor, x: Tensor, cos: Tensor, sin: Tensor | None) -> Tensor
     return out.addcmul_(torch.cat((x[..., half:], x[..., :half]), dim=-1), sin)
 
 
-def _split_heads(
-    qkv: Tensor, cos: Tensor, sin: Tensor | None, heads: tuple[int, int, int]
-) -> tuple[Tensor, Tensor, Tensor]:
+def _split_heads(qkv: Tensor, cos: Tensor, sin: Tensor | None, heads: Heads) -> tuple[Tensor, Tensor, Tensor]:
     slots, positions, width = qkv.shape
     turned = heads[0] + heads[1]
     each = qkv.view(slots, positions, sum(heads), width // sum(heads)).permute(2, 0, 1, 3)
@@ -167,7 +174,7 @@ class _ToHeads(Function):
     """y = x cos + swapped(x) sin is a rotation times a factor; dx = dy cos - swapped(dy) sin, its transpose."""
 
     @staticmethod
-    def forward(ctx: Any, qkv: Tensor, cos: Tensor, sin: Tensor | None, heads: tuple[int, int, int]) -> Any:
+    def forward(ctx: Any, qkv: Tensor, cos: Tensor, sin: Tensor | None, heads: Heads) -> Any:
         ctx.save_for_backward(cos, sin)
         return _split_heads(qkv, cos, sin, heads)
 

@@ -15,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from hrm_rl.config import ModelConfig
-from hrm_rl.models.fused import add_norm, at_least_float32, gated, linear, to_heads
+from hrm_rl.models.fused import Heads, add_norm, at_least_float32, gated, linear, to_heads, turn
 
 Rotation = tuple[Tensor, Tensor]
 """cos and sin of the rotary angles, each (S, H); see `rotation` for the sign of sin."""
@@ -40,6 +40,8 @@ class Linear(nn.Module):
 
     held: Tensor | None = None
     """The weight in a type of lower precision, as long as `hold_weights` lasts."""
+    room: Tensor | None = None
+    """Memory for `held` at an address that stays, for recorded kernels (hrm_rl/models/graphs.py)."""
 
     def __init__(self, fan_in: int, fan_out: int):
         super().__init__()
@@ -58,7 +60,8 @@ def hold_weights(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
     Gradients reach the weights themselves, in their own type. A context within another casts nothing."""
     layers = [m for m in model.modules() if isinstance(m, Linear) and m.held is None]
     for layer in layers:
-        layer.held = layer.weight.detach().to(dtype)
+        weight = layer.weight.detach()
+        layer.held = weight.to(dtype) if layer.room is None else layer.room.copy_(weight)
     try:
         yield
     finally:
@@ -126,33 +129,59 @@ class Attention(nn.Module):
         slots, positions, width = x.shape
         # Queries and keys each take half of the factor 1/sqrt(H) on their product.
         scale = (width // self.num_heads) ** -0.25
-        cos = x.new_tensor(scale) if by is None else (by[0] * scale).to(x.dtype)
+        cos = (
+            torch.full((), scale, dtype=x.dtype, device=x.device)
+            if by is None
+            else (by[0] * scale).to(x.dtype)
+        )
         sin = None if by is None else (by[1] * scale).to(x.dtype)
         heads = (self.num_heads, self.num_kv_heads, self.num_kv_heads)
-        query, key, value = to_heads(self.qkv_proj(x), cos, sin, heads)  # each (heads, B, S, H)
-        if self.num_kv_heads < self.num_heads:
-            shared_by = self.num_heads // self.num_kv_heads
-            key, value = key.repeat_interleave(shared_by, 0), value.repeat_interleave(shared_by, 0)
-        out = attend(query, key, value, self.causal)
-        return self.o_proj(out.permute(1, 2, 0, 3).reshape(slots, positions, width))
+        attend = attend_spelled_out if spells_out(x) else attend_fused
+        out = attend(self.qkv_proj(x), cos, sin, heads, self.causal)
+        return self.o_proj(out.reshape(slots, positions, width))
 
 
-def attend(query: Tensor, key: Tensor, value: Tensor, causal: bool) -> Tensor:
-    """softmax(query key') value, each (N, B, S, H).
+def spells_out(x: Tensor) -> bool:
+    """Whether attention on x (B, S, D) takes two matrix products with a softmax between them: on a CPU, for a short
+    row, their backward pass is up to seven times as fast as that of torch's fused kernel. All else takes that kernel,
+    which keeps no (S, S)."""
+    return x.device.type == "cpu" and x.shape[1] <= LONGEST_SPELLED_OUT
 
-    A short row on a CPU takes two matrix products with a softmax between them, whose backward pass is up to seven
-    times as fast as that of torch's fused kernel there; all else takes the fused kernel, which keeps no (S, S).
-    """
-    heads, slots, positions, width = query.shape
-    if query.device.type != "cpu" or positions > LONGEST_SPELLED_OUT:
-        q, k, v = query.transpose(0, 1), key.transpose(0, 1), value.transpose(0, 1)
-        return F.scaled_dot_product_attention(q, k, v, is_causal=causal, scale=1.0).transpose(0, 1)
-    query, key, value = (t.reshape(heads * slots, positions, width) for t in (query, key, value))
+
+def attend_fused(qkv: Tensor, cos: Tensor, sin: Tensor | None, heads: Heads, causal: bool) -> Tensor:
+    """softmax(query key') value by torch's fused kernel, on heads where they lie. As `to_heads`; returns
+    (B, S, N, H)."""
+    turned = heads[0] + heads[1]
+    each = qkv.unflatten(-1, (sum(heads), -1)).transpose(1, 2)  # (B, n, S, H)
+    query_key, value = each.split((turned, heads[2]), dim=1)
+    query, key = turn(query_key, cos, sin).split(heads[:2], dim=1)
+    out = F.scaled_dot_product_attention(
+        query, *_shared(key, value, heads, dim=1), is_causal=causal, scale=1.0
+    )
+    return out.transpose(1, 2)
+
+
+def _shared(key: Tensor, value: Tensor, heads: Heads, dim: int) -> tuple[Tensor, Tensor]:
+    """Keys and values as often as there are heads of queries."""
+    by = heads[0] // heads[1]
+    if by == 1:
+        return key, value
+    return key.repeat_interleave(by, dim), value.repeat_interleave(by, dim)
+
+
+def attend_spelled_out(qkv: Tensor, cos: Tensor, sin: Tensor | None, heads: Heads, causal: bool) -> Tensor:
+    """softmax(query key') value as two matrix products with a softmax between them. As `to_heads`; returns
+    (B, S, N, H)."""
+    query, key, value = to_heads(qkv, cos, sin, heads)  # each (heads, B, S, H)
+    key, value = _shared(key, value, heads, dim=0)
+    count, slots, positions, width = query.shape
+    query, key, value = (t.reshape(count * slots, positions, width) for t in (query, key, value))
     scores = torch.bmm(query, key.transpose(1, 2))
     if causal:
         later = torch.ones(positions, positions, dtype=torch.bool, device=query.device).triu(1)
         scores = scores.masked_fill(later, -torch.inf)
-    return torch.bmm(scores.softmax(-1), value).view(heads, slots, positions, width)
+    out = torch.bmm(scores.softmax(-1), value).view(count, slots, positions, width)
+    return out.permute(1, 2, 0, 3)
 
 
 class SwiGLU(nn.Module):

@@ -22,6 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from hrm_rl.config import ModelConfig
 from hrm_rl.errors import UserError
 from hrm_rl.models.carry import Carry
+from hrm_rl.models.graphs import SegmentGraphs
 from hrm_rl.models.layers import (
     Block,
     Linear,
@@ -74,6 +75,8 @@ class RecurrentModel(Savable, nn.Module, ABC):
     l_init: Tensor
     rope_cos: Tensor
     rope_sin: Tensor
+    graphs: SegmentGraphs | None = None
+    """Recorded segments, on a GPU."""
     dropout_stream: Tensor
     """(2,) seed of the dropout, and segments that dropped out so far. In the state dict, so that a resumed run
     drops what it would have dropped."""
@@ -194,13 +197,23 @@ class RecurrentModel(Savable, nn.Module, ABC):
         Dropout is for segments that are trained: none in evaluation, nor in a pass without gradient.
         """
         x = self.embed(tokens, identifier)
-        by = (self.rope_cos, self.rope_sin) if self.rotates else None
         drop = self.config.dropout > 0 and self.training and torch.is_grad_enabled()
+        watched = bool(self._forward_pre_hooks)  # by tracing, whose hooks a recorded segment would not call
         with self.unchanging():
-            with self._own_random_numbers() if drop else nullcontext():
-                z_h, z_l = self.think(carry.z_h, carry.z_l, x, by, drop)
-            logits = self.lm_head(z_h[:, self.prefix :])
-        return Carry(z_h.detach(), z_l.detach()), logits, self.q_values(z_h)
+            if self.graphs is not None and not drop and not watched:
+                z_h, z_l, logits, q = self.graphs(carry.z_h, carry.z_l, x)
+            else:
+                z_h, z_l, logits, q = self.segment(carry.z_h, carry.z_l, x, drop)
+        return Carry(z_h, z_l), logits, q
+
+    def segment(
+        self, z_h: Tensor, z_l: Tensor, x: Tensor, drop: bool
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """What follows from a state and an embedded puzzle (B, S, D): the new state, detached, logits and q."""
+        by = (self.rope_cos, self.rope_sin) if self.rotates else None
+        with self._own_random_numbers() if drop else nullcontext():
+            z_h, z_l = self.think(z_h, z_l, x, by, drop)
+        return z_h.detach(), z_l.detach(), self.lm_head(z_h[:, self.prefix :]), self.q_values(z_h)
 
     def q_values(self, z_h: Tensor) -> Tensor:
         """(B, 2) in float32, of states z_h (B, S, D)."""

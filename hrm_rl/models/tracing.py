@@ -14,7 +14,7 @@ Legend: B slots, S positions, D hidden size, N heads.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -112,8 +112,11 @@ def trace(model: RecurrentModel, attention: int = 0) -> Iterator[Trace]:
             hooks.append(module.register_forward_hook(updated))
         elif isinstance(module, Attention) and attention:
             hooks.append(module.register_forward_pre_hook(looked))
+    # Compiled blocks would not call the hooks within them.
+    compiled = any(module.slots_vary for module in model.modules() if isinstance(module, Level))
     try:
-        yield seen
+        with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
+            yield seen
     finally:
         for hook in hooks:
             hook.remove()
