@@ -75,7 +75,7 @@ def matmul_peak(device: torch.device, dtype: torch.dtype, size: int = 2048, time
 
 
 def flop_of(work: Work) -> int:
-    """Floating-point operations of the matrix products of a call that is not compiled."""
+    """Floating-point operations of the matrix products of a call that is neither compiled nor recorded."""
     # The counter knows no fused attention on the CPU; spelled out, its products are counted.
     with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
         work()
@@ -83,8 +83,9 @@ def flop_of(work: Work) -> int:
 
 
 def flop_of_update(config: Config, device: torch.device) -> int:
-    """Floating-point operations of the matrix products of an update, counted without compiling."""
-    eager = config.model_copy(update={"train": config.train.model_copy(update={"compile": False})})
+    """Floating-point operations of the matrix products of an update, counted one kernel at a time."""
+    train = config.train.model_copy(update={"compile": "off", "cuda_graphs": False})
+    eager = config.model_copy(update={"train": train})
     data = build_data(eager)
     learner = build_learner(eager, data, device, rank=0, world_size=1)
     learner.start()

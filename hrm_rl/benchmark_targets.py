@@ -10,7 +10,7 @@ whose speed drifts, or that does other work, slows both.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -43,7 +43,7 @@ def config_of(
     layers: int,
     dtype: str = "float32",
     q_target: str = "bootstrap",
-    compiled: bool = False,
+    compiled: Literal["on", "off"] = "off",
 ) -> Config:
     """HRM's own training step for a Sudoku of this size, with 64 slots."""
     return Config.model_validate(
@@ -63,7 +63,7 @@ REFERENCE, SMALL = (9, 256, 4), (4, 64, 1)
 KINDS = {
     "reference_float32": Measured(config_of(*REFERENCE), share=0.80),
     "reference_bfloat16": Measured(config_of(*REFERENCE, "bfloat16"), share=0.55),
-    "reference_bfloat16_compiled": Measured(config_of(*REFERENCE, "bfloat16", compiled=True), share=0.70),
+    "reference_bfloat16_compiled": Measured(config_of(*REFERENCE, "bfloat16", compiled="on"), share=0.70),
     "reference_float32_delayed": Measured(
         config_of(*REFERENCE, q_target="delayed"), of="reference_float32", ratio=0.65
     ),
@@ -71,7 +71,7 @@ KINDS = {
         config_of(*REFERENCE, q_target="halt_only"), of="reference_float32", ratio=0.65
     ),
     "small_float32": Measured(config_of(*SMALL), share=0.75),
-    "small_float32_compiled": Measured(config_of(*SMALL, compiled=True)),
+    "small_float32_compiled": Measured(config_of(*SMALL, compiled="on")),
     "small_float32_delayed": Measured(
         config_of(*SMALL, q_target="delayed"), of="small_float32", ratio=1 / 1.6
     ),

@@ -47,7 +47,7 @@ def test_an_aim_is_reached_at_its_limit() -> None:
 def test_products_are_counted_also_where_the_update_would_be_compiled() -> None:
     a, b = torch.randn(3, 5), torch.randn(5, 7)
     assert flop_of(lambda: a @ b) == 2 * 3 * 5 * 7
-    plain, compiled = tiny_config(), tiny_config(train={"compile": True})
+    plain, compiled = tiny_config(), tiny_config(train={"compile": "on"})
     assert flop_of_update(compiled, CPU) == flop_of_update(plain, CPU) > 0
 
 
