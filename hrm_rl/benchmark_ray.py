@@ -1,8 +1,9 @@
 """What Ray costs and what a second worker gives: whole runs of scripts/train_ray.py, timed from outside.
 
-Three kinds of run take turns: in one process without Ray, with one Ray worker, with two. Each worker has one thread
-and the same number of slots. A run's telemetry has a record of every update with the time of day; slots over the
-time between two records is the rate of the whole loop, with what workers tell each other and the log.
+Kinds of run take turns: in one process without Ray, with one Ray worker, with two, and two runs without Ray side by
+side, which know nothing of each other: what these give over one is what the machine has to give. Each worker has one
+thread and the same number of slots. A run's telemetry has a record of every update with the time of day; slots over
+the time between two records is the rate of the whole loop, with what workers tell each other and the log.
 """
 
 from __future__ import annotations
@@ -54,22 +55,32 @@ def time_ray() -> dict[str, Any]:
     update."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     paces: dict[int, list[Pace]] = {workers: [] for workers in WORKERS if workers <= cores}
+    strangers: list[float] = []
     with TemporaryDirectory() as folder:
         for turn in range(ROUNDS):
             for workers, found in paces.items():
-                found.append(_train(workers, Path(folder) / f"workers-{workers}-{turn}"))
+                found += _train([workers], Path(folder) / f"workers-{workers}-{turn}")
+            if 2 in paces:
+                both = _train([0, 0], Path(folder) / f"strangers-{turn}")
+                strangers.append(sum(pace.segments_per_s for pace in both))
     note = {} if cores >= max(WORKERS) else {"not_run": f"two workers need 2 cores, this machine has {cores}"}
-    return note | compare({workers: best(found) for workers, found in paces.items()})
+    fastest = {workers: best(found) for workers, found in paces.items()}
+    return note | compare(fastest, max(strangers, default=None))
 
 
-def compare(paces: dict[int, Pace]) -> dict[str, Any]:
-    """The runs' table, with what two workers give over one and what one Ray worker costs."""
+def compare(paces: dict[int, Pace], strangers: float | None = None) -> dict[str, Any]:
+    """The runs' table, with what two workers give over one and what one Ray worker costs.
+
+    strangers: segments a second of two runs without Ray side by side.
+    """
     found: dict[str, Any] = {"runs": [{"workers": n, **vars(pace)} for n, pace in paces.items()]}
     overhead = paces[0].segments_per_s / paces[1].segments_per_s - 1
     found["overhead"] = overhead
     found["aims"] = [Aim("one Ray worker: overhead over no Ray", overhead, most=MOST_OVERHEAD)]
     if 2 in paces:
         found["scaling"] = scaling = paces[2].segments_per_s / paces[1].segments_per_s
+        if strangers is not None:
+            found["scaling_of_two_runs_without_ray"] = strangers / paces[0].segments_per_s
         found["aims"] += [
             Aim("two Ray workers: segments/s over one", scaling, least=LEAST_SCALING, form=".2f"),
             Aim(
@@ -91,22 +102,27 @@ def best(paces: Sequence[Pace]) -> Pace:
     )
 
 
-def _train(workers: int, run_dir: Path) -> Pace:
-    slots = SLOTS * max(1, workers)
-    command = [
-        *(sys.executable, str(SCRIPT), *FLAGS.split()),
-        *("--num-workers", str(workers), "--train.global-batch-size", str(slots)),
-        *("--max-updates", str(UPDATES), "--storage-path", str(run_dir.parent), "--run-name", run_dir.name),
-    ]
+def _train(workers: Sequence[int], folder: Path) -> list[Pace]:
+    """The paces of runs side by side, one for each number of workers."""
     # Ray's workers are as urgent as a run without Ray, and no cluster of the user's is joined.
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     environment["RAY_worker_niceness"] = "0"
     started = time.time()
-    run = subprocess.run(command, env=environment, capture_output=True, text=True)
-    if run.returncode:
-        said = (run.stderr or run.stdout).strip().splitlines() or ["it said nothing"]
-        raise UserError(f"part ray: the run with {workers} Ray workers failed: {said[-1]}")
-    return read_pace(run_dir, slots, started)
+    runs = []
+    for i, count in enumerate(workers):
+        command = [
+            *(sys.executable, str(SCRIPT), *FLAGS.split()),
+            *("--num-workers", str(count), "--train.global-batch-size", str(SLOTS * max(1, count))),
+            *("--max-updates", str(UPDATES), "--storage-path", str(folder), "--run-name", str(i)),
+        ]
+        pipe = subprocess.PIPE
+        runs.append(subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True))
+    outputs = [run.communicate() for run in runs]
+    for run, count, (told, wrong) in zip(runs, workers, outputs, strict=True):
+        if run.returncode:
+            said = (wrong or told).strip().splitlines() or ["it said nothing"]
+            raise UserError(f"part ray: the run with {count} Ray workers failed: {said[-1]}")
+    return [read_pace(folder / str(i), SLOTS * max(1, n), started) for i, n in enumerate(workers)]
 
 
 def read_pace(run_dir: Path, slots: int, started: float) -> Pace:

@@ -7,10 +7,12 @@ call of `advance`. Who sums, an actor or nobody, is hrm_rl/distributed's busines
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from hrm_rl.config import CurriculumConfig
-from hrm_rl.metrics import Tally
+
+if TYPE_CHECKING:  # the actor's process needs no torch, which takes seconds to import
+    from hrm_rl.metrics import Tally
 
 
 @dataclass(frozen=True)

@@ -159,9 +159,9 @@ def test_runs_are_compared_with_one_ray_worker_and_the_best_of_each_kind_counts(
 def test_on_one_core_no_two_workers_are_started(monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[int] = []
 
-    def train(workers: int, run_dir: Path) -> Pace:
-        started.append(workers)
-        return PACES[workers]
+    def train(workers: list[int], folder: Path) -> list[Pace]:
+        started.extend(workers)
+        return [PACES[count] for count in workers]
 
     monkeypatch.setattr(benchmark_ray, "_train", train)
     monkeypatch.setattr(benchmark_ray.os, "sched_getaffinity", lambda _: {0}, raising=False)
@@ -170,8 +170,10 @@ def test_on_one_core_no_two_workers_are_started(monkeypatch: pytest.MonkeyPatch)
     assert "this machine has 1" in found["not_run"]
     assert "scaling" not in found
     monkeypatch.setattr(benchmark_ray.os, "sched_getaffinity", lambda _: {0, 1}, raising=False)
-    assert time_ray()["scaling"] == pytest.approx(1.5)
-    assert started[4:] == [0, 1, 2, 0, 1, 2]
+    found = time_ray()
+    assert found["scaling"] == pytest.approx(1.5)
+    assert found["scaling_of_two_runs_without_ray"] == pytest.approx(2)
+    assert started[4:] == [0, 1, 2, 0, 0] * 2
 
 
 def test_a_run_that_fails_is_told_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
