@@ -20,6 +20,9 @@ from hrm_rl.training import build_learner
 
 Work = Callable[[], Any]
 
+TURN_SECONDS = 0.5
+"""Least time of a turn of what is timed."""
+
 
 @dataclass(frozen=True)
 class Aim:
@@ -59,17 +62,21 @@ def _wait(device: torch.device) -> None:
 
 
 def fastest(works: Mapping[Any, Work], rounds: int, device: torch.device) -> dict[Any, float]:
-    """Seconds of the fastest of `rounds` calls of each. They take turns, so that a machine whose speed drifts, or
-    that does other work, slows all."""
+    """Seconds of the fastest call of each, in `rounds` turns of TURN_SECONDS or one call. They take turns, so that a
+    machine whose speed drifts, or that does other work, slows all."""
     seconds = dict.fromkeys(works, float("inf"))
     for _ in range(rounds):
         for name, work in works.items():
-            seconds[name] = min(seconds[name], seconds_of(work, device))
+            began = time.perf_counter()
+            while True:
+                seconds[name] = min(seconds[name], seconds_of(work, device))
+                if time.perf_counter() - began >= TURN_SECONDS:
+                    break
     return seconds
 
 
-def matmul_peak(device: torch.device, dtype: torch.dtype, size: int = 2048, times: int = 10) -> float:
-    """Best floating-point operations a second of a square matrix product, of `times`."""
+def matmul_peak(device: torch.device, dtype: torch.dtype, size: int = 2048, times: int = 3) -> float:
+    """Best floating-point operations a second of a square matrix product, in `times` turns."""
     a, b = (torch.randn(size, size, device=device).to(dtype) for _ in range(2))
     return 2 * size**3 / fastest({"product": lambda: a @ b}, times, device)["product"]
 

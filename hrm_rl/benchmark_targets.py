@@ -19,8 +19,8 @@ from hrm_rl.config import Config
 from hrm_rl.data import build_data
 from hrm_rl.training import build_learner
 
-ROUNDS = 2
-"""Updates of each kind that are timed, the fastest of which counts: few, as one of the reference takes up to 10 s on
+ROUNDS = 3
+"""Turns of each kind, the fastest update of which counts: few, as one of the reference takes up to 10 s on
 a core."""
 
 
@@ -105,7 +105,7 @@ def time_targets(kinds: dict[str, Measured]) -> dict[str, Any]:
     seconds = dict.fromkeys(works, float("inf"))
     for _ in range(ROUNDS):
         for dtype in peaks:
-            peaks[dtype] = max(peaks[dtype], matmul_peak(device, getattr(torch, dtype), times=3))
+            peaks[dtype] = max(peaks[dtype], matmul_peak(device, getattr(torch, dtype), times=1))
         for name, taken in fastest(works, 1, device).items():
             seconds[name] = min(seconds[name], taken)
     for source in sources:

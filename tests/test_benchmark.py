@@ -16,10 +16,10 @@ from rich.console import Console
 from tiny import CPU, tiny_config, tiny_learner
 from torch.utils.tensorboard import SummaryWriter
 
-from hrm_rl import benchmark_command, benchmark_growth, benchmark_ray
+from hrm_rl import benchmark_command, benchmark_growth, benchmark_measure, benchmark_ray
 from hrm_rl.benchmark_growth import draw, over_base, time_growth
 from hrm_rl.benchmark_measure import Aim, flop_of, flop_of_update, peak_bytes
-from hrm_rl.benchmark_ray import SKIPPED, Pace, best, compare, read_pace, time_ray
+from hrm_rl.benchmark_ray import EVERY, SKIPPED, Pace, best, compare, read_pace, time_ray
 from hrm_rl.benchmark_report import print_part, shown, summary
 from hrm_rl.benchmark_targets import Measured
 
@@ -136,13 +136,13 @@ def test_a_plot_without_the_part_it_draws_is_refused() -> None:
 
 def test_the_pace_of_a_run_is_read_from_its_telemetry(tmp_path: Path) -> None:
     """Ten slow updates, then one every half a second but for a single hiccup, with 64 slots."""
-    steps = [3.0] * SKIPPED + [0.5, 0.5, 4.0, 0.5, 0.5]
-    times = 1000.0 + np.cumsum(steps)
+    seconds = [3.0] * (SKIPPED // EVERY) + [0.5, 0.5, 4.0, 0.5, 0.5]
+    times = 1000.0 + EVERY * np.cumsum(seconds)
     with SummaryWriter(str(tmp_path / "tensorboard")) as writer:
-        for update, (time, step) in enumerate(zip(times, steps, strict=True), start=1):
-            writer.add_scalar("perf/segments_per_s", 64 / (step - 0.1), update, walltime=time)
+        for record, (time, each) in enumerate(zip(times, seconds, strict=True), start=1):
+            writer.add_scalar("perf/segments_per_s", 64 / (each - 0.1), EVERY * record, walltime=time)
     pace = read_pace(tmp_path, slots=64, started=990.0)
-    assert pace.first_update_s == pytest.approx(13)
+    assert pace.first_update_s == pytest.approx(1000 + EVERY * 3.0 - 990 - (EVERY - 1) * 0.5)
     assert pace.segments_per_s == pytest.approx(128)
     assert pace.segments_per_s_in_updates == pytest.approx(160)
 
@@ -218,6 +218,7 @@ def test_the_benchmark_measures_every_part_and_its_shares_add_up(
         "tiny": Measured(tiny_config(), share=0.5),
         "twin": Measured(tiny_config(), of="tiny", ratio=0.01),
     }
+    monkeypatch.setattr(benchmark_measure, "TURN_SECONDS", 0.0)
     monkeypatch.setattr(benchmark_command, "KINDS", kinds)
     monkeypatch.setattr(benchmark_command, "time_growth", partial(time_growth, values=small_growth))
     monkeypatch.setattr(benchmark_command, "time_ray", lambda: compare(PACES))

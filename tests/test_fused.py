@@ -95,8 +95,12 @@ def test_spelled_out_attention_is_the_fused_kernels_and_so_is_its_gradient(
 
 
 def test_attention_is_spelled_out_on_a_cpu_for_short_rows_alone() -> None:
-    assert spells_out(torch.zeros(1, LONGEST_SPELLED_OUT, 2))
-    assert not spells_out(torch.zeros(1, LONGEST_SPELLED_OUT + 1, 2))
+    for kind, dtype in (("float32", torch.float32), ("lower precision", torch.bfloat16)):
+        assert spells_out(torch.zeros(1, LONGEST_SPELLED_OUT[kind], 2, dtype=dtype))
+        assert not spells_out(torch.zeros(1, LONGEST_SPELLED_OUT[kind] + 1, 2, dtype=dtype))
+        with torch.no_grad():
+            assert spells_out(torch.zeros(1, LONGEST_SPELLED_OUT["no gradient"], 2, dtype=dtype))
+            assert not spells_out(torch.zeros(1, LONGEST_SPELLED_OUT["no gradient"] + 1, 2, dtype=dtype))
     assert not spells_out(torch.zeros(1, 2, 2, device="meta"))
 
 

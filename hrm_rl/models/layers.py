@@ -20,8 +20,9 @@ from hrm_rl.models.fused import Heads, add_norm, at_least_float32, gated, linear
 Rotation = tuple[Tensor, Tensor]
 """cos and sin of the rotary angles, each (S, H); see `rotation` for the sign of sin."""
 
-LONGEST_SPELLED_OUT = 256
-"""Positions up to which attention on a CPU is spelled out."""
+LONGEST_SPELLED_OUT = {"no gradient": 128, "float32": 192, "lower precision": 448}
+"""Positions up to which attention on a CPU is spelled out, in passes without gradient and in those with it; measured
+(docs/performance.md)."""
 
 _STD_OF_NORMAL_CUT_AT_TWO_SIGMA = 0.87962566103423978
 
@@ -143,9 +144,13 @@ class Attention(nn.Module):
 
 def spells_out(x: Tensor) -> bool:
     """Whether attention on x (B, S, D) takes two matrix products with a softmax between them: on a CPU, for a short
-    row, their backward pass is up to seven times as fast as that of torch's fused kernel. All else takes that kernel,
+    row, they and their backward pass are up to six times as fast as torch's fused kernel. All else takes that kernel,
     which keeps no (S, S)."""
-    return x.device.type == "cpu" and x.shape[1] <= LONGEST_SPELLED_OUT
+    if not torch.is_grad_enabled():
+        kind = "no gradient"
+    else:
+        kind = "lower precision" if x.dtype.itemsize < 4 else "float32"
+    return x.device.type == "cpu" and x.shape[1] <= LONGEST_SPELLED_OUT[kind]
 
 
 def attend_fused(qkv: Tensor, cos: Tensor, sin: Tensor | None, heads: Heads, causal: bool) -> Tensor:
