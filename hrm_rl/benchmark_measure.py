@@ -21,7 +21,7 @@ from hrm_rl.training import build_learner
 Work = Callable[[], Any]
 
 TURN_SECONDS = 0.5
-"""Least time of a turn of what is timed."""
+"""Least time in a round for each of the things that are timed."""
 
 
 @dataclass(frozen=True)
@@ -62,16 +62,18 @@ def _wait(device: torch.device) -> None:
 
 
 def fastest(works: Mapping[Any, Work], rounds: int, device: torch.device) -> dict[Any, float]:
-    """Seconds of the fastest call of each, in `rounds` turns of TURN_SECONDS or one call. They take turns, so that a
-    machine whose speed drifts, or that does other work, slows all."""
+    """Seconds of the fastest call of each, in `rounds` of at least one call and TURN_SECONDS. Calls take turns, so
+    that a machine whose speed drifts, or that does other work, slows all."""
     seconds = dict.fromkeys(works, float("inf"))
     for _ in range(rounds):
-        for name, work in works.items():
-            began = time.perf_counter()
-            while True:
-                seconds[name] = min(seconds[name], seconds_of(work, device))
-                if time.perf_counter() - began >= TURN_SECONDS:
-                    break
+        left = dict.fromkeys(works, TURN_SECONDS)
+        while left:
+            for name in list(left):
+                taken = seconds_of(works[name], device)
+                seconds[name] = min(seconds[name], taken)
+                left[name] -= taken
+                if left[name] <= 0:
+                    del left[name]
     return seconds
 
 
