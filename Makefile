@@ -10,8 +10,9 @@ READY := $(VENV)/.ready
 train: setup
 	$(BIN)/python scripts/train_ray.py --preset sudoku4-quick --num-workers $$($(BIN)/python -c "import os; print(min(2, len(os.sched_getaffinity(0))))")
 
+# One process more than cores: that of the tests with Ray waits for other processes half of the time.
 test: setup
-	$(BIN)/python -m pytest --no-loadscope-reorder --numprocesses $$($(BIN)/python -c "import os; print(min(4, len(os.sched_getaffinity(0))))")
+	$(BIN)/python -m pytest --no-loadscope-reorder --numprocesses $$($(BIN)/python -c "import os; print(min(4, 1 + len(os.sched_getaffinity(0))))")
 
 lint: setup
 	$(BIN)/ruff check .
