@@ -108,7 +108,7 @@ def peak_bytes(work: Work, device: torch.device) -> int:
 
     On the CPU the sum over torch's own record of allocations: what matrix libraries allocate themselves is not in
     it, and neither is the release of what there was before. The process grows by 0.5 % more where malloc gives every
-    block back at once, by 30 to 50 % more where it keeps blocks, as it does by default (docs/performance.md).
+    block back at once, by 30 to 50 % more where it keeps blocks (docs/performance.md).
     """
     if device.type == "cuda":
         _wait(device)

@@ -138,8 +138,8 @@ class TrainConfig(Section):
     """Pass the blocks of the network through torch.compile; auto does on a CUDA device. Takes 10 s to a minute at the
     first update and at the first evaluation; without a compiler the run says so and goes on as it is."""
     cuda_graphs: bool = False
-    """On a CUDA device, record the kernels of a segment and start them all by one call; nothing is recorded with
-    q_target lambda or dropout."""
+    """On a CUDA device, record the kernels of a segment and start them all by one call. For runs with one worker, and
+    without q_target lambda, micro_batches, batch_warmup_updates and dropout; nothing is recorded in others."""
     max_updates: Positive = 50_000
     """Updates after which the run is done."""
     init_from: str | None = None

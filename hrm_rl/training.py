@@ -124,9 +124,17 @@ def build_learner(config: Config, data: Data, device: torch.device, rank: int, w
     on_cuda = device.type == "cuda"
     if config.train.compile == "on" or (config.train.compile == "auto" and on_cuda):
         learner.not_compiled = compile_blocks(model, device)
-    if config.train.cuda_graphs and on_cuda and config.halting.q_target != "lambda":
+    if on_cuda and world_size == 1 and can_record(config):
         model.graphs = SegmentGraphs(model)
     return learner
+
+
+def can_record(config: Config) -> bool:
+    """Whether segments are to be recorded and every update is one pass forward and one backward over the same number
+    of slots: a recorded backward pass leaves the gradients where the next one writes its own."""
+    train = config.train
+    one_pass = config.halting.q_target != "lambda" and train.micro_batches == 1
+    return train.cuda_graphs and one_pass and not train.batch_warmup_updates
 
 
 def agree_over_ranks(world_size: int, device: torch.device) -> Agree:

@@ -126,9 +126,7 @@ def test_recorded_segments_train_and_judge_as_those_that_are_not(
     }
     held_out, found = puzzles(12), []
     for graphs in (False, True):
-        learner = gpu_learner(
-            on_gpu(**sections, train={"cuda_graphs": graphs, "micro_batches": 2, "compile": "off"})
-        )
+        learner = gpu_learner(on_gpu(**sections, train={"cuda_graphs": graphs, "compile": "off"}))
         judged = []
         for _ in range(8):
             learner.update()
@@ -146,7 +144,9 @@ def test_recorded_segments_train_and_judge_as_those_that_are_not(
 
 
 def test_a_watched_network_is_not_replayed() -> None:
-    learner = run(gpu_learner(on_gpu(halting={"q_target": "halt_only"}, model={"h_layers": 2})), 5)
+    sections = {"halting": {"q_target": "halt_only"}, "model": {"h_layers": 2}}
+    learner = run(gpu_learner(on_gpu(**sections, train={"cuda_graphs": True})), 5)
+    assert learner.model.graphs._recorded
     tokens = torch.from_numpy(learner._puzzle).to(CUDA).long()
     identifier = torch.zeros(len(tokens), dtype=torch.int64, device=CUDA)
     with torch.no_grad():
@@ -182,7 +182,8 @@ def test_an_update_waits_for_the_gpu_at_the_answers_and_at_the_gradient_norm_onl
     finally:
         torch.cuda.set_sync_debug_mode("default")
     places = [f"{Path(w.filename).name}:{w.lineno}" for w in waits if "synchroniz" in str(w.message)]
-    assert len(places) <= 4 * 2, places
+    # Waiting for the answers is an event's, which torch does not count.
+    assert len(places) <= 4, places
 
 
 def test_a_carry_on_the_gpu_replaces_rows_there() -> None:

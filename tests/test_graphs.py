@@ -21,6 +21,7 @@ from hrm_rl.models import RecurrentModel, graphs
 from hrm_rl.models.graphs import MOST_RECORDED, RECORDED_AT, SegmentGraphs
 from hrm_rl.models.layers import Linear
 from hrm_rl.models.tracing import trace
+from hrm_rl.training import can_record
 
 
 class Tape:
@@ -80,23 +81,50 @@ def trained(recorded: bool, **sections: Any) -> tuple[Learner, np.ndarray]:
     return learner, np.stack(judged)
 
 
-@pytest.mark.parametrize("micro_batches", [1, 2])
 @pytest.mark.parametrize("q_target", ["bootstrap", "delayed"])
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_recorded_segments_train_and_judge_as_those_that_are_not(
-    dtype: str, q_target: str, micro_batches: int, tape: Tape
+    dtype: str, q_target: str, tape: Tape
 ) -> None:
-    sections = {
-        "model": {"dtype": dtype, "puzzle_emb_ndim": 16},
-        "halting": {"q_target": q_target},
-        "train": {"micro_batches": micro_batches},
-    }
+    sections = {"model": {"dtype": dtype, "puzzle_emb_ndim": 16}, "halting": {"q_target": q_target}}
     plain, seen = trained(False, **sections)
     learner, seen_recorded = trained(True, **sections)
-    assert (True, 4 // micro_batches) in tape.recorded
+    assert (True, 4) in tape.recorded
+    assert ((False, 4) in tape.recorded) == (q_target == "bootstrap")
     assert tape.replays > 9
     assert_same(learner_tensors(learner), learner_tensors(plain))
     np.testing.assert_array_equal(seen_recorded, seen)
+
+
+def test_what_a_replay_returns_is_there_after_the_next_one(tape: Tape) -> None:
+    model = small()
+    model.graphs = SegmentGraphs(model)
+    with torch.no_grad():
+        for _ in range(RECORDED_AT):
+            carry, logits, q = model(model.initial_carry(3), *batch())
+        before = [t.clone() for t in (carry.z_h, carry.z_l, logits, q)]
+        model(carry, *batch(seed=6))
+    assert tape.replays == 2
+    for found, expected in zip((carry.z_h, carry.z_l, logits, q), before, strict=True):
+        assert torch.equal(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("section", "values"),
+    [
+        ("train", {"cuda_graphs": False}),
+        ("train", {"micro_batches": 2}),
+        ("train", {"batch_warmup_updates": 5}),
+        ("halting", {"q_target": "lambda", "rollout_segments": 2}),
+    ],
+)
+def test_runs_whose_updates_are_not_one_pass_of_one_size_record_nothing(
+    section: str, values: dict[str, Any]
+) -> None:
+    assert can_record(tiny_config(train={"cuda_graphs": True}))
+    sections = {"train": {"cuda_graphs": True}}
+    sections[section] = {**sections.get(section, {}), **values}
+    assert not can_record(tiny_config(**sections))
 
 
 def test_a_kind_of_segment_is_recorded_when_it_is_asked_for_again_and_again_and_few_are(tape: Tape) -> None:

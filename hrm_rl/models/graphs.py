@@ -42,8 +42,9 @@ class _Segment(nn.Module):
 class SegmentGraphs:
     """`RecurrentModel.segment` of one model, replayed where it was recorded.
 
-    A segment with gradient must go backward before the next one with gradient begins, since both have the same
-    memory. What is returned is the caller's to keep.
+    A segment with gradient must go backward, and its gradients be used up, before the next one with gradient begins,
+    since both have the same memory; all within one `RecurrentModel.unchanging`. What is returned is the caller's to
+    keep.
     """
 
     def __init__(self, model: RecurrentModel):
