@@ -39,7 +39,7 @@ from hrm_rl.config import (
 )
 from hrm_rl.curriculum import Curriculum, LocalCurriculum
 from hrm_rl.distributed.resources import Machine, Plan, make_plan
-from hrm_rl.distributed.train import train_with_ray
+from hrm_rl.distributed.train import CONSOLE_FILE, train_with_ray
 from hrm_rl.errors import UserError
 from hrm_rl.telemetry import read_metrics
 from hrm_rl.training import Outcome, Trainer, use_threads
@@ -139,43 +139,31 @@ def test_two_workers_write_all_of_a_run_and_graduate_together(undisturbed: Path)
     assert [by_update[u] for u in (100, 110, 200, 210, 240)] == [0, 1, 1, 2, 2]
 
 
-def test_a_worker_killed_in_mid_run_changes_neither_the_stages_nor_a_single_weight(
-    undisturbed: Path, tmp_path: Path
-) -> None:
-    folder = tmp_path / "run"
-    killed: list[int] = []
-
-    def kill() -> None:
-        pid = int(str(alive("RayTrainWorker")[-1]["pid"]))
-        os.kill(pid, signal.SIGKILL)
-        killed.append(pid)
-
-    watcher = when_update(folder, 130, kill)
-    outcome, said = run(folder)
-    watcher.join(5)
-    assert killed, "the run was over before a worker could be killed"
-    assert any(line.startswith("resuming from update ") for line in said), said
-    assert (outcome.update, outcome.finished, outcome.stage) == (240, True, 2)
-    assert stages(folder) == stages(undisturbed)
-    assert final_weights(folder) == final_weights(undisturbed)
-
-
-def test_a_killed_curriculum_actor_changes_neither_the_stages_nor_a_single_weight(
+def test_a_killed_curriculum_actor_and_a_killed_worker_change_neither_the_stages_nor_a_single_weight(
     undisturbed: Path, tmp_path: Path
 ) -> None:
     folder = tmp_path / "run"
     killed: list[object] = []
 
-    def kill() -> None:
+    def kill_actor() -> None:
         (actor,) = alive("CurriculumActor")
         ray.kill(ray.get_actor(str(actor["name"])), no_restart=False)
         killed.append(actor)
 
-    watcher = when_update(folder, 150, kill)
+    def kill_worker() -> None:
+        assert "resuming" not in (folder / CONSOLE_FILE).read_text(), (
+            "the actor's death disturbed the workers"
+        )
+        pid = int(str(alive("RayTrainWorker")[-1]["pid"]))
+        os.kill(pid, signal.SIGKILL)
+        killed.append(pid)
+
+    watchers = [when_update(folder, 70, kill_actor), when_update(folder, 150, kill_worker)]
     outcome, said = run(folder)
-    watcher.join(5)
-    assert killed, "the run was over before the actor could be killed"
-    assert not any(line.startswith("resuming") for line in said), "the workers were not to be disturbed"
+    for watcher in watchers:
+        watcher.join(5)
+    assert len(killed) == 2, "the run was over before both could be killed"
+    assert any(line.startswith("resuming from update ") for line in said), said
     assert (outcome.update, outcome.finished, outcome.stage) == (240, True, 2)
     assert stages(folder) == stages(undisturbed)
     assert final_weights(folder) == final_weights(undisturbed)
