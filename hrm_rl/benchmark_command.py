@@ -1,6 +1,7 @@
 """`scripts/benchmark.py`: how fast this machine makes puzzles, steps environments, learns and answers.
 
-Everything is timed in one process and one run, so that the ratios mean something on any machine.
+All parts are timed in one run, and all but whole runs with and without Ray in one process, so that the ratios mean
+something on any machine.
 """
 
 from __future__ import annotations
