@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from envs import plain
-from envs.files import parse_cells, read_csv, refuse_bad_rows
+from envs import drawing
+from envs.csv_files import parse_cells, read_csv, refuse_bad_rows
 from envs.puzzle import NO_LEVEL, PuzzleBatch, Tokens, fingerprint
 
 Progress = Callable[[str, int, int], None]
@@ -164,7 +164,7 @@ class PuzzleTask(ABC):
     ) -> str:
         """One puzzle (L,) as text for a terminal, with the answer filled in and wrong cells marked; with the answer
         before it, also the cells in which the two differ."""
-        return plain.render_text(self.characters, self.grid_shape, inputs, answer, solution, before)
+        return drawing.render_text(self.characters, self.grid_shape, inputs, answer, solution, before)
 
     def render_rgb(
         self,
@@ -174,4 +174,4 @@ class PuzzleTask(ABC):
         before: Tokens | None = None,
     ) -> NDArray[np.uint8]:
         """The same as an image (height, width, 3)."""
-        return plain.render_rgb(self.characters, self.grid_shape, inputs, answer, solution, before)
+        return drawing.render_rgb(self.characters, self.grid_shape, inputs, answer, solution, before)

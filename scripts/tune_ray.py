@@ -1,7 +1,7 @@
 """Search over settings: python scripts/tune_ray.py --space tune_configs/quick.yaml (see --help and the README)."""
 
-from hrm_rl.cli import run_script
-from hrm_rl.distributed.tune_launch import main
+from hrm_rl.cli.flags import run_script
+from hrm_rl.cli.tune import main
 
 if __name__ == "__main__":
     run_script(main)

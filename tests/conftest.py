@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 from hypothesis import settings
-from tiny import tiny_config
 
-from hrm_rl.local import LocalWorker
-from hrm_rl.training import Trainer
+from hrm_rl.training.local import LocalWorker
+from hrm_rl.training.loop import Trainer
+from tests.helpers.tiny import tiny_config
 
 # No deadline: how long an example takes says nothing on a shared machine.
 settings.register_profile("hrm_rl", deadline=None, max_examples=50, derandomize=True)

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+from tests.helpers.paths import ROOT
+
 LONGEST_MODULE = 400
 
 
@@ -50,7 +51,7 @@ def test_envs_know_no_network_and_no_cluster() -> None:
 
 
 def test_models_know_nothing_of_environments_losses_and_training() -> None:
-    allowed = {"hrm_rl.config", "hrm_rl.errors", "hrm_rl.files", "hrm_rl.models"}
+    allowed = {"hrm_rl.config", "hrm_rl.utils.errors", "hrm_rl.utils.files", "hrm_rl.models"}
     for path in modules("hrm_rl/models"):
         assert offences([path], "envs", "ray", "gymnasium") == []
         own = {".".join(name.split(".")[:2]) for name in imports(path) if name.startswith("hrm_rl")}

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+from tests.helpers.paths import ROOT
+
 TUTORIAL = (ROOT / "docs" / "add_a_task.md").read_text()
 BLOCKS = re.findall(r"```(python|bash)\n(.*?)```", TUTORIAL, flags=re.DOTALL)
 TASK, PLAY = (text for kind, text in BLOCKS if kind == "python")

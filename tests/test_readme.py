@@ -6,15 +6,16 @@ import re
 from pathlib import Path
 
 import pytest
-from tiny import make_decisive, tiny_config
 
-from hrm_rl.distributed.launch import TrainCommand
-from hrm_rl.local import LocalWorker
-from hrm_rl.presets import PRESETS
-from hrm_rl.telemetry import read_metrics
-from hrm_rl.training import Trainer
+from hrm_rl.cli.train import TrainCommand
+from hrm_rl.config import PRESETS
+from hrm_rl.training.local import LocalWorker
+from hrm_rl.training.loop import Trainer
+from hrm_rl.training.telemetry import read_metrics
+from tests.helpers.paths import ROOT
+from tests.helpers.tiny import make_decisive, tiny_config
 
-README = (Path(__file__).parent.parent / "README.md").read_text()
+README = (ROOT / "README.md").read_text()
 
 
 def test_the_environment_example_runs_and_earns_its_reward(capsys: pytest.CaptureFixture[str]) -> None:

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.files import ANSWER_COLUMNS, QUESTION_COLUMNS, read_columns, read_text, refuse_bad_rows
+from envs.csv_files import ANSWER_COLUMNS, QUESTION_COLUMNS, read_columns, read_text, refuse_bad_rows
 from envs.maze.grid import CHARACTERS, FREE, GOAL, PAD, PATH, START
 from envs.maze.rule import judge, label
 from envs.puzzle import DataError, Tokens

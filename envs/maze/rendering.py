@@ -17,9 +17,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.drawing import changed_cells
 from envs.maze.grid import CHARACTERS, FREE, GOAL, PAD, PATH, START, WALL
 from envs.maze.rule import distances, judge, label
-from envs.plain import changed_cells
 from envs.puzzle import Tokens
 
 Image = NDArray[np.uint8]

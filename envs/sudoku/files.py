@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.files import (
+from envs.csv_files import (
     ANSWER_COLUMNS,
     QUESTION_COLUMNS,
     read_columns,

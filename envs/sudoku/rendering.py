@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.plain import changed_cells
+from envs.drawing import changed_cells
 from envs.puzzle import Tokens
 from envs.sudoku.board import BLANK, Board, board_of
 from envs.sudoku.solver import conflicting_cells

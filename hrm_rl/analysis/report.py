@@ -8,25 +8,30 @@ import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from hrm_rl.analysis import answering, mistakes, states, style
-from hrm_rl.analysis.exhibit import Exhibit
+from hrm_rl.analysis import error_figures, halting_figures, state_figures
+from hrm_rl.analysis.figure import Exhibit
 from hrm_rl.analysis.study import Study
-from hrm_rl.files import write_atomically
+from hrm_rl.utils import plots
+from hrm_rl.utils.files import write_atomically
 
 REPORT = "report.html"
 
 SHARED: tuple[Callable[[Sequence[Study]], Exhibit], ...] = (
-    answering.training,
-    answering.accuracy,
-    answering.halting,
-    answering.calibration,
-    answering.regret,
-    mistakes.by_rule,
-    states.convergence,
-    states.dimension,
+    halting_figures.training,
+    halting_figures.accuracy,
+    halting_figures.halting,
+    halting_figures.calibration,
+    halting_figures.regret,
+    error_figures.by_rule,
+    state_figures.convergence,
+    state_figures.dimension,
 )
 """Figures that overlay runs."""
-OWN: tuple[Callable[[Study], Exhibit], ...] = (mistakes.by_cell, states.trajectories, states.attention)
+OWN: tuple[Callable[[Study], Exhibit], ...] = (
+    error_figures.by_cell,
+    state_figures.trajectories,
+    state_figures.attention,
+)
 """Figures of one run."""
 
 _PAGE = """<!doctype html>
@@ -83,7 +88,7 @@ def png(exhibit: Exhibit) -> bytes:
     """The figure as a PNG, the same bytes for the same figure."""
     assert exhibit.figure is not None
     content = io.BytesIO()
-    exhibit.figure.savefig(content, format="png", dpi=style.DPI, metadata={"Software": None})
+    exhibit.figure.savefig(content, format="png", dpi=plots.DPI, metadata={"Software": None})
     return content.getvalue()
 
 

@@ -1,6 +1,6 @@
 """`HRMACTv1`: the interface of sapientinc/HRM's HierarchicalReasoningModel_ACTV1 over our HRM.
 
-Legend: B slots, L tokens, V vocabulary. The golden trace passes through this form too (tests/test_compat.py).
+Legend: B slots, L tokens, V vocabulary. The golden trace passes through this form too (tests/compat/test_compat.py).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import torch
 from pydantic import Field, ValidationError
 from torch import Tensor, nn
 
-from hrm_rl import halting
+from hrm_rl.agents.act import halting
+from hrm_rl.compat.names import from_official, strip
 from hrm_rl.compat.sparse import CastedSparseEmbedding
 from hrm_rl.config import HaltingConfig, ModelConfig, Positive, Probability, Section
-from hrm_rl.errors import UserError, nearest
-from hrm_rl.layouts import from_official, strip
 from hrm_rl.models import Carry, build_model
+from hrm_rl.utils.errors import UserError, nearest
 
 Batch = Mapping[str, Tensor]
 """`inputs` (B, L) and `puzzle_identifiers` (B,), integers; whatever else it holds is carried along."""

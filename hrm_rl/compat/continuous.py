@@ -14,9 +14,9 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from hrm_rl.config import ModelConfig
-from hrm_rl.errors import UserError
-from hrm_rl.models.layers import init_truncated_normal_, rope_frequencies, rotation
+from hrm_rl.models.layers.block import init_truncated_normal_, rope_frequencies, rotation
 from hrm_rl.models.recurrent import Level
+from hrm_rl.utils.errors import UserError
 
 States = tuple[Tensor, Tensor]
 """z_h and z_l, each (B, L, D), or (B, 1, D) before the first segment."""

@@ -9,9 +9,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor
 
-from hrm_rl.errors import UserError
-from hrm_rl.models.puzzle_embedding import PuzzleEmbedding
-from hrm_rl.optim import SignSGD
+from hrm_rl.agents.optim import SignSGD
+from hrm_rl.models.layers.puzzle_embedding import PuzzleEmbedding
+from hrm_rl.utils.errors import UserError
 
 
 class CastedSparseEmbedding:

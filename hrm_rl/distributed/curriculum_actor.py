@@ -13,7 +13,7 @@ from typing import Any
 import ray
 
 from hrm_rl.config import CurriculumConfig
-from hrm_rl.curriculum import Counts, CurriculumState, advance
+from hrm_rl.data.curriculum import Counts, CurriculumState, advance
 
 
 class Ledger:
@@ -68,7 +68,7 @@ class CurriculumActor:
 
 
 class ActorCurriculum:
-    """`hrm_rl.curriculum.Curriculum` of one worker, spoken through the actor."""
+    """`hrm_rl.data.curriculum.Curriculum` of one worker, spoken through the actor."""
 
     def __init__(self, actor: Any, attempt: int, rank: int, world_size: int):
         """attempt: a number that grows with every restart of the worker group, the same on all ranks."""

@@ -1,7 +1,7 @@
 """One run under Ray Train: the adapter that each worker speaks through, and the driver that watches them.
 
 Ray Train starts the workers, joins them in a process group, and starts them again when one dies. Checkpoints are
-hrm_rl.checkpoint's, in the run's folder, so that they are the same with and without Ray; none is reported to Ray.
+hrm_rl.runs.checkpoint's, in the run's folder, so that they are the same with and without Ray; none is reported to Ray.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
 from ray.train.v2.api.exceptions import WorkerGroupError
 
+from hrm_rl.agents.tally import sum_over_ranks
 from hrm_rl.config import Config, validate
-from hrm_rl.curriculum import Curriculum
-from hrm_rl.devices import choose_device
+from hrm_rl.data.curriculum import Curriculum
 from hrm_rl.distributed.curriculum_actor import ActorCurriculum, CurriculumActor
-from hrm_rl.distributed.resources import Machine, Plan
-from hrm_rl.errors import UserError, refused_by_disk
-from hrm_rl.metrics import sum_over_ranks
-from hrm_rl.training import Outcome, Progress, Trainer, use_threads
+from hrm_rl.training.loop import Outcome, Progress, Trainer, use_threads
+from hrm_rl.training.resources import Machine, Plan
+from hrm_rl.utils.devices import choose_device
+from hrm_rl.utils.errors import UserError, refused_by_disk
 
 STOP_FILE = "stop-requested"
 CONSOLE_FILE = "console.log"
@@ -48,7 +48,7 @@ class RunFailed(RuntimeError):
 
 
 class RayWorker:
-    """`hrm_rl.training.Worker` inside a Ray Train worker."""
+    """`hrm_rl.training.loop.Worker` inside a Ray Train worker."""
 
     def __init__(
         self, run_dir: Path, curriculum_actor: str, device: torch.device, stop_file: Path, reports: bool

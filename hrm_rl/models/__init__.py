@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from hrm_rl.config import ModelConfig
-from hrm_rl.errors import UserError, nearest
 from hrm_rl.models.carry import Carry
 from hrm_rl.models.hrm import HRM
 from hrm_rl.models.recurrent import RecurrentModel
 from hrm_rl.models.transformer import Transformer
 from hrm_rl.models.trm import TRM
+from hrm_rl.utils.errors import UserError, nearest
 
 MODELS: dict[str, type[RecurrentModel]] = {"hrm": HRM, "trm": TRM, "transformer": Transformer}
 

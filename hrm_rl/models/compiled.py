@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from hrm_rl.models.layers import Block
+from hrm_rl.models.layers.block import Block
 from hrm_rl.models.recurrent import Level
 
 BACKEND: Any = "inductor"

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor, nn
 
-from hrm_rl.errors import UserError
-from hrm_rl.models.layers import Linear
+from hrm_rl.models.layers.block import Linear
+from hrm_rl.utils.errors import UserError
 
 if TYPE_CHECKING:
     from hrm_rl.models.recurrent import RecurrentModel

@@ -1,6 +1,6 @@
 """The Hierarchical Reasoning Model (arXiv 2506.21734): two recurrent modules at two speeds.
 
-The reference is sapientinc/HRM; tests/test_parity.py compares with its numbers.
+The reference is sapientinc/HRM; tests/agents/test_parity.py compares with its numbers.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from hrm_rl.config import ModelConfig
-from hrm_rl.models.layers import Rotation
+from hrm_rl.models.layers.block import Rotation
 from hrm_rl.models.recurrent import Level, RecurrentModel, alternate
 
 

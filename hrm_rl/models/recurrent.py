@@ -20,10 +20,9 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from hrm_rl.config import ModelConfig
-from hrm_rl.errors import UserError
 from hrm_rl.models.carry import Carry
 from hrm_rl.models.graphs import SegmentGraphs
-from hrm_rl.models.layers import (
+from hrm_rl.models.layers.block import (
     Block,
     Linear,
     Rotation,
@@ -34,8 +33,9 @@ from hrm_rl.models.layers import (
     rotation,
     shares,
 )
-from hrm_rl.models.puzzle_embedding import PuzzleEmbedding
+from hrm_rl.models.layers.puzzle_embedding import PuzzleEmbedding
 from hrm_rl.models.saving import Savable
+from hrm_rl.utils.errors import UserError
 
 Gradient = Literal["one_step", "last_cycle", "full"]
 

@@ -1,6 +1,6 @@
 """A network as a folder that others can load: config.json and model.safetensors, with nothing unpickled.
 
-hrm_rl/pretrained.py adds to it what is known of the run that the network came from.
+hrm_rl/runs/pretrained.py adds to it what is known of the run that the network came from.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 from torch import nn
 
 from hrm_rl.config import ModelConfig
-from hrm_rl.errors import UserError
-from hrm_rl.files import write_atomically
+from hrm_rl.utils.errors import UserError
+from hrm_rl.utils.files import write_atomically
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT, VERSION = "hrm-rl", 2

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hrm_rl.config import ModelConfig
-from hrm_rl.models.layers import Rotation
+from hrm_rl.models.layers.block import Rotation
 from hrm_rl.models.recurrent import Level, RecurrentModel
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from hrm_rl.config import ModelConfig
-from hrm_rl.models.layers import Rotation
+from hrm_rl.models.layers.block import Rotation
 from hrm_rl.models.recurrent import Level, RecurrentModel, alternate
 
 

@@ -1,1 +1,1 @@
-"""Sweeps: spaces of settings, their trials, and what is learned from them; nothing here knows Ray."""
+"""Which settings to try, and what came of them; knows no Ray."""

@@ -21,9 +21,9 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, Trial, TrialState, create_trial
 
-from hrm_rl.errors import UserError
+from hrm_rl.sweeps.file import Grid, Optuna
 from hrm_rl.sweeps.space import Params, Space, bounds
-from hrm_rl.sweeps.spec import Grid, Optuna
+from hrm_rl.utils.errors import UserError
 
 REJECTED = 50
 """Proposals that a constraint forbids after which a trial is drawn at random instead."""

@@ -16,9 +16,9 @@ import numpy as np
 from pydantic import TypeAdapter, ValidationError
 
 from hrm_rl.config import Config, Section, flatten, validate
-from hrm_rl.errors import UserError
-from hrm_rl.sweeps.expression import Constraint
-from hrm_rl.sweeps.spec import Dimension, Grid, SweepFile
+from hrm_rl.sweeps.constraints import Constraint
+from hrm_rl.sweeps.file import Dimension, Grid, SweepFile
+from hrm_rl.utils.errors import UserError
 
 Params = dict[str, Any]
 

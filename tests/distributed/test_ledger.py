@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hrm_rl.config import CurriculumConfig
-from hrm_rl.curriculum import Counts, CurriculumState, advance
+from hrm_rl.data.curriculum import Counts, CurriculumState, advance
 from hrm_rl.distributed.curriculum_actor import Ledger
 
 EVERY = 10

@@ -19,15 +19,12 @@ from typing import Any
 import pytest
 import ray
 import ray.train
-import tiny
 import torch
 from ray.train.torch import TorchTrainer
 from ray.train.v2.api.config import RunConfig, ScalingConfig
 from ray.util.state import list_actors
 from safetensors.torch import load_file
 
-from hrm_rl import checkpoint
-from hrm_rl.checkpoint import latest_sound
 from hrm_rl.config import (
     Config,
     CurriculumConfig,
@@ -37,12 +34,15 @@ from hrm_rl.config import (
     ModelConfig,
     TrainConfig,
 )
-from hrm_rl.curriculum import Curriculum, LocalCurriculum
-from hrm_rl.distributed.resources import Machine, Plan, make_plan
+from hrm_rl.data.curriculum import Curriculum, LocalCurriculum
 from hrm_rl.distributed.train import CONSOLE_FILE, train_with_ray
-from hrm_rl.errors import UserError
-from hrm_rl.telemetry import read_metrics
-from hrm_rl.training import Outcome, Trainer, use_threads
+from hrm_rl.runs import checkpoint
+from hrm_rl.runs.checkpoint import latest_sound
+from hrm_rl.training.loop import Outcome, Trainer, use_threads
+from hrm_rl.training.resources import Machine, Plan, make_plan
+from hrm_rl.training.telemetry import read_metrics
+from hrm_rl.utils.errors import UserError
+from tests.helpers import tiny
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("cluster")]
 
@@ -228,7 +228,7 @@ def variant(name: str, max_updates: int) -> Config:
 
 
 class TwoOfThem:
-    """`hrm_rl.training.Worker` in a Ray Train worker; with one stage there is no curriculum to share."""
+    """`hrm_rl.training.loop.Worker` in a Ray Train worker; with one stage there is no curriculum to share."""
 
     def __init__(self, config: Config, run_dir: Path):
         context = ray.train.get_context()

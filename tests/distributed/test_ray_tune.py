@@ -15,18 +15,18 @@ from typing import Any
 import pytest
 import ray
 from ray.util.state import list_actors, list_placement_groups
-from small_sweeps import content
 
-from hrm_rl import checkpoint
-from hrm_rl.distributed.resources import Machine
-from hrm_rl.distributed.tune import Spent, run_sweep
-from hrm_rl.distributed.tune_plan import plan_resources
-from hrm_rl.distributed.tune_trial import SWEEP_STOP_FILE, TrialPlan
-from hrm_rl.sweeps.build import build_space
-from hrm_rl.sweeps.folder import read_sweep
-from hrm_rl.sweeps.records import Book, Record, write_sweep
+from hrm_rl.distributed.sweep import Spent, run_sweep
+from hrm_rl.distributed.trial import SWEEP_STOP_FILE, TrialPlan
+from hrm_rl.runs import checkpoint
+from hrm_rl.sweeps.checks import build_space
+from hrm_rl.sweeps.plan import plan_resources
+from hrm_rl.sweeps.results.folder import read_sweep
+from hrm_rl.sweeps.results.records import Book, Record, write_sweep
 from hrm_rl.sweeps.search import number_of_trials
-from hrm_rl.telemetry import read_metrics
+from hrm_rl.training.resources import Machine
+from hrm_rl.training.telemetry import read_metrics
+from tests.helpers.small_sweeps import content
 
 pytestmark = [
     pytest.mark.slow,

@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 from ray.tune.schedulers import AsyncHyperBandScheduler, MedianStoppingRule
 from ray.tune.search import Searcher
-from small_sweeps import content, small_space
 
+from hrm_rl.distributed.schedulers import TRIAL, Explore, Replayed, make_scheduler
+from hrm_rl.distributed.sweep import Proposals, next_trial
 from hrm_rl.distributed.train import SECONDS, TRAIN_SECONDS, UPDATES
-from hrm_rl.distributed.tune import Proposals, next_trial
-from hrm_rl.distributed.tune_notes import Notes
-from hrm_rl.distributed.tune_rules import TRIAL, Explore, Replayed, make_scheduler
-from hrm_rl.distributed.tune_trial import ERROR_FILE, SWEEP_STOP_FILE
-from hrm_rl.sweeps.records import Book, write_sweep
+from hrm_rl.distributed.trial import ERROR_FILE, SWEEP_STOP_FILE
+from hrm_rl.distributed.trial_log import Notes
+from hrm_rl.sweeps.results.records import Book, write_sweep
+from tests.helpers.small_sweeps import content, small_space
 
 METRIC = "eval/solved"
 LR = {"optim.lr": 1e-3}

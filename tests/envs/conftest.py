@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from envs import PuzzleBatch, PuzzleTask, make_task
+from tests.helpers.paths import SHARED_DATA
 
-DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
+DATA = SHARED_DATA
 
 # Every environment and source test runs on each of these: a new task joins by a line.
 # (gymnasium id, task name, task options, level)

@@ -1,0 +1,1 @@
+"""Puzzles in files and folders on disk: read, written and checked."""

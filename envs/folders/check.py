@@ -1,0 +1,80 @@
+"""The check of a whole split on disk, example by example, against the rules of its task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from envs.folders.folder import METADATA_FILE, PuzzleFolder
+from envs.puzzle import NO_LEVEL, PAD, DataError, PuzzleBatch
+from envs.task import Progress, PuzzleTask
+
+CHUNK = 4096
+"""Examples in memory at a time."""
+
+OUTSIDE = "outside all levels"
+
+
+@dataclass(frozen=True)
+class FolderSummary:
+    """What a sound split holds."""
+
+    path: Path
+    examples: int
+    puzzles: int
+    groups: int
+    levels: dict[str, int]
+    """Examples of each level that has any, the easiest first, then those OUTSIDE."""
+
+
+def check_folder(path: Path | str, task: PuzzleTask, progress: Progress) -> FolderSummary:
+    """Read a split from end to end. Raises DataError naming the file and the first example that is no puzzle of the
+    task or whose label is wrong; `all__{inputs,labels}.npy` where only the two together show it."""
+    folder = PuzzleFolder(path, task)
+    groups = sum(len(examples.group_indices) - 1 for examples in folder.sets)
+    stated = folder.metadata.total_groups
+    if stated is not None and stated != groups:
+        raise DataError(
+            f"{folder.path / METADATA_FILE}: total_groups is {stated}, but there are {groups} groups"
+        )
+    levels = np.zeros(len(task.levels) + 1, np.int64)
+    for start in range(0, len(folder), CHUNK):
+        rows = np.arange(start, min(start + CHUNK, len(folder)))
+        try:
+            batch = folder.take(rows)
+        except DataError:
+            # Some token is foreign, but an example before it may have another fault.
+            for row in rows:
+                _refuse_faults(folder, task, folder.take(np.array([row])), int(row))
+            raise
+        _refuse_faults(folder, task, batch, start)
+        levels += np.bincount(
+            np.where(batch.level == NO_LEVEL, len(task.levels), batch.level), minlength=len(levels)
+        )
+        progress(f"checking {folder.path.name}", start + len(batch), len(folder))
+    counts = {name: int(count) for name, count in zip((*task.levels, OUTSIDE), levels, strict=True) if count}
+    puzzles = sum(len(examples.puzzle_indices) - 1 for examples in folder.sets)
+    return FolderSummary(folder.path, len(folder), puzzles, groups, counts)
+
+
+def _refuse_faults(folder: PuzzleFolder, task: PuzzleTask, batch: PuzzleBatch, first: int) -> None:
+    """Raise DataError for the first fault of a batch whose first example is number `first` of the split."""
+    faults: dict[int, tuple[str, str]] = {}
+    for row in np.flatnonzero((batch.inputs == PAD).all(axis=1)).tolist():
+        faults[row] = "inputs", "holds nothing but padding"
+    unlabelled = batch.solution == PAD
+    asked = task.unknown(batch.inputs)
+    for row in np.flatnonzero((unlabelled & asked).any(axis=1)).tolist():
+        cell = int(np.argmax(unlabelled[row] & asked[row]))
+        faults.setdefault(row, ("labels", f"position {cell} has to be found but has no label"))
+    # A cell that is given may go without a label; the rule wants to see it answered.
+    whole = np.where(unlabelled & ~asked, batch.inputs, batch.solution)
+    for row, reason in task.faults(batch.inputs, whole).items():
+        faults.setdefault(row, ("{inputs,labels}", reason))
+    if faults:
+        row = min(faults)
+        part, reason = faults[row]
+        examples, number = folder.place_of(first + row)
+        raise DataError(f"{examples.file(part)}: example {number}: {reason}")

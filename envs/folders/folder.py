@@ -1,0 +1,328 @@
+"""Data sets on disk as sapientinc/HRM, TinyRecursiveModels and nano-trm lay them out, read without being copied.
+
+    ROOT/train/dataset.json                      what follows, in numbers (see `Metadata`)
+    ROOT/train/SET__inputs.npy                   (N, L) questions, one example a row; any integer type
+    ROOT/train/SET__labels.npy                   (N, L) answers
+    ROOT/train/SET__puzzle_indices.npy           (P + 1,) first example of each puzzle, and N
+    ROOT/train/SET__group_indices.npy            (G + 1,) first puzzle of each group, and P
+    ROOT/train/SET__puzzle_identifiers.npy       (P,) row of the puzzle-embedding table
+    ROOT/test/                                   the same; optional
+
+A puzzle's examples share an identifier; a group is a puzzle and its symmetric versions. Sudokus and mazes have one
+example a puzzle and identifier 0. Examples, puzzles and groups are counted from 0, in messages too. Writing is in
+envs/folders/writer.py, the check of every example in envs/folders/check.py.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.puzzle import PAD, DataError, PuzzleBatch, Tokens
+from envs.task import PuzzleTask
+
+METADATA_FILE = "dataset.json"
+PARTS = ("inputs", "labels", "puzzle_identifiers", "puzzle_indices", "group_indices")
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """What dataset.json says. Keys that are not here are ignored."""
+
+    seq_len: int
+    """L."""
+    vocab_size: int
+    """V."""
+    sets: tuple[str, ...]
+    """Prefixes of the .npy files."""
+    ignore_label_id: int | None
+    """Labels of this value are no labels; None if every cell has one."""
+    num_puzzle_identifiers: int | None
+    """Rows of the puzzle-embedding table; None if not stated."""
+    total_groups: int | None
+    """Groups of all sets; None if not stated."""
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The split folders that a user's path stands for."""
+
+    train: Path
+    test: Path | None
+
+
+def is_folder(path: Path | str) -> bool:
+    """Whether `path` is to be read as a data set in folders rather than as a file of puzzles."""
+    return Path(path).is_dir()
+
+
+def find_splits(path: Path | str) -> Splits:
+    """The splits at `path`: a split folder itself, or a root with train/ and perhaps test/. Raises DataError."""
+    path = Path(path)
+    if not path.is_dir():
+        raise DataError(f"{path}: {'is no folder' if path.exists() else 'no such folder'}")
+    if (path / METADATA_FILE).exists():
+        return Splits(path, None)
+    if not (path / "train" / METADATA_FILE).exists():
+        raise DataError(
+            f"{path}: holds neither {METADATA_FILE} nor train/{METADATA_FILE}; give a folder that "
+            "scripts/build_dataset.py has written"
+        )
+    test = path / "test"
+    if test.is_dir() and not (test / METADATA_FILE).exists():
+        raise DataError(
+            f"{test / METADATA_FILE}: no such file; remove the folder test if there is no test split"
+        )
+    return Splits(path / "train", test if test.is_dir() else None)
+
+
+def read_metadata(folder: Path | str) -> Metadata:
+    """dataset.json of a split folder. Raises DataError."""
+    file = Path(folder) / METADATA_FILE
+    try:
+        values = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise DataError(f"{file}: no such file") from None
+    except OSError as error:
+        raise DataError(f"{file}: cannot be read ({error.strerror})") from None
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{file}: is no JSON ({error})") from None
+    if not isinstance(values, dict):
+        raise DataError(f"{file}: is no JSON object")
+
+    def number(key: str, least: int | None, required: bool = False) -> int | None:
+        value = values.get(key)
+        if value is None and not required:
+            return None
+        if type(value) is not int or (least is not None and value < least):
+            found = f"is {value!r}" if key in values else "is missing"
+            at_least = "" if least is None else f" of at least {least}"
+            raise DataError(f"{file}: {key} {found}; it must be a whole number{at_least}")
+        return value
+
+    sets = values.get("sets")
+    if not isinstance(sets, list) or not sets or not all(_is_set_name(name) for name in sets):
+        found = f"is {sets!r}" if "sets" in values else "is missing"
+        raise DataError(f'{file}: sets {found}; it must be a list of file prefixes such as ["all"]')
+    if len(set(sets)) < len(sets):
+        raise DataError(f"{file}: sets is {sets!r}; no set may come twice")
+    if number("pad_id", None) not in (None, PAD):
+        raise DataError(f"{file}: pad_id is {values['pad_id']}; only {PAD} is supported")
+    seq_len, vocab_size = number("seq_len", 1, required=True), number("vocab_size", 1, required=True)
+    assert seq_len is not None
+    assert vocab_size is not None
+    return Metadata(
+        seq_len, vocab_size, tuple(sets), number("ignore_label_id", None),
+        number("num_puzzle_identifiers", 1), number("total_groups", 0),
+    )  # fmt: skip
+
+
+def _is_set_name(name: Any) -> bool:
+    """A set's name starts a file's name: it must not lead out of the folder."""
+    return isinstance(name, str) and bool(name) and not set(name) & set("/\\\0")
+
+
+class ExampleSet:
+    """One set of a split: its five arrays, memory-mapped, their structure checked."""
+
+    def __init__(self, folder: Path, name: str, metadata: Metadata) -> None:
+        """Raises DataError naming the file."""
+        self._folder, self._name = folder, name
+        length = metadata.seq_len
+        arrays = {part: _open_array(self.file(part), 2 if part in PARTS[:2] else 1) for part in PARTS}
+        self.inputs, self.labels, self.identifiers, self.puzzle_indices, self.group_indices = arrays.values()
+        for part in PARTS[:2]:
+            if arrays[part].shape[1] != length:
+                self._refuse(
+                    part, f"has {arrays[part].shape[1]} tokens a row, but {METADATA_FILE} says {length}"
+                )
+        if len(self.inputs) != len(self.labels):
+            self._refuse("labels", f"has {len(self.labels):,} rows, but inputs has {len(self.inputs):,}")
+        if not len(self.inputs):
+            self._refuse("inputs", "holds no examples")
+        self._check_indices("puzzle_indices", self.puzzle_indices, len(self.inputs), "examples")
+        puzzles = len(self.puzzle_indices) - 1
+        if len(self.identifiers) != puzzles:
+            self._refuse(
+                "puzzle_identifiers", f"has {len(self.identifiers):,} entries for {puzzles:,} puzzles"
+            )
+        self._check_indices("group_indices", self.group_indices, puzzles, "puzzles")
+        wrong = self.identifiers < 0
+        if metadata.num_puzzle_identifiers is not None:
+            wrong |= self.identifiers >= metadata.num_puzzle_identifiers
+        if wrong.any():
+            puzzle = int(np.argmax(wrong))
+            limit = metadata.num_puzzle_identifiers
+            bound = "0 or more" if limit is None else f"0 to {limit - 1} (num_puzzle_identifiers is {limit})"
+            self._refuse(
+                "puzzle_identifiers",
+                f"puzzle {puzzle} has identifier {self.identifiers[puzzle]}; it must be {bound}",
+            )
+
+    def __len__(self) -> int:
+        return len(self.inputs)
+
+    def file(self, part: str) -> Path:
+        return self._folder / f"{self._name}__{part}.npy"
+
+    def puzzle_of(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """(n,) the puzzle that each example belongs to."""
+        # In the file's own type, or NumPy would convert the whole file for each search.
+        return np.searchsorted(self.puzzle_indices, rows.astype(self.puzzle_indices.dtype), side="right") - 1
+
+    def groups(self) -> NDArray[np.int64]:
+        """(N,) the group of each example."""
+        first_examples = np.asarray(self.puzzle_indices)[np.asarray(self.group_indices)]
+        return np.repeat(np.arange(len(first_examples) - 1), np.diff(first_examples.astype(np.int64)))
+
+    def _check_indices(self, part: str, indices: NDArray[Any], closing: int, what: str) -> None:
+        if len(indices) < 2 or indices[0] != 0:
+            self._refuse(part, "must begin with 0 and have a closing entry")
+        falls = indices[1:] <= indices[:-1]
+        if falls.any():
+            place = int(np.argmax(falls))
+            self._refuse(
+                part,
+                f"entry {place + 1} is {indices[place + 1]} after {indices[place]}; entries must increase",
+            )
+        if indices[-1] != closing:
+            self._refuse(part, f"ends with {indices[-1]}, but there are {closing:,} {what}")
+
+    def _refuse(self, part: str, reason: str) -> None:
+        raise DataError(f"{self.file(part)}: {reason}")
+
+
+def _open_array(file: Path, dimensions: int) -> NDArray[Any]:
+    """A .npy file as a read-only memory map of whole numbers. Raises DataError."""
+    try:
+        # Unlike np.load, this opens nothing but arrays: neither archives nor pickles.
+        array = np.lib.format.open_memmap(file, mode="r")
+    except FileNotFoundError:
+        raise DataError(f"{file}: no such file") from None
+    except (OSError, ValueError, EOFError, SyntaxError, TypeError, OverflowError) as error:
+        reason = " ".join(str(error).split())
+        raise DataError(f"{file}: is truncated or no .npy array ({reason[:120]})") from None
+    if array.dtype.kind not in "iu":
+        raise DataError(f"{file}: is of type {array.dtype}; it must hold whole numbers")
+    if array.ndim != dimensions:
+        raise DataError(f"{file}: has shape {array.shape}; it must have {dimensions} dimensions")
+    return array
+
+
+class PuzzleFolder:
+    """One split of a data set as `Puzzles`: what `take` asks for is read from disk, the rest stays there."""
+
+    def __init__(self, path: Path | str, task: PuzzleTask) -> None:
+        """
+        path: the split's folder (see `find_splits`).
+        task: what the examples are puzzles of; it must have their length and vocabulary.
+        Raises DataError naming the file where the structure is not sound. The examples themselves are looked at
+        when they are taken; `check_folder` looks at all.
+        """
+        self.path = Path(path)
+        self.task = task
+        self.metadata = read_metadata(self.path)
+        _check_fits(self.path / METADATA_FILE, self.metadata, task)
+        self.sets = [ExampleSet(self.path, name, self.metadata) for name in self.metadata.sets]
+        self._starts = np.cumsum([0, *map(len, self.sets)])
+        stated = self.metadata.num_puzzle_identifiers
+        largest = max(int(examples.identifiers.max()) for examples in self.sets)
+        self.identifiers: int = largest + 1 if stated is None else stated
+        """Rows that the puzzle-embedding table needs."""
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # A pickled memory map would carry the whole file.
+        return PuzzleFolder, (self.path, self.task)
+
+    @cached_property
+    def groups(self) -> NDArray[np.int64]:
+        """(N,) the group of each example; the groups of one set follow those of the set before."""
+        parts, first = [], 0
+        for examples in self.sets:
+            parts.append(examples.groups() + first)
+            first += len(examples.group_indices) - 1
+        return np.concatenate(parts)
+
+    def take(self, index: NDArray[Any] | slice) -> PuzzleBatch:
+        """The examples at `index` (integers, a mask or a slice), in memory.
+
+        A label equal to ignore_label_id becomes PAD, which is no label either. Raises DataError naming the
+        example where a token is not one of the task's, and IndexError as NumPy does.
+        """
+        rows = self._rows(index)
+        inputs = np.empty((len(rows), self.metadata.seq_len), np.uint8)
+        solution = np.empty_like(inputs)
+        identifier = np.empty(len(rows), np.int64)
+        owner = np.searchsorted(self._starts, rows, side="right") - 1
+        for number, examples in enumerate(self.sets):
+            mine = np.flatnonzero(owner == number)
+            if not len(mine):
+                continue
+            own = rows[mine] - self._starts[number]
+            inputs[mine] = self._tokens(examples, "inputs", examples.inputs[own], own)
+            labels = examples.labels[own]
+            ignored = self.metadata.ignore_label_id
+            if ignored is not None:
+                labels[labels == ignored] = PAD
+            solution[mine] = self._tokens(examples, "labels", labels, own)
+            identifier[mine] = examples.identifiers[examples.puzzle_of(own)]
+        return PuzzleBatch(inputs, solution, self.task.level_of(inputs), identifier)
+
+    def place_of(self, row: int) -> tuple[ExampleSet, int]:
+        """The set that holds example `row` of the split, and the example's number there."""
+        number = int(np.searchsorted(self._starts, row, side="right")) - 1
+        return self.sets[number], row - int(self._starts[number])
+
+    def _rows(self, index: NDArray[Any] | slice) -> NDArray[np.int64]:
+        """(n,) numbers of examples, none negative."""
+        count = len(self)
+        if isinstance(index, slice):
+            return np.arange(*index.indices(count))
+        index = np.asarray(index)
+        if index.dtype == np.bool_:
+            if index.shape != (count,):
+                raise IndexError(f"a mask of shape {index.shape} does not fit {count} examples")
+            return np.flatnonzero(index)
+        rows = index.astype(np.int64)
+        rows = np.where(rows < 0, rows + count, rows)
+        if ((rows < 0) | (rows >= count)).any():
+            raise IndexError(f"an index is out of bounds for {count} examples")
+        return rows
+
+    def _tokens(
+        self, examples: ExampleSet, part: str, tokens: NDArray[Any], rows: NDArray[np.int64]
+    ) -> Tokens:
+        """`tokens` (n, L) of examples `rows`, as uint8, once it is sure that they are the task's."""
+        foreign = (tokens < 0) | (tokens >= self.metadata.vocab_size)
+        if foreign.any():
+            row, cell = (int(i) for i in np.argwhere(foreign)[0])
+            raise DataError(
+                f"{examples.file(part)}: example {rows[row]}: token {tokens[row, cell]} at position {cell}; "
+                f"tokens are 0 to {self.metadata.vocab_size - 1}"
+            )
+        return tokens.astype(np.uint8)
+
+
+def _check_fits(file: Path, metadata: Metadata, task: PuzzleTask) -> None:
+    found, wanted = (metadata.seq_len, metadata.vocab_size), (task.length, task.vocab_size)
+    if found == wanted:
+        return
+    side = math.isqrt(metadata.seq_len)
+    size = getattr(task, "size", None)
+    fix = "choose the task that it was made for"
+    if size is not None and side != size and side * side == metadata.seq_len:
+        fix = f"choose size {side} instead of {size}, or the task that it was made for"
+    raise DataError(
+        f"{file}: seq_len is {found[0]} and vocab_size {found[1]}, but task '{task.name}' has {wanted[0]} and "
+        f"{wanted[1]}: {fix}"
+    )

@@ -1,0 +1,143 @@
+"""Writing data sets in the layout of envs/folders/folder.py: whole or not at all, and never whole in memory.
+
+Legend: n examples of a chunk, L tokens a puzzle. Every puzzle has one example here.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs.folders.folder import METADATA_FILE
+from envs.puzzle import PAD, DataError, PuzzleBatch
+from envs.task import PuzzleTask
+
+SET_NAME = "all"
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder beside `path` that becomes `path` at the end; after an error or Ctrl-C nothing is left.
+    Raises DataError if there is something at `path` other than an empty folder."""
+    refuse_existing(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.mkdir()
+    try:
+        yield temporary
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def refuse_existing(path: Path) -> None:
+    """Raise DataError if there is something at `path` other than an empty folder."""
+    if path.exists() and not (path.is_dir() and not any(path.iterdir())):
+        raise DataError(f"{path}: exists already; name another folder or remove this one")
+
+
+def write_split(
+    path: Path,
+    task: PuzzleTask,
+    chunks: Iterable[tuple[PuzzleBatch, NDArray[np.int64]]],
+    identifiers: int = 1,
+) -> None:
+    """Write one split.
+
+    chunks: examples, and the number of examples (G,) of each group among them, one group after the other.
+    identifiers: rows of the puzzle-embedding table; every identifier is below that.
+    Raises DataError where something is at `path`, ValueError for no examples at all.
+    """
+    groups = examples = 0
+    with new_folder(path) as folder, ExitStack() as open_files:
+
+        def start(part: str, dtype: Any, *row: int) -> _GrowingArray:
+            file = folder / f"{SET_NAME}__{part}.npy"
+            return open_files.enter_context(_GrowingArray(file, np.dtype(dtype), row))
+
+        inputs = start("inputs", np.uint8, task.length)
+        labels = start("labels", np.uint8, task.length)
+        puzzle_identifiers = start("puzzle_identifiers", np.int32)
+        puzzle_indices = start("puzzle_indices", np.int32)
+        group_indices = start("group_indices", np.int32)
+        puzzle_indices.append(np.zeros(1))
+        group_indices.append(np.zeros(1))
+        for batch, sizes in chunks:
+            assert sizes.sum() == len(batch)
+            assert len(batch) == 0 or batch.identifier.max() < identifiers
+            inputs.append(batch.inputs)
+            labels.append(batch.solution)
+            puzzle_identifiers.append(batch.identifier)
+            puzzle_indices.append(examples + np.arange(1, len(batch) + 1))
+            group_indices.append(examples + np.cumsum(sizes))
+            examples += len(batch)
+            groups += len(sizes)
+        if not examples:
+            raise ValueError("a split needs at least one example")
+        metadata = {
+            "seq_len": task.length,
+            "vocab_size": task.vocab_size,
+            "pad_id": PAD,
+            "ignore_label_id": PAD,
+            "blank_identifier_id": 0,
+            "num_puzzle_identifiers": identifiers,
+            "total_groups": groups,
+            "mean_puzzle_examples": 1,
+            "sets": [SET_NAME],
+        }
+        (folder / METADATA_FILE).write_text(json.dumps(metadata))
+
+
+def write_identifiers(root: Path, names: Iterable[str] = ("<blank>",)) -> None:
+    """identifiers.json beside the splits: what each identifier stands for; only for people to read."""
+    (root / "identifiers.json").write_text(json.dumps(list(names)))
+
+
+class _GrowingArray:
+    """A .npy file that rows are appended to; its header tells how many once it is closed."""
+
+    def __init__(self, path: Path, dtype: np.dtype[Any], row: tuple[int, ...]) -> None:
+        self._file = path.open("wb")
+        self._dtype, self._row, self._rows = dtype, row, 0
+        self._write_header()
+        self._header_size = self._file.tell()
+
+    def append(self, rows: NDArray[Any]) -> None:
+        self._file.write(np.ascontiguousarray(rows, self._dtype).tobytes())
+        self._rows += len(rows)
+
+    def __enter__(self) -> _GrowingArray:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if kind is None:
+                self._file.seek(0)
+                self._write_header()
+                # NumPy pads headers so that the number of rows can grow in place.
+                assert self._file.tell() == self._header_size
+                self._file.flush()
+                os.fsync(self._file.fileno())
+        finally:
+            self._file.close()
+
+    def _write_header(self) -> None:
+        np.lib.format.write_array_header_1_0(
+            self._file,
+            {
+                "descr": np.lib.format.dtype_to_descr(self._dtype),
+                "fortran_order": False,
+                "shape": (self._rows, *self._row),
+            },
+        )

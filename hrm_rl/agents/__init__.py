@@ -1,0 +1,1 @@
+"""An agent: how it thinks, acts and learns in one update."""

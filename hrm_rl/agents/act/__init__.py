@@ -1,0 +1,1 @@
+"""The agent that halts or continues: HRM's adaptive computation time."""

@@ -1,0 +1,264 @@
+"""Optimisers, learning-rate schedule and averaged weights."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+from hrm_rl.config import OptimConfig
+from hrm_rl.models.layers.puzzle_embedding import PuzzleEmbedding
+from hrm_rl.utils.errors import UserError
+
+
+class AdamATan2(torch.optim.Optimizer):
+    """Adam with atan2 in place of the quotient (arXiv 2407.05872), so that no epsilon is needed.
+
+    p *= 1 - lr*wd;  m, v as Adam;  p -= lr/(1-b1^t) * atan2(m, sqrt(v)/sqrt(1-b2^t))
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Tensor],
+        lr: float,
+        betas: tuple[float, float] = (0.9, 0.95),
+        weight_decay: float = 0.0,
+    ):
+        super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        if closure is not None:
+            raise ValueError("AdamATan2 takes no closure")
+        for group in self.param_groups:
+            params = [p for p in group["params"] if p.grad is not None]
+            if not params:
+                continue
+            for p in params:
+                if not self.state[p]:
+                    self.state[p] = {
+                        "step": torch.zeros(()),
+                        "exp_avg": torch.zeros_like(p),
+                        "exp_avg_sq": torch.zeros_like(p),
+                    }
+            grads = [p.grad for p in params]
+            m = [self.state[p]["exp_avg"] for p in params]
+            v = [self.state[p]["exp_avg_sq"] for p in params]
+            torch._foreach_add_([self.state[p]["step"] for p in params], 1)
+            step = self.state[params[0]]["step"].item()
+            lr, (beta1, beta2) = group["lr"], group["betas"]
+
+            torch._foreach_mul_(params, 1 - lr * group["weight_decay"])
+            torch._foreach_lerp_(m, grads, 1 - beta1)
+            torch._foreach_mul_(v, beta2)
+            torch._foreach_addcmul_(v, grads, grads, 1 - beta2)
+            scale = torch._foreach_sqrt(v)
+            torch._foreach_div_(scale, math.sqrt(1 - beta2**step))
+            angles = [torch.atan2(a, b) for a, b in zip(m, scale, strict=True)]
+            torch._foreach_add_(params, angles, alpha=-lr / (1 - beta1**step))
+
+
+class MuonWithAdamW(torch.optim.Optimizer):
+    """Muon (torch.optim.Muon) for `matrices`, AdamW for `others`, as one optimiser with one state and one rate.
+
+    Muon's step is scaled to the size of AdamW's (arXiv 2502.16982), so that a rate found for one fits the other.
+    """
+
+    def __init__(
+        self,
+        matrices: list[nn.Parameter],
+        others: list[nn.Parameter],
+        lr: float,
+        betas: tuple[float, float],
+        weight_decay: float,
+    ):
+        """Raises UserError if this torch has no Muon."""
+        if not hasattr(torch.optim, "Muon"):
+            raise UserError(
+                f"optim.name muon needs torch 2.9 or newer, this is {torch.__version__}: choose adamw or adam_atan2"
+            )
+        self.parts: list[torch.optim.Optimizer] = []
+        if matrices:
+            self.parts.append(
+                torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+            )
+        if others:
+            self.parts.append(
+                torch.optim.AdamW(others, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
+            )
+        super().__init__([group for part in self.parts for group in part.param_groups], {})
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]
+        if closure is not None:
+            raise ValueError("MuonWithAdamW takes no closure")
+        for part, group in zip(self.parts, self.param_groups, strict=True):
+            part.param_groups, part.state = [group], self.state  # load_state_dict() makes new ones
+            part.step()
+
+
+class LossScale:
+    """The factor on the loss that keeps small gradients from vanishing in float16 (arXiv 1710.03740): halved when a
+    gradient overflows, doubled after `PATIENCE` updates without. Always 1 for other types."""
+
+    PATIENCE = 2000
+
+    def __init__(self, dtype: str):
+        self.on = dtype == "float16"
+        self.value = 2.0**16 if self.on else 1.0
+        self.sound = 0
+        """Updates since the factor last changed."""
+
+    def unscale(self, params: Iterable[Tensor]) -> None:
+        """Take the factor off the gradients."""
+        grads = [p.grad for p in params if p.grad is not None]
+        if self.on and grads:
+            torch._foreach_mul_(grads, 1 / self.value)
+
+    def update(self, finite: bool) -> None:
+        """finite: whether all gradients of this update were."""
+        self.sound = self.sound + 1 if finite else 0
+        if self.on and (not finite or self.sound == self.PATIENCE):
+            self.value *= 2.0 if finite else 0.5
+            self.sound = 0
+
+
+class SignSGD:
+    """Sign descent with decoupled weight decay for the rows of a puzzle embedding that an update looked up.
+
+    The gradients of rows with one identifier are summed over all slots of all ranks first, then
+    p = p*(1 - lr*wd) - lr*sign(g). It has no state.
+    """
+
+    def __init__(self, embedding: PuzzleEmbedding, lr: float, weight_decay: float, max_rows: int):
+        """max_rows: the most rows that any rank looks up in an update, the same number on all ranks."""
+        self.embedding = embedding
+        self.lr = lr
+        self.weight_decay = weight_decay
+        self.max_rows = max_rows
+        self.looked_up: list[tuple[Tensor, Tensor]] = []
+
+    def collect(self) -> None:
+        """Take note of the rows of the last forward pass."""
+        assert self.embedding.looked_up is not None, "collect() before a forward pass"
+        self.looked_up.append(self.embedding.looked_up)
+
+    def clear(self) -> None:
+        """Begin a new update."""
+        self.looked_up.clear()
+
+    def gradient(self) -> tuple[Tensor, Tensor]:
+        """Identifiers (U,), each once, and the sums (U, ndim) of their rows' gradients over all ranks."""
+        identifier = torch.cat([identifier for identifier, _ in self.looked_up])
+        grads = [rows.grad for _, rows in self.looked_up if rows.grad is not None]
+        assert len(grads) == len(self.looked_up), "gradient() before backward()"
+        identifier, grad = _gather_rows(identifier, torch.cat(grads), self.max_rows)
+        unique, position = identifier.unique(return_inverse=True)
+        chosen = nn.functional.one_hot(position, len(unique)).to(grad.dtype)
+        return unique, chosen.T @ grad  # not index_add_, whose order of summation varies on CUDA
+
+    @torch.no_grad()
+    def step(self, identifier: Tensor, grad: Tensor, lr_scale: float = 1.0) -> None:
+        """One step on what `gradient` returned, at the learning rate times `lr_scale`."""
+        lr = self.lr * lr_scale
+        weight = self.embedding.weight
+        weight[identifier] = weight[identifier] * (1 - lr * self.weight_decay) - lr * grad.sign()
+
+
+def _gather_rows(identifier: Tensor, grad: Tensor, max_rows: int) -> tuple[Tensor, Tensor]:
+    """The rows of all ranks, in rank order. Ranks with fewer than max_rows pad with identifier -1.
+
+    The loss is scaled for DDP, which averages gradients over ranks; so are these rows.
+    """
+    if not dist.is_initialized() or dist.get_world_size() == 1:
+        return identifier, grad
+    device, padding = grad.device, max_rows - len(identifier)
+    on = torch.device("cpu") if dist.get_backend() == "gloo" else device  # gloo gathers on the CPU only
+    identifier = nn.functional.pad(identifier, (0, padding), value=-1).to(on)
+    grad = nn.functional.pad(grad, (0, 0, 0, padding)).to(on)
+    identifiers = [torch.empty_like(identifier) for _ in range(dist.get_world_size())]
+    grads = [torch.empty_like(grad) for _ in identifiers]
+    dist.all_gather(identifiers, identifier)
+    dist.all_gather(grads, grad)
+    everyone = torch.cat(identifiers).to(device)
+    real = everyone >= 0
+    return everyone[real], torch.cat(grads).to(device)[real] / dist.get_world_size()
+
+
+def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimizer:
+    """The optimiser of the network's weights. Raises UserError if this torch does not have it."""
+    settings: dict[str, Any] = {"lr": config.lr, "betas": config.betas, "weight_decay": config.weight_decay}
+    if config.name == "muon":
+        inner = {id(p) for name, p in model.named_parameters() if is_inner_matrix(name, p)}
+        params = list(model.parameters())
+        return MuonWithAdamW(
+            [p for p in params if id(p) in inner], [p for p in params if id(p) not in inner], **settings
+        )
+    if config.name == "adamw":
+        return torch.optim.AdamW(model.parameters(), fused=True, **settings)
+    return AdamATan2(model.parameters(), **settings)
+
+
+def is_inner_matrix(name: str, p: nn.Parameter) -> bool:
+    """Whether Muon updates this parameter: matrices between the embeddings and the heads."""
+    return p.ndim == 2 and not name.startswith(("embed", "lm_head", "q_head"))
+
+
+def lr_scale(update: int, total: int, config: OptimConfig) -> float:
+    """Learning rate of update number `update` (from 1) as a share of `lr`: linear warm-up, then a cosine
+    that ends at `lr_min_ratio` with update `total`."""
+    warmup = config.warmup_updates
+    if update < warmup:
+        return update / warmup
+    progress = min(1.0, (update - warmup) / max(1, total - warmup))
+    low = config.lr_min_ratio
+    return low + (1 - low) * 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def clip_gradients(params: list[nn.Parameter], largest: float) -> Tensor:
+    """Scale the gradients so that their norm over all parameters is at most `largest` (0: leave them).
+    Returns the norm before."""
+    grads = [p.grad for p in params if p.grad is not None]
+    norm = nn.utils.get_total_norm(grads)
+    if largest > 0:
+        nn.utils.clip_grads_with_norm_(params, largest, norm)
+    return norm
+
+
+class AveragedWeights:
+    """Exponential moving average of a model's parameters, kept apart from them."""
+
+    def __init__(self, model: nn.Module, decay: float):
+        self.decay = decay
+        self.params = dict(model.named_parameters())
+        self.begin()
+
+    def begin(self) -> None:
+        """The average of the present weights alone."""
+        self.average = {name: p.detach().clone() for name, p in self.params.items()}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        """average = decay * average + (1 - decay) * weights"""
+        torch._foreach_lerp_(
+            list(self.average.values()), [p.detach() for p in self.params.values()], 1 - self.decay
+        )
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """Inside, the model has the averaged weights; afterwards its own, bit for bit. They are copied to where the
+        weights are, since recorded kernels look there."""
+        weights = [p.detach() for p in self.params.values()]
+        own = [w.clone() for w in weights]
+        with torch.no_grad():
+            torch._foreach_copy_(weights, list(self.average.values()))
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                torch._foreach_copy_(weights, own)

@@ -1,0 +1,1 @@
+"""How fast it all is, and how far from what the machine could do."""

@@ -1,0 +1,1 @@
+"""The commands: flags in, lines and files out."""

@@ -1,0 +1,172 @@
+"""`scripts/analyze.py`: a report on how a trained model thinks, or on how several runs differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from rich.console import Console
+from rich.progress import Progress, TaskID
+
+from envs import PuzzleBatch
+from hrm_rl.analysis import report
+from hrm_rl.analysis.study import Study, conduct
+from hrm_rl.cli.flags import parse
+from hrm_rl.config import Positive
+from hrm_rl.evaluation.puzzles import PuzzleChoice, choose_puzzles, for_folder, refuse_strangers
+from hrm_rl.runs.loading import OpenedModel, described, open_model, refuse_other_tasks
+from hrm_rl.training.loop import use_threads
+from hrm_rl.utils.console import shown_path
+from hrm_rl.utils.devices import choose_device
+from hrm_rl.utils.errors import UserError
+
+PROGRAM = "python scripts/analyze.py"
+BEYOND = 2
+"""Budget of the analysis, as a multiple of that of training."""
+MOST_PUZZLES = 1000
+"""Thought about if --puzzles does not say how many."""
+
+
+class AnalyzeCommand(PuzzleChoice):
+    """Flags of scripts/analyze.py."""
+
+    checkpoint: str = ""
+    """Run folder (its best checkpoint is taken, else the last), one checkpoint's folder, or a folder made by
+    scripts/export.py or scripts/convert_checkpoint.py. This or --compare is required."""
+    compare: tuple[str, ...] = ()
+    """Several of them, to overlay; all think about the puzzles of the first."""
+    out: str = ""
+    """Folder for report.html and the PNG and CSV file of each figure. Required."""
+    max_segments: Positive | None = None
+    """Segments to watch each puzzle for; twice the budget of training if not given."""
+    weights: Literal["raw", "ema"] | None = None
+    """The trained weights or their moving average; those that the run's own evaluations judged if not given."""
+    batch_size: Positive = 128
+    """Puzzles thought about at once."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the network runs."""
+    threads: Positive | None = None
+    """CPU threads; torch's choice if not given."""
+
+
+def main(args: Sequence[str]) -> int:
+    """Run scripts/analyze.py. Returns the exit status; raises UserError."""
+    command = parse(AnalyzeCommand(), args, "Report on how a trained model thinks.", PROGRAM)
+    folders = _folders(command)
+    if command.threads:
+        use_threads(command.threads)
+    models = [open_model(folder, command.weights) for folder in folders]
+    refuse_other_tasks(models)
+    puzzles = _puzzles(command, models)
+    budget = command.max_segments or BEYOND * max(m.config.halting.halt_max_steps for m in models)
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        thinking = progress.add_task("thinking", total=len(puzzles) * len(models))
+        studies: list[Study] = []
+        for name, opened in zip(_names(folders, models), models, strict=True):
+            model = opened.model.to(choose_device(command.device))
+            advance = partial(_advance, progress, thinking, len(studies) * len(puzzles))
+            studies.append(
+                conduct(
+                    name,
+                    model,
+                    opened.task,
+                    opened.config,
+                    puzzles,
+                    budget,
+                    _run_dir(opened),
+                    command.batch_size,
+                    progress=advance,
+                )
+            )
+        drawing = progress.add_task("drawing", total=None)
+        try:
+            written = report.write(
+                Path(command.out),
+                studies,
+                _title(studies),
+                _facts(command, models, studies, budget),
+                lambda name: progress.update(drawing, description=f"drawing, {name} is done"),
+            )
+        except OSError as error:
+            raise UserError(f"cannot write to {command.out}: {error.strerror or error}") from None
+    print(f"wrote {shown_path(written)}, with PNG and CSV of each figure beside it")
+    return 0
+
+
+def _advance(bars: Progress, bar: TaskID, before: int, done: int) -> None:
+    bars.update(bar, completed=before + done)
+
+
+def _folders(command: AnalyzeCommand) -> list[str]:
+    """The models asked for. Raises UserError."""
+    if bool(command.checkpoint) == bool(command.compare):
+        wrong = "not both" if command.compare else "one of them"
+        raise UserError(
+            f"give --checkpoint runs/NAME or --compare runs/A runs/B, {wrong}: {PROGRAM} --checkpoint runs/NAME "
+            f"--out DIR"
+        )
+    if len(command.compare) == 1:
+        raise UserError("--compare takes at least two runs; for one: --checkpoint")
+    if not command.out:
+        raise UserError(f"say where the report goes: {PROGRAM} --checkpoint runs/NAME --out DIR")
+    if Path(command.out).is_file():
+        raise UserError(f"--out {command.out} is a file; it must be a folder")
+    return list(command.compare) or [command.checkpoint]
+
+
+def _puzzles(command: AnalyzeCommand, models: list[OpenedModel]) -> PuzzleBatch:
+    """The puzzles to think about, evenly chosen of too many. Raises UserError."""
+    first = models[0]
+    found = choose_puzzles(for_folder(command, first), first.config, first.task)
+    if command.puzzles is None and len(found) > MOST_PUZZLES:
+        found = found.take(np.linspace(0, len(found) - 1, MOST_PUZZLES).astype(np.int64))
+    for opened in models:
+        refuse_strangers(found, opened)
+    return found
+
+
+def _run_dir(opened: OpenedModel) -> Path | None:
+    """The folder of the run that a model lies in, if it does."""
+    return opened.path.parent.parent if opened.in_run else None
+
+
+def _names(folders: list[str], models: list[OpenedModel]) -> list[str]:
+    """Short names, all different."""
+    names = [(_run_dir(m) or m.path).resolve().name for m in models]
+    return names if len(set(names)) == len(names) else list(folders)
+
+
+def _title(studies: list[Study]) -> str:
+    return f"How {studies[0].name} thinks" if len(studies) == 1 else " / ".join(s.name for s in studies)
+
+
+def _facts(
+    command: AnalyzeCommand, models: list[OpenedModel], studies: list[Study], budget: int
+) -> list[tuple[str, str]]:
+    """What stands at the top of the report."""
+    levels = ", ".join(f"{len(rows)} {name}" for name, rows in studies[0].level_rows().items())
+    facts = [
+        ("task", described(models[0].task)),
+        ("puzzles", f"{len(studies[0].puzzles):,} ({levels}), {command.origin}"),
+        ("watched", f"{budget} segments"),
+    ]
+    for opened, study in zip(models, studies, strict=True):
+        config = opened.config.model
+        facts += [
+            (
+                f"model {study.name}",
+                f"{config.name}, {config.mixer}, hidden {config.hidden_size}, {config.h_cycles} x {config.l_cycles} "
+                f"cycles, budget {opened.config.halting.halt_max_steps}; {opened.path} (update {opened.update}, "
+                f"{opened.weights} weights)",
+            ),
+            (
+                "result",
+                f"{study.solved.mean():.1%} solved after {study.halted.mean():.2f} segments on average",
+            ),
+        ]
+    return facts

@@ -1,0 +1,192 @@
+"""`scripts/convert_checkpoint.py`: another project's checkpoint to a folder for scripts/evaluate.py, or back."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from pydantic import Field
+
+from envs.task import PuzzleTask
+from hrm_rl.cli.flags import parse
+from hrm_rl.compat.convert import ARCH_FILE, Arch, Sizes, convert, read_arch, to_upstream
+from hrm_rl.compat.names import read
+from hrm_rl.config import Config, CurriculumConfig, EnvConfig, Positive, Section
+from hrm_rl.data.streams import build_task
+from hrm_rl.models import RecurrentModel, count_parameters
+from hrm_rl.models.saving import description, load
+from hrm_rl.runs import checkpoint
+from hrm_rl.runs.loading import find_checkpoint
+from hrm_rl.runs.pretrained import (
+    About,
+    is_pretrained,
+    load_checkpoint,
+    model_card,
+    open_folder,
+    without_paths,
+)
+from hrm_rl.utils.console import shown_path
+from hrm_rl.utils.errors import UserError
+from hrm_rl.utils.files import provenance
+
+PROGRAM = "python scripts/convert_checkpoint.py"
+
+DESCRIPTION = """Convert a checkpoint of sapientinc/HRM, TinyRecursiveModels or the MLX Swift version of HRM to a
+folder for scripts/evaluate.py and from_pretrained; with --to official, a run or such a folder to the format of the
+first two. Only tensors are unpickled: a file that holds anything else is refused."""
+
+
+class ConvertCommand(Section):
+    """Flags of scripts/convert_checkpoint.py."""
+
+    source: Annotated[str, tyro.conf.arg(name="from")] = ""
+    """Checkpoint file to convert; with --to official a run, a checkpoint's folder or a folder made by this script or
+    by scripts/export.py. Required."""
+    out: str = ""
+    """Folder to write; it must not exist yet. Required."""
+    to: Literal["hrm-rl", "official"] = "hrm-rl"
+    """What to write: this project's folder, or state dict and all_config.yaml of sapientinc/HRM (for a trm, of
+    TinyRecursiveModels)."""
+    format: Literal["hrm", "trm", "mlx"] | None = None
+    """Layout of the file; found out from its names if not given."""
+    task: str | None = None
+    """Task that it was trained on, as in envs.TASKS. Without one the folder can be loaded, but not evaluated."""
+    size: Positive | None = None
+    """Edge of the board; the task's own default if not given."""
+    options: dict[str, int | float | bool | str] = Field(default_factory=dict)
+    """Further options of the task, as `name value` pairs."""
+    seq_len: Positive | None = None
+    """Tokens of a puzzle, where no --task says so."""
+    config: str | None = None
+    """all_config.yaml of the run; taken from beside the checkpoint if it is there. The flags below go before it."""
+    num_heads: Positive | None = None
+    """Attention heads."""
+    h_cycles: Positive | None = None
+    """High-level updates a segment."""
+    l_cycles: Positive | None = None
+    """Low-level updates for each high-level one."""
+    pos_encodings: Literal["rope", "none"] | None = None
+    """Positions of a network without learned ones (rope; none for a TRM without attention)."""
+    puzzle_emb_len: Annotated[int | None, Field(ge=0)] = None
+    """Positions that the puzzle embedding of a TRM fills, 0 for as many as it needs (16)."""
+    halt_max_steps: Positive | None = None
+    """Budget of segments (16)."""
+    dtype: Literal["float32", "bfloat16"] | None = None
+    """Type of the computation; that of the file's initial states if not given."""
+
+
+def main(args: Sequence[str]) -> int:
+    """Run scripts/convert_checkpoint.py. Returns the exit status; raises UserError."""
+    command = parse(ConvertCommand(), args, DESCRIPTION, PROGRAM)
+    if not command.source or not command.out:
+        raise UserError(f"say what to convert and where to: {PROGRAM} --from FILE --task sudoku --out DIR")
+    out = Path(command.out)
+    if out.exists():
+        raise UserError(f"{out} exists already: give another --out, or delete it first")
+    try:
+        if command.to == "official":
+            _to_official(Path(command.source), out)
+        else:
+            _to_ours(command, Path(command.source), out)
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        raise UserError(f"cannot read or write{where}: {error.strerror or error}") from None
+    return 0
+
+
+def _to_ours(command: ConvertCommand, path: Path, out: Path) -> None:
+    source = read(path, command.format)
+    arch_file = Path(command.config) if command.config else path.parent / ARCH_FILE
+    if command.config and not arch_file.exists():
+        raise UserError(f"cannot read {arch_file}: No such file or directory")
+    arch = read_arch(arch_file)
+    env = EnvConfig(task=command.task or "sudoku", size=command.size, options=command.options)
+    task = build_task(Config(env=env)) if command.task else None
+    if task and command.seq_len not in (None, task.length):
+        raise UserError(
+            f"--seq-len {command.seq_len} and --task {task.name}, of {task.length}: leave one out"
+        )
+    model = convert(source, _sizes(command, arch, task), task.vocab_size if task else None)
+
+    if task is None:
+        model.save_pretrained(out)
+    else:
+        about = About(
+            origin=f"converted from {path.name}, layout {source.layout}",
+            converted=True,
+            config=without_paths(_run(command, arch, env, task, model)).model_dump(mode="json"),
+            versions=provenance(),
+        )
+        config = Config.model_validate(about.config)
+        model.save_pretrained(out, about.model_dump(), model_card(model, config, about))
+    print(f"wrote {shown_path(out)}: {model.config.name}, {count_parameters(model):,} parameters")
+    if task is not None:
+        print(f"judge it: python scripts/evaluate.py --checkpoint {shown_path(out)}")
+
+
+def _sizes(command: ConvertCommand, arch: Arch, task: PuzzleTask | None) -> Sizes:
+    names = ("num_heads", "h_cycles", "l_cycles", "pos_encodings", "puzzle_emb_len", "dtype")
+    given = {name: getattr(command, name) for name in names if getattr(command, name) is not None}
+    length = task.length if task else command.seq_len
+    return Sizes(**(arch.sizes() | given | {"length": length}))
+
+
+def _run(
+    command: ConvertCommand, arch: Arch, env: EnvConfig, task: PuzzleTask, model: RecurrentModel
+) -> Config:
+    """The configuration that evaluation goes by: task, network, budget and the rule by which it halts."""
+    halting = arch.halting(model.config.name)
+    if command.halt_max_steps:
+        halting = halting.model_copy(update={"halt_max_steps": command.halt_max_steps})
+    return Config(
+        preset="converted",
+        env=env,
+        model=model.config,
+        halting=halting,
+        curriculum=CurriculumConfig(stages=(",".join(f"{level}=1" for level in task.levels),)),
+    )
+
+
+def _to_official(source: Path, out: Path) -> None:
+    config = None
+    if not is_pretrained(source):
+        path = find_checkpoint(source)
+        model, config = load_checkpoint(path)
+        update = checkpoint.read_state(path).update
+    elif "run" in description(source):
+        opened = open_folder(source)
+        model, config, update = opened.model, opened.config, opened.about.update
+    else:
+        model, update = load(source), 0
+    halting = config.halting if config else Arch().halting(model.config.name)
+    out.mkdir(parents=True)
+    try:
+        written = to_upstream(model, out / f"step_{update}", halting)
+    except UserError:
+        out.rmdir()
+        raise
+    for file in written:
+        print(f"wrote {shown_path(file)}")
+    for caveat in _caveats(model, config):
+        print(f"warning: {caveat}", file=sys.stderr)
+
+
+def _caveats(model: RecurrentModel, config: Config | None) -> list[str]:
+    """What upstream's code would get wrong with this network."""
+    if config is None:
+        return []
+    found = []
+    if config.train.loss_on == "blanks":
+        found.append(
+            "trained on the blank cells alone (train.loss_on blanks), its answer for given cells means nothing: copy "
+            "these from the puzzle before judging it, which upstream's evaluation does not"
+        )
+    if model.config.name == "hrm" and config.halting.q_target == "halt_only":
+        found.append(
+            "it halts where q_halt > 0 (halting.q_target halt_only); sapientinc/HRM compares with q_continue, which "
+            "was never trained"
+        )
+    return found

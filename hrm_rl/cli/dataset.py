@@ -1,0 +1,263 @@
+"""`scripts/build_dataset.py`: make a data set folder from a generator, a CSV file or the hub, or check one."""
+
+from __future__ import annotations
+
+import math
+import shlex
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+from rich.console import Console
+from rich.table import Column, Table
+
+from envs import TASKS, DataError, Progress, PuzzleTask, make_task
+from envs.folders.check import FolderSummary, check_folder
+from envs.folders.folder import METADATA_FILE, Metadata, PuzzleFolder, find_splits, read_metadata
+from envs.folders.rows import PuzzleFile
+from envs.folders.writer import refuse_existing
+from hrm_rl.cli.flags import parse
+from hrm_rl.config import Positive, Section, parse_weights
+from hrm_rl.data import builder
+from hrm_rl.data.leaks import Keys, twins
+from hrm_rl.utils import hub
+from hrm_rl.utils.console import shown_path, slow_work
+from hrm_rl.utils.errors import UserError, nearest
+
+PROGRAM = "python scripts/build_dataset.py"
+
+DESCRIPTION = """Make a folder of puzzles in the format of sapientinc/HRM, for --data.path of scripts/train_ray.py.
+Puzzles come from the task's generator (--level), a CSV file (--csv) or the Hugging Face hub (--hub); --check DIR
+validates a folder instead. Test puzzles are never augmented and no symmetric version of one is trained on."""
+
+
+class DatasetCommand(Section):
+    """Flags of scripts/build_dataset.py."""
+
+    task: str | None = None
+    """Name of the task, as in envs.TASKS. With --check, found out if not given."""
+    size: Positive | None = None
+    """Edge of the board; the task's own default if not given. With --check, found out."""
+    options: dict[str, int | float | bool | str] = Field(default_factory=dict)
+    """Further options of the task, as `name value` pairs."""
+    out: str | None = None
+    """Folder to write; it must not exist yet."""
+    level: str | None = None
+    """Generate puzzles of this level, or of several by weight, as in easy=0.7,hard=0.3."""
+    puzzles: Positive | None = None
+    """Training puzzles to generate (1000)."""
+    test_puzzles: Annotated[int | None, Field(ge=0)] = None
+    """Test puzzles: to generate (a tenth of --puzzles), to take at random from the test file (all), or to hold out of
+    --csv (a tenth, at most 1000). 0 writes no test split."""
+    csv: str | None = None
+    """CSV file of training puzzles, columns question,answer or puzzle,solution; .gz is fine."""
+    test_csv: str | None = None
+    """CSV file of test puzzles."""
+    hub: str | None = None
+    """Data set on the Hugging Face hub, OWNER/NAME: its train.csv and, if it has one, its test.csv."""
+    subsample: Positive | None = None
+    """Take only so many training puzzles of the file, at random."""
+    min_rating: float | None = None
+    """Take only puzzles of the files whose column `rating` is at least this."""
+    num_aug: Annotated[int, Field(ge=0)] = 0
+    """Further symmetric versions of each training puzzle, all different (of a maze there are 7)."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of everything random; the same arguments give the same folder bit for bit."""
+    check: str | None = None
+    """Check this folder, a split or a root with train/ and test/, example by example, and write nothing."""
+
+
+def main(args: Sequence[str]) -> int:
+    """Run scripts/build_dataset.py. Returns the exit status; raises UserError."""
+    command = parse(DatasetCommand(), args, DESCRIPTION, PROGRAM)
+    try:
+        if command.check is not None:
+            _check(command, Path(command.check))
+        else:
+            _build(command)
+    except DataError as error:
+        raise UserError(str(error)) from None
+    except OSError as error:
+        where = f" {error.filename}" if error.filename else ""
+        raise UserError(f"cannot read or write{where}: {error.strerror or error}") from None
+    return 0
+
+
+def _build(command: DatasetCommand) -> None:
+    task = _wanted_task(command)
+    if command.out is None:
+        raise UserError(f"say where to write: {PROGRAM} --task {command.task} --out data/NAME ...")
+    out = Path(command.out)
+    refuse_existing(out)  # before the work, not only after it
+    _refuse_contradictions(command)
+    with slow_work() as progress:
+        base = (
+            _generated(command, task, progress)
+            if command.level is not None
+            else _from_files(command, task, progress)
+        )
+        examples = builder.write(task, base, command.num_aug, command.seed, out, progress)
+    console = Console(highlight=False, soft_wrap=True)
+    for note in base.notes:
+        console.print(note)
+    console.print(
+        f"wrote {shown_path(out)}: train {examples:,} examples of {len(base.train):,} puzzles, test "
+        f"{len(base.test):,} puzzles"
+    )
+    if examples < len(base.train) * (command.num_aug + 1):
+        console.print(f"some puzzles have fewer than {command.num_aug} different versions beside themselves")
+    console.print(f"train on it: {_training_command(command, out)}")
+
+
+def _wanted_task(command: DatasetCommand) -> PuzzleTask:
+    if command.task is None:
+        raise UserError(f"say which task: --task {' or --task '.join(TASKS)} (--help lists all flags)")
+    return _make_task(command.task, command.size, command.options)
+
+
+def _make_task(name: str, size: int | None, options: dict[str, int | float | bool | str]) -> PuzzleTask:
+    given = options if size is None else {**options, "size": size}
+    try:
+        return make_task(name, **given)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"{error} (--task, --size, --options)") from None
+
+
+def _refuse_contradictions(command: DatasetCommand) -> None:
+    """Raise UserError for flags that do not go together."""
+    origins = {"--level": command.level, "--csv": command.csv, "--hub": command.hub}
+    given = [flag for flag, value in origins.items() if value is not None]
+    if len(given) != 1:
+        raise UserError(
+            "say where the puzzles come from with one of --level LEVEL (generated), --csv FILE and --hub OWNER/NAME"
+            f"{'' if not given else '; not with ' + ' and '.join(given)}"
+        )
+    of_files: dict[str, object] = {"--subsample": command.subsample, "--min-rating": command.min_rating}
+    of_csv: dict[str, object] = {"--test-csv": command.test_csv}
+    of_generator: dict[str, object] = {"--puzzles": command.puzzles}
+    misfits = {"--level": of_files | of_csv, "--csv": of_generator, "--hub": of_generator | of_csv}[given[0]]
+    for flag, value in misfits.items():
+        if value is not None:
+            instead = "--subsample" if flag == "--puzzles" else "--puzzles" if flag == "--subsample" else None
+            raise UserError(f"{flag} does not go with {given[0]}{f': use {instead}' if instead else ''}")
+    if command.test_csv is not None and command.test_puzzles == 0:
+        raise UserError("--test-csv with --test-puzzles 0 contradict each other: leave one out")
+
+
+def _generated(command: DatasetCommand, task: PuzzleTask, progress: Progress) -> builder.Base:
+    assert command.level is not None
+    weights = {command.level: 1.0}
+    if "=" in command.level:
+        try:
+            weights = parse_weights(command.level)
+        except ValueError as error:
+            raise UserError(f"--level: {str(error).replace('stage', 'level', 1)}") from None
+    for level in weights:
+        if level not in task.levels:
+            raise UserError(
+                f"unknown level '{level}'{nearest(level, task.levels)} (levels: {', '.join(task.levels)})"
+            )
+    puzzles = command.puzzles or 1000
+    test_puzzles = puzzles // 10 if command.test_puzzles is None else command.test_puzzles
+    return builder.generate(task, weights, puzzles, test_puzzles, command.seed, progress)
+
+
+def _from_files(command: DatasetCommand, task: PuzzleTask, progress: Progress) -> builder.Base:
+    if command.hub is not None:
+        train_path, test_path = _download(command.hub, wants_test=command.test_puzzles != 0)
+    else:
+        assert command.csv is not None
+        train_path = Path(command.csv)
+        test_path = None if command.test_csv is None else Path(command.test_csv)
+    train = PuzzleFile(task, train_path, command.min_rating)
+    test = None if test_path is None else PuzzleFile(task, test_path, command.min_rating)
+    return builder.from_file(
+        train, test, task, command.subsample, command.test_puzzles, command.seed, progress
+    )
+
+
+def _download(repository: str, wants_test: bool) -> tuple[Path, Path | None]:
+    """train.csv and, where it is wanted and there is one, test.csv."""
+    train = hub.download(repository, "train.csv")
+    try:
+        return train, hub.download(repository, "test.csv") if wants_test else None
+    except hub.NotInRepository:
+        return train, None
+
+
+def _training_command(command: DatasetCommand, out: Path) -> str:
+    words = ["python", "scripts/train_ray.py", "--env.task", str(command.task)]
+    if command.size is not None:
+        words += ["--env.size", str(command.size)]
+    if command.options:
+        words += ["--env.options", *(str(word) for option in command.options.items() for word in option)]
+    return shlex.join([*words, "--data.path", shown_path(out), "--curriculum.stages", "all=1"])
+
+
+def _check(command: DatasetCommand, path: Path) -> None:
+    splits = find_splits(path)
+    task = _task_of(command, splits.train)
+    folders = [splits.train, *([] if splits.test is None else [splits.test])]
+    with slow_work() as progress:
+        summaries = [check_folder(folder, task, progress) for folder in folders]
+        leaked = 0
+        if splits.test is not None:
+            train = PuzzleFolder(splits.train, task)
+            test = PuzzleFolder(splits.test, task).take(slice(None))
+            leaked = int(twins(task, train, Keys.of(task, train).family, test)[1].sum())
+    console = Console(highlight=False, soft_wrap=True)
+    console.print(
+        f"{shown_path(path)} is sound: {task.name} of {task.grid_shape[0]} x {task.grid_shape[1]} cells"
+    )
+    console.print(_table(summaries))
+    if leaked:
+        console.print(
+            f"warning: {leaked:,} of the {summaries[1].examples:,} test puzzles are trained on too, be it turned or "
+            "renamed; training on this folder is refused unless --data.leaks warn is given"
+        )
+
+
+def _table(summaries: list[FolderSummary]) -> Table:
+    table = Table(
+        "split", *[Column(name, justify="right") for name in ("examples", "puzzles", "groups")], "levels"
+    )
+    for summary in summaries:
+        levels = ", ".join(f"{name} {count:,}" for name, count in summary.levels.items())
+        numbers = (summary.examples, summary.puzzles, summary.groups)
+        table.add_row(summary.path.name, *[f"{number:,}" for number in numbers], levels)
+    return table
+
+
+def _task_of(command: DatasetCommand, split: Path) -> PuzzleTask:
+    """The task that the flags name, or the one task that fits what dataset.json says."""
+    if command.task is not None and command.size is not None:
+        return _make_task(command.task, command.size, command.options)
+    metadata = read_metadata(split)
+    names = list(TASKS) if command.task is None else [command.task]
+    fitting = [task for name in names for task in _fitting(name, metadata, command)]
+    if len(fitting) == 1:
+        return fitting[0]
+    if command.task is not None:
+        return _make_task(
+            command.task, None, command.options
+        )  # opening the folder will say what does not fit
+    found = f"seq_len {metadata.seq_len} and vocab_size {metadata.vocab_size}"
+    fit = " or ".join(f"--task {task.name}" for task in fitting)
+    raise UserError(
+        f"{split / METADATA_FILE}: {found} {'fit several tasks' if fitting else 'fit no known task'}: name it with "
+        f"{fit or '--task NAME --size N (tasks: ' + ', '.join(TASKS) + ')'}"
+    )
+
+
+def _fitting(name: str, metadata: Metadata, command: DatasetCommand) -> Iterator[PuzzleTask]:
+    """The task `name` in the size that its puzzles' length suggests, if it fits."""
+    sizes = [command.size] if command.size is not None else [math.isqrt(metadata.seq_len), None]
+    for size in sizes:
+        try:
+            task = _make_task(name, size, command.options)
+        except UserError:
+            continue
+        if (task.length, task.vocab_size) == (metadata.seq_len, metadata.vocab_size):
+            yield task
+            return

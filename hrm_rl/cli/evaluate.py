@@ -1,0 +1,290 @@
+"""`scripts/evaluate.py`: models, some puzzles, and a table or JSON of how well they do and what it costs."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import tyro
+from pydantic import Field
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from envs import PuzzleBatch
+from hrm_rl.agents.act.engine import Halting, Stopping
+from hrm_rl.cli.flags import parse
+from hrm_rl.config import Positive
+from hrm_rl.evaluation import report as report_module
+from hrm_rl.evaluation.evaluate import evaluate
+from hrm_rl.evaluation.puzzles import (
+    PuzzleChoice,
+    choose_puzzles,
+    for_folder,
+    refuse_strangers,
+    without_training_puzzles,
+)
+from hrm_rl.evaluation.report import Report, as_dictionary, split
+from hrm_rl.evaluation.tradeoff import Point, curve, record
+from hrm_rl.evaluation.votes import Asker, Outcome, offered, retry, vote
+from hrm_rl.runs.loading import OpenedModel, open_model, refuse_other_tasks
+from hrm_rl.training.loop import use_threads
+from hrm_rl.utils.devices import choose_device
+from hrm_rl.utils.errors import UserError
+
+PROGRAM = "python scripts/evaluate.py"
+FORMATS = (".csv", ".npz")
+
+MOST_SEGMENTS = 100_000
+THRESHOLDS = {
+    "bootstrap": (-4.0, -2.0, -1.0, -0.5, -0.25, 0.0, 0.25),
+    "halt_only": (-2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 4.0),
+}
+"""Of a sweep: differences of two values that end near each other, and values of their own."""
+
+AtLeastTwo = Annotated[int, Field(ge=2)]
+
+
+class EvaluateCommand(PuzzleChoice):
+    """Flags of scripts/evaluate.py."""
+
+    checkpoint: tuple[str, ...] = ()
+    """Run folder (its best checkpoint is taken, else the last), one checkpoint's folder, or a folder made by
+    scripts/export.py or scripts/convert_checkpoint.py. Several are compared on the same puzzles. Required."""
+    halting: Halting = "adaptive"
+    """Stop each puzzle where the model says so, spend the whole budget on each, or stop where answers agree."""
+    max_segments: str | None = None
+    """Budget of segments, or a multiple of the training run's such as 2x; the training run's if not given."""
+    halt_threshold: float | None = None
+    """Adaptive halting: how far q_halt has to be above q_continue, in logits (0). A larger one thinks longer."""
+    min_segments: Positive = 1
+    """Segments before which nothing stops, unless the budget ends there."""
+    patience: AtLeastTwo | None = None
+    """Halting by agreement: equal answers in a row that it takes (2)."""
+    vote: AtLeastTwo | None = None
+    """Besides, ask about this many forms of each puzzle, itself and random symmetries, and take the answer that most
+    give."""
+    retry: Positive | None = None
+    """Besides, ask again, up to so many times, under other symmetries, where an answer breaks the task's rule."""
+    by: str = "level"
+    """What the table splits puzzles by: level, or a trait of the task (Sudoku: clues, guesses; maze: length)."""
+    sweep: bool = False
+    """Print accuracy and cost for many thresholds and budgets instead, from one run with the largest budget."""
+    thresholds: tuple[float, ...] = ()
+    """With --sweep: thresholds of adaptive halting (-4 to 0.25; -2 to 4 for a model with q_target halt_only)."""
+    budgets: tuple[str, ...] = ("1x", "2x", "4x")
+    """With --sweep: budgets, as numbers or multiples of the training run's."""
+    predictions: str | None = None
+    """File to write every answer to: NAME.csv or NAME.npz."""
+    weights: Literal["raw", "ema"] | None = None
+    """The trained weights or their moving average; those that the run's own evaluations judged if not given."""
+    batch_size: Positive = 256
+    """Slots: puzzles thought about at once."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the network runs."""
+    threads: Positive | None = None
+    """CPU threads; torch's choice if not given."""
+    as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
+    """Print one JSON object, or with several models a list of them, and nothing else."""
+
+
+def main(args: Sequence[str]) -> int:
+    """Run scripts/evaluate.py. Returns the exit status; raises UserError."""
+    command = parse(EvaluateCommand(), args, "Judge trained models on puzzles.", PROGRAM)
+    if not command.checkpoint:
+        raise UserError(f"say which model: {PROGRAM} --checkpoint runs/NAME")
+    _refuse_contradictions(command)
+    if command.threads:
+        use_threads(command.threads)
+    opened = [open_model(name, command.weights) for name in command.checkpoint]
+    refuse_other_tasks(opened)
+    rules = [_stopping(command, model) for model in opened]
+    command = command.model_copy(update=for_folder(command, opened[0]).model_dump(include={"seed"}))
+    puzzles = choose_puzzles(command, opened[0].config, opened[0].task)
+    for model in opened[1:]:
+        _warn_of_shared_streams(command, opened[0], model)
+        puzzles = without_training_puzzles(puzzles, model.config, model.task)
+    split(command.by, opened[0].task, puzzles)  # refuses
+    if command.vote or command.retry:
+        offered(opened[0].task, puzzles.inputs[:1], np.random.default_rng(0))  # refuses
+    for model in opened:
+        refuse_strangers(puzzles, model)
+    output = Console(highlight=False)
+    if command.sweep:
+        _sweep(command, opened, rules, puzzles, output)
+        return 0
+    reports = [_judge(command, model, rule, puzzles) for model, rule in zip(opened, rules, strict=True)]
+    if command.predictions:
+        report_module.write_predictions(Path(command.predictions), puzzles, reports[0])
+    _show(command, reports, output)
+    return 0
+
+
+def _refuse_contradictions(command: EvaluateCommand) -> None:
+    """Flags that say nothing together. Raises UserError."""
+    if command.halt_threshold is not None and command.halting != "adaptive":
+        raise UserError(f"--halt-threshold belongs to --halting adaptive, not to {command.halting}")
+    if command.patience is not None and command.halting != "agree":
+        raise UserError(f"--patience belongs to --halting agree, not to {command.halting}")
+    if command.sweep:
+        given = {
+            "--vote": command.vote, "--retry": command.retry, "--predictions": command.predictions,
+            "--halt-threshold": command.halt_threshold, "--max-segments": command.max_segments,
+        }  # fmt: skip
+        for flag, value in given.items():
+            if value is not None:
+                raise UserError(f"--sweep tries many rules: leave out {flag}")
+        if not command.budgets:
+            raise UserError("--sweep needs at least one budget")
+    if command.predictions is not None:
+        path = Path(command.predictions)
+        if path.suffix not in FORMATS:
+            raise UserError(f"--predictions {path}: the name must end in {' or '.join(FORMATS)}")
+        if not path.parent.is_dir():
+            raise UserError(f"--predictions {path}: there is no folder {path.parent}")
+        if len(command.checkpoint) > 1:
+            raise UserError("--predictions writes those of one model: give one --checkpoint")
+
+
+def _segments(text: str, flag: str, trained: int) -> int:
+    """A number of segments, or a multiple of the `trained` ones. Raises UserError."""
+    match = re.fullmatch(r"(\d+)(x?)", text)
+    found = int(match[1]) * (trained if match[2] else 1) if match else 0
+    if not 1 <= found <= MOST_SEGMENTS:
+        raise UserError(
+            f"{flag} {text}: it must be a number of segments, 1 to {MOST_SEGMENTS:,}, or a multiple such as 2x"
+        )
+    return found
+
+
+def _stopping(command: EvaluateCommand, opened: OpenedModel) -> Stopping:
+    """When to stop, for one model. Raises UserError."""
+    trained = opened.config.halting.halt_max_steps
+    return Stopping(
+        budget=trained
+        if command.max_segments is None
+        else _segments(command.max_segments, "--max-segments", trained),
+        halting=command.halting,
+        q_target=opened.config.halting.q_target,
+        threshold=command.halt_threshold or 0.0,
+        min_segments=command.min_segments,
+        patience=command.patience or 2,
+    )
+
+
+def _in_words(rule: Stopping) -> str:
+    if rule.halting == "agree":
+        parts = [f"halting at {rule.patience} equal answers"]
+    else:
+        parts = [f"{rule.halting} halting"]
+    if rule.halting == "adaptive" and rule.threshold:
+        parts.append(f"threshold {rule.threshold:g}")
+    if rule.min_segments > 1:
+        parts.append(f"at least {rule.min_segments} segments")
+    return ", ".join([*parts, f"at most {rule.budget} segments"])
+
+
+def _warn_of_shared_streams(command: EvaluateCommand, first: OpenedModel, other: OpenedModel) -> None:
+    """Say so if a model may have been trained on puzzles that the first model's run held out."""
+    same = all(getattr(first.config, part) == getattr(other.config, part) for part in ("env", "data", "seed"))
+    if command.own_held_out and other.config.data.path is None and not same:
+        Console(stderr=True).print(
+            f"warning: {other.name} made its training puzzles without knowing those that {first.name} held out: some "
+            "may be among them (--seed N makes new ones)", soft_wrap=True,
+        )  # fmt: skip
+
+
+@contextmanager
+def _bar(command: EvaluateCommand, what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal; inside, the function that is told how much is done."""
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
+        console=console, transient=True, disable=command.as_json or not console.is_terminal,
+    ) as progress:  # fmt: skip
+        bar = progress.add_task(what, total=total)
+        yield lambda done: progress.update(bar, completed=done)
+
+
+def _about(command: EvaluateCommand, opened: OpenedModel) -> dict[str, Any]:
+    return {
+        "checkpoint": str(opened.path),
+        "update": opened.update,
+        "weights": opened.weights,
+        "puzzles": command.origin,
+    }
+
+
+def _judge(command: EvaluateCommand, opened: OpenedModel, rule: Stopping, puzzles: PuzzleBatch) -> Report:
+    """The single pass, then votes and retries."""
+    model, task = opened.model.to(choose_device(command.device)), opened.task
+    loss_on, size = opened.config.train.loss_on, command.batch_size
+    started = time.perf_counter()
+    with _bar(command, "evaluating", len(puzzles)) as progress:
+        result = evaluate(model, task, puzzles, rule, batch_size=size, loss_on=loss_on, progress=progress)
+    seconds = time.perf_counter() - started
+    extra: dict[str, Outcome] = {}
+    if command.vote:
+        with _bar(command, "asking for votes", len(puzzles) * (command.vote - 1)) as progress:
+            asker = Asker(model, task, rule, size, loss_on, progress)
+            extra[f"vote of {command.vote}"] = vote(asker, puzzles, result, command.vote, command.chosen_seed)
+    if command.retry:
+        with _bar(command, "asking again", command.retry * int((~result.solved).sum())) as progress:
+            asker = Asker(model, task, rule, size, loss_on, progress)
+            outcomes = retry(asker, puzzles, result, command.retry, command.chosen_seed)
+            for retries, outcome in enumerate(outcomes, start=1):
+                extra["1 retry" if retries == 1 else f"{retries} retries"] = outcome
+    about = _about(command, opened) | {
+        "halting": rule.halting, "rule": _in_words(rule), "budget": rule.budget,
+        "threshold": rule.threshold if rule.halting == "adaptive" else None,
+        "puzzles_per_s": len(puzzles) / seconds,
+    }  # fmt: skip
+    groups = split(command.by, task, puzzles)
+    return Report(about, result, task, groups, seconds, command.chosen_seed, extra)
+
+
+def _show(command: EvaluateCommand, reports: list[Report], output: Console) -> None:
+    if command.as_json:
+        found = [as_dictionary(report) for report in reports]
+        for values, report in zip(found[1:], reports[1:], strict=True):
+            more, interval = report_module.difference(report, reports[0])
+            values["solved_minus_first"] = {"mean": more, "interval": interval}
+        print(json.dumps(found[0] if len(found) == 1 else found, indent=1))
+    elif len(reports) == 1:
+        report_module.print_table(reports[0], output)
+    else:
+        report_module.print_comparison(reports, output)
+
+
+def _sweep(
+    command: EvaluateCommand,
+    opened: list[OpenedModel],
+    rules: list[Stopping],
+    puzzles: PuzzleBatch,
+    output: Console,
+) -> None:
+    """Print the curve of each model."""
+    found = []
+    for model, rule in zip(opened, rules, strict=True):
+        trained = model.config.halting.halt_max_steps
+        budgets = sorted({_segments(text, "--budgets", trained) for text in command.budgets})
+        network = model.model.to(choose_device(command.device))
+        started = time.perf_counter()
+        with _bar(command, "evaluating", len(puzzles)) as progress:
+            noted = record(
+                network, model.task, puzzles, budgets[-1], command.batch_size, model.config.train.loss_on, progress
+            )  # fmt: skip
+        about = _about(command, model) | {"puzzles_per_s": len(puzzles) / (time.perf_counter() - started)}
+        thresholds = command.thresholds or THRESHOLDS.get(rule.q_target, THRESHOLDS["bootstrap"])
+        points: list[Point] = curve(noted, rule, budgets, sorted(set(thresholds)))
+        found.append({**about, "curve": [asdict(point) for point in points]})
+        if not command.as_json:
+            report_module.print_curve(points, about, len(puzzles), output)
+    if command.as_json:
+        print(json.dumps(found[0] if len(found) == 1 else found, indent=1))

@@ -1,0 +1,55 @@
+"""`scripts/export.py`: a run's model as a folder with a model card, for others or for the Hugging Face hub."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from hrm_rl.cli.flags import parse
+from hrm_rl.config import Section
+from hrm_rl.runs.loading import find_checkpoint
+from hrm_rl.runs.pretrained import Weights, export_run, push_to_hub
+from hrm_rl.utils.console import shown_path
+from hrm_rl.utils.errors import UserError
+
+PROGRAM = "python scripts/export.py"
+
+DESCRIPTION = """Write config.json, model.safetensors and a model card of a run, loadable without Ray:
+RecurrentModel.from_pretrained(DIR), or scripts/evaluate.py --checkpoint DIR. With --push, upload the folder too."""
+
+
+class ExportCommand(Section):
+    """Flags of scripts/export.py."""
+
+    checkpoint: str = ""
+    """Run folder (its best checkpoint is taken, else the last) or one checkpoint's folder."""
+    out: str = ""
+    """Folder to write, which must not exist yet; without --checkpoint, a folder written earlier. Required."""
+    weights: Weights | None = None
+    """The trained weights or their moving average; those that the run's own evaluations judged if not given."""
+    push: str | None = None
+    """Model repository on the Hugging Face hub, OWNER/NAME, to upload the folder to."""
+    private: bool = False
+    """Make that repository a private one, if it is not there yet."""
+
+
+def main(args: Sequence[str]) -> int:
+    """Run scripts/export.py. Returns the exit status; raises UserError."""
+    command = parse(ExportCommand(), args, DESCRIPTION, PROGRAM)
+    if not command.out or not (command.checkpoint or command.push):
+        raise UserError(f"say which model and where to: {PROGRAM} --checkpoint runs/NAME --out DIR")
+    out = Path(command.out)
+    if command.checkpoint:
+        if out.exists():
+            raise UserError(f"{out} exists already: give another --out, or delete it first")
+        try:
+            about = export_run(find_checkpoint(Path(command.checkpoint)), out, command.weights)
+        except OSError as error:
+            where = f" {error.filename}" if error.filename else ""
+            raise UserError(f"cannot read or write{where}: {error.strerror or error}") from None
+        print(f"wrote {shown_path(out)}: {about.weights} weights of update {about.update}")
+        if not about.results:
+            print("these weights have no held-out results in the run's log: the model card says so")
+    if command.push:
+        print(f"pushed to {push_to_hub(out, command.push, command.private)}")
+    return 0

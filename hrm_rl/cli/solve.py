@@ -1,0 +1,215 @@
+"""`scripts/solve.py`: one puzzle, and how a model thinks about it, segment by segment."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+from rich.console import Console
+from rich.text import Text
+
+from envs import DataError, PuzzleBatch
+from envs.csv_files import QUESTION_COLUMNS, read_text
+from envs.task import PuzzleTask
+from hrm_rl.analysis.boards import Step, draw, steps_of, write_gif, write_png
+from hrm_rl.analysis.thoughts import segments
+from hrm_rl.cli.flags import parse
+from hrm_rl.config import Positive, Section
+from hrm_rl.data.streams import prepare
+from hrm_rl.runs.loading import described, open_model
+from hrm_rl.training.loop import use_threads
+from hrm_rl.utils.console import slow_work
+from hrm_rl.utils.devices import choose_device
+from hrm_rl.utils.errors import UserError
+
+PROGRAM = "python scripts/solve.py"
+STANDARD_INPUT = "standard input"
+
+
+class SolveCommand(Section):
+    """Flags of scripts/solve.py."""
+
+    checkpoint: str = ""
+    """Run folder (its best checkpoint is taken, else the last), one checkpoint's folder, or a folder made by
+    scripts/export.py or scripts/convert_checkpoint.py. Required."""
+    puzzle: str | None = None
+    """The puzzle as text. Sudoku: cells row by row, . or 0 for a blank; maze: '#', ' ', S and G, a line for each
+    row."""
+    file: str | None = None
+    """File with the puzzle, as for --puzzle or as scripts/evaluate.py --data reads it; - is standard input."""
+    number: Positive = 1
+    """Which puzzle of a file that holds several."""
+    random: str | None = None
+    """Make a puzzle of this level."""
+    seed: Annotated[int, Field(ge=0)] = 0
+    """Seed of --random."""
+    max_segments: Positive | None = None
+    """Budget of segments; the training run's if not given."""
+    think_on: bool = False
+    """Go on to the end of the budget after the model has halted."""
+    png: str | None = None
+    """Write all boards and the Q-values to this file."""
+    gif: str | None = None
+    """Write an animation to this file."""
+    weights: Literal["raw", "ema"] | None = None
+    """The trained weights or their moving average; those that the run's own evaluations judged if not given."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """Where the network runs."""
+    threads: Positive | None = None
+    """CPU threads; torch's choice if not given."""
+
+
+def main(args: Sequence[str]) -> int:
+    """Run scripts/solve.py. Returns the exit status; raises UserError."""
+    command = parse(SolveCommand(), args, "Watch a trained model solve one puzzle.", PROGRAM)
+    if not command.checkpoint:
+        raise UserError(f"say which model: {PROGRAM} --checkpoint runs/NAME")
+    for flag, ending in (("png", ".png"), ("gif", ".gif")):
+        path = getattr(command, flag)
+        if path is not None and Path(path).suffix.lower() != ending:
+            raise UserError(f"--{flag} writes a file whose name ends in {ending}, not {path}")
+    if command.threads:
+        use_threads(command.threads)
+    opened = open_model(command.checkpoint, command.weights)
+    config, task = opened.config, opened.task
+    puzzle = choose_puzzle(command, task)
+    model = opened.model.to(choose_device(command.device))
+    budget = command.max_segments or config.halting.halt_max_steps
+    q_target = config.halting.q_target
+
+    seen = []
+    for segment in segments(model, task, puzzle, budget, config.train.loss_on, q_target):
+        seen.append(segment)
+        if segment.wants_to_halt[0] and not command.think_on:
+            break
+    steps = steps_of(seen, task, puzzle, q_target)
+    console = Console(highlight=False)
+    console.print(
+        f"{opened.path} (update {opened.update}, {opened.weights} weights), at most {budget} segments",
+        soft_wrap=True,
+    )
+    console.print("! wrong  * changed in this segment")
+    print_boards(console, task, puzzle, steps)
+    console.print(outcome(steps), soft_wrap=True)
+    try:
+        for path, write in ((command.png, write_png), (command.gif, write_gif)):
+            if path is not None:
+                write(Path(path), task, puzzle, steps)
+                console.print(f"wrote {path}", soft_wrap=True)
+    except OSError as error:
+        raise UserError(f"cannot write {error.filename or path}: {error.strerror}") from None
+    return 0
+
+
+def choose_puzzle(command: SolveCommand, task: PuzzleTask) -> PuzzleBatch:
+    """The one puzzle that the flags name, with its solution where that is known. Raises UserError."""
+    given = [name for name in ("puzzle", "file", "random") if getattr(command, name) is not None]
+    if len(given) > 1:
+        raise UserError(f"give one puzzle: --{given[0]} or --{given[1]}, not both")
+    if command.random is not None:
+        with slow_work() as progress:
+            prepare(task, [command.random], progress)
+        return task.generate(command.random, 1, np.random.default_rng(command.seed), held_out=True)
+    try:
+        if command.puzzle is not None:
+            return task.parse(command.puzzle)
+        if command.file is not None and command.file != "-":
+            return puzzle_of_file(Path(command.file), command.file, command.number, task)
+        if command.file is None and sys.stdin.isatty():
+            raise UserError(
+                "say which puzzle: --puzzle TEXT, --file FILE, --random LEVEL "
+                f"(levels: {', '.join(task.levels)}), or pipe one in"
+            )
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "puzzle.txt"
+            path.write_bytes(sys.stdin.buffer.read())
+            return puzzle_of_file(path, STANDARD_INPUT, command.number, task)
+    except DataError as error:
+        of_shape = "characters" in str(error) or "canvas" in str(error)
+        known = f" (the model was trained on {described(task)})" if of_shape else ""
+        raise UserError(f"{error}{known}") from None
+
+
+def puzzle_of_file(path: Path, name: str, number: int, task: PuzzleTask) -> PuzzleBatch:
+    """Puzzle `number`, from 1, of a file: CSV as the task reads it, one puzzle a line, or puzzles of several lines
+    with empty lines between them. name: what messages call the file. Raises DataError."""
+    try:
+        text = read_text(path)
+        header = next(line for line in text.splitlines() if line.strip()).lower()
+        if set(re.split(r"\W+", header)) & set(QUESTION_COLUMNS):
+            found = task.read(path)
+            _check_number(number, len(found), name)
+            return found.take(slice(number - 1, number))
+        puzzles = split_puzzles(text, task.length)
+        _check_number(number, len(puzzles), name)
+    except DataError as error:
+        raise DataError(str(error).replace(str(path), name)) from None
+    try:
+        return task.parse(puzzles[number - 1])
+    except DataError as error:
+        raise DataError(f"{name}: {error}") from None
+
+
+def split_puzzles(text: str, length: int) -> list[str]:
+    """The puzzles of a text: its lines, if there are some of a puzzle's length, else its blocks of lines."""
+    lines = text.splitlines()
+    if any(len(line.strip()) == length for line in lines):
+        return [line for line in lines if line.strip()]
+    return [block for block in re.split(r"(?:\r?\n){2,}", text.strip("\r\n")) if block]
+
+
+def _check_number(number: int, there: int, name: str) -> None:
+    if number > there:
+        raise DataError(f"{name}: holds {there} puzzle{'s' * (there > 1)}, there is no --number {number}")
+
+
+def print_boards(console: Console, task: PuzzleTask, puzzle: PuzzleBatch, steps: list[Step]) -> None:
+    """The question and the board after each segment, as many side by side as fit."""
+    panels = []
+    for step in (None, *steps):
+        board = draw(task.render_text, puzzle, step).split("\n")
+        panels.append([Text(line, "bold" * (i == 0)) for i, line in enumerate(_heading(step))])
+        panels[-1] += [Text.from_ansi(line) for line in board]
+    width = max(line.cell_len for panel in panels for line in panel) + 3
+    columns = max(1, (console.width + 3) // width)
+    for start in range(0, len(panels), columns):
+        row = panels[start : start + columns]
+        console.print()
+        for i in range(max(map(len, row))):
+            line = Text()
+            for panel in row:
+                part = panel[i].copy() if i < len(panel) else Text()
+                part.pad_right(width - part.cell_len)
+                line.append_text(part)
+            line.rstrip()
+            console.print(line, soft_wrap=True)
+
+
+def _heading(step: Step | None) -> list[str]:
+    if step is None:
+        return ["question", "", "", ""]
+    return [f"segment {step.number}: {step.decision}", step.values, step.change, step.verdict]
+
+
+def outcome(steps: list[Step]) -> str:
+    """The last line: how it ended."""
+    halting = [step for step in steps if step.halts]
+    last = halting[0] if halting else steps[-1]
+    how = "halted after" if halting else "did not halt: budget spent after"
+    line = f"\n{how} segment {last.number}: {'solved' if last.solved else 'not solved'}"
+    right = [step.number for step in steps if step.solved]
+    if right and right[0] < last.number:
+        line += (
+            f" (right since segment {right[0]})"
+            if all(s.solved for s in steps[right[0] - 1 : last.number])
+            else (f" (right for the first time after segment {right[0]})")
+        )
+    if steps[-1].number > last.number:
+        line += f"; at the end of the budget: {'solved' if steps[-1].solved else 'not solved'}"
+    return line

@@ -1,0 +1,152 @@
+"""How well a model answers puzzles it has not seen, and how long it thinks about them.
+
+Legend: N puzzles, L tokens, K segments.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from envs import PAD, PuzzleBatch
+from envs.task import PuzzleTask
+from hrm_rl.agents.act.answers import LossOn, answer_of
+from hrm_rl.agents.act.engine import Stopping, think
+from hrm_rl.models import RecurrentModel
+
+
+@dataclass
+class Evaluation:
+    """One entry per puzzle, in the order given."""
+
+    level: NDArray[np.int64]
+    """(N,) index into the task's levels, or NO_LEVEL."""
+    segments: NDArray[np.int64]
+    """(N,) segments after which the answer was handed in."""
+    exact: NDArray[np.bool_]
+    """(N,) the answer equals the solution wherever that has a label."""
+    solved: NDArray[np.bool_]
+    """(N,) the answer is right by the task's rule."""
+    cells: NDArray[np.int64]
+    """(N,) labelled cells."""
+    cells_right: NDArray[np.int64]
+    """(N,) labelled cells answered right."""
+    exact_after: NDArray[np.bool_]
+    """(N, K) whether the answer held after each segment is exact. An answer that was handed in is held to the end
+    of the budget, unless the model was made to think on."""
+    answer: NDArray[np.uint8]
+    """(N, L)"""
+    q: NDArray[np.float32]
+    """(N, 2) Q-values of halt and continue at the end."""
+    measures: NDArray[np.float64]
+    """(N, M) the task's measures of the answer, NaN where one does not apply."""
+
+    @staticmethod
+    def empty(puzzles: int, tokens: int, budget: int, measures: int = 0) -> Evaluation:
+        return Evaluation(
+            level=np.zeros(puzzles, np.int64),
+            segments=np.zeros(puzzles, np.int64),
+            exact=np.zeros(puzzles, np.bool_),
+            solved=np.zeros(puzzles, np.bool_),
+            cells=np.zeros(puzzles, np.int64),
+            cells_right=np.zeros(puzzles, np.int64),
+            exact_after=np.zeros((puzzles, budget), np.bool_),
+            answer=np.zeros((puzzles, tokens), np.uint8),
+            q=np.zeros((puzzles, 2), np.float32),
+            measures=np.full((puzzles, measures), np.nan),
+        )
+
+    def sums(self, levels: int) -> NDArray[np.float64]:
+        """(levels + 1, C) sums over the puzzles of each level, the last row for puzzles of no level. Sums of several
+        workers add up."""
+        return self.sums_by(self.level, levels + 1)  # NO_LEVEL = -1 is the last row
+
+    def sums_by(self, group: NDArray[np.int64], groups: int) -> NDArray[np.float64]:
+        """(groups, C) sums over the puzzles of each group (N,): puzzles, exact, solved, cells, cells_right, segments,
+        each of M measures where it applies, where each applies, and K columns of exact_after. C = 6 + 2M + K."""
+        columns = [
+            np.ones(len(self.level)),
+            self.exact,
+            self.solved,
+            self.cells,
+            self.cells_right,
+            self.segments,
+        ]
+        applies = ~np.isnan(self.measures)
+        measured = np.where(applies, self.measures, 0.0)
+        table = np.concatenate([np.stack(columns, axis=1), measured, applies, self.exact_after], axis=1)
+        sums = np.zeros((groups, table.shape[1]))
+        np.add.at(sums, group, table)
+        return sums
+
+
+def evaluate(
+    model: RecurrentModel,
+    task: PuzzleTask,
+    puzzles: PuzzleBatch,
+    stopping: Stopping,
+    think_on: bool = False,
+    batch_size: int = 256,
+    loss_on: LossOn = "all",
+    progress: Callable[[int], None] = lambda done: None,
+) -> Evaluation:
+    """Answer all puzzles without exploration.
+
+    stopping: when each puzzle has been thought about enough.
+    think_on: go on after that for `exact_after` alone, which then is that of a fixed budget.
+    batch_size: puzzles thought about at once.
+    loss_on: what the model was trained on (see `answer_of`).
+    progress: called with the number of puzzles done, whenever it changes.
+    """
+    result = Evaluation.empty(len(puzzles), puzzles.inputs.shape[1], stopping.budget, len(task.measures))
+    labelled = puzzles.solution != PAD
+    run = replace(stopping, halting="fixed") if think_on else stopping
+    done = 0
+    for thoughts in think(model, task, [puzzles], run, batch_size, loss_on):
+        n = thoughts.index
+        right = ((thoughts.answer == puzzles.solution[n]) | ~labelled[n]).all(-1)
+        result.exact_after[n, thoughts.segment - 1] = right
+        halts = thoughts.done if not think_on else thoughts.done | stopping.stops(thoughts)
+        first = thoughts.take(halts & (result.segments[n] == 0))
+        result.segments[first.index] = first.segment
+        result.answer[first.index] = first.answer
+        result.q[first.index] = first.q
+        if thoughts.done.any():
+            done += int(thoughts.done.sum())
+            progress(done)
+    if not think_on:  # hold the answer that was handed in to the end of the budget
+        behind = np.arange(stopping.budget) >= result.segments[:, None]
+        result.exact_after |= behind & _at_end(result)[:, None]
+    right = (result.answer == puzzles.solution) & labelled
+    result.level[:] = puzzles.level
+    result.cells, result.cells_right = labelled.sum(-1), right.sum(-1)
+    result.exact = (right == labelled).all(-1)
+    result.solved = task.solved(puzzles.inputs, result.answer)
+    result.measures = task.measure(puzzles.inputs, result.answer)
+    return result
+
+
+def _at_end(result: Evaluation) -> NDArray[np.bool_]:
+    """(N,) whether the answer handed in is exact."""
+    after: NDArray[np.bool_] = result.exact_after
+    return after[np.arange(len(after)), result.segments - 1]
+
+
+@torch.no_grad()
+def answers_by_segment(
+    model: RecurrentModel, task: PuzzleTask, puzzles: PuzzleBatch, budget: int, loss_on: LossOn = "all"
+) -> NDArray[np.uint8]:
+    """The answers (K, N, L) after each segment of a fixed budget, for pictures."""
+    device = next(model.parameters()).device
+    tokens = torch.from_numpy(puzzles.inputs).to(device).long()
+    identifier = torch.from_numpy(puzzles.identifier).to(device)
+    carry = model.initial_carry(len(puzzles))
+    answers = []
+    for _ in range(budget):
+        carry, logits, _ = model(carry, tokens, identifier)
+        answers.append(answer_of(logits, puzzles.inputs, task, loss_on))
+    return np.stack(answers)

@@ -1,0 +1,302 @@
+"""What scripts/evaluate.py prints and writes: tables, JSON, predictions.
+
+Legend: N puzzles, L tokens.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.table import Column, Table
+
+from envs import PuzzleBatch
+from envs.task import PuzzleTask
+from hrm_rl.evaluation.evaluate import Evaluation
+from hrm_rl.evaluation.intervals import Interval, bootstrap
+from hrm_rl.evaluation.summaries import Summary, by_group
+from hrm_rl.evaluation.tradeoff import Point
+from hrm_rl.evaluation.votes import Outcome
+from hrm_rl.utils.console import duration
+from hrm_rl.utils.errors import UserError
+from hrm_rl.utils.files import write_atomically
+
+JUDGED = ("exact_accuracy", "solved", "segments_mean")
+"""The figures that get an interval."""
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Puzzles split by a level or a trait."""
+
+    by: str
+    of: NDArray[np.int64]
+    """(N,) index into names."""
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Report:
+    """One model's evaluation and all that goes with it."""
+
+    about: dict[str, Any]
+    """checkpoint, update, weights, puzzles, halting, budget, puzzles_per_s."""
+    result: Evaluation
+    task: PuzzleTask
+    groups: Groups
+    seconds: float
+    seed: int = 0
+    """Of the intervals."""
+    extra: dict[str, Outcome] = field(default_factory=dict)
+    """Votes and retries, by their names."""
+
+    def intervals(self, rows: NDArray[np.bool_] | slice = slice(None)) -> dict[str, Interval]:
+        """95 % bootstrap intervals of JUDGED over some of the puzzles."""
+        result = self.result
+        values = (result.exact, result.solved, result.segments)
+        return {name: bootstrap(v[rows], self.seed) for name, v in zip(JUDGED, values, strict=True)}
+
+    def summaries(self) -> dict[str, Summary]:
+        """A row for each group that occurs."""
+        sums = self.result.sums_by(self.groups.of, len(self.groups.names))
+        return by_group(sums, self.groups.names, self.task.measures)
+
+    def total(self) -> Summary:
+        return Summary.of(
+            self.result.sums_by(np.zeros(len(self.result.level), np.int64), 1)[0], self.task.measures
+        )
+
+
+MOST_GROUPS = 10
+
+
+def split(by: str, task: PuzzleTask, puzzles: PuzzleBatch) -> Groups:
+    """The puzzles by level, or by a trait of their task: a group for each value, or for ranges of values with about
+    as many puzzles each where there are more than MOST_GROUPS. Raises UserError."""
+    if by == "level":
+        return Groups(
+            by, puzzles.level % (len(task.levels) + 1), (*task.levels, "other")
+        )  # NO_LEVEL = -1 is last
+    if by not in task.traits:
+        raise UserError(
+            f"--by {by}: {task.name} puzzles can be split by {', '.join(('level', *task.traits))}"
+        )
+    values = task.trait(by, puzzles.inputs)
+    different = np.unique(values)
+    starts = different
+    if len(different) > MOST_GROUPS:
+        starts = np.unique(np.quantile(values, np.arange(MOST_GROUPS) / MOST_GROUPS, method="inverted_cdf"))
+    lasts = [int(different[different < after][-1]) for after in starts[1:]] + [int(different[-1])]
+    names = [str(a) if a == b else f"{a}-{b}" for a, b in zip(starts.tolist(), lasts, strict=True)]
+    return Groups(by, np.searchsorted(starts, values, side="right") - 1, tuple(names))
+
+
+def as_dictionary(report: Report) -> dict[str, Any]:
+    """What --json prints."""
+    groups = report.groups
+    rows = {
+        name: asdict(summary) | {"intervals": report.intervals(groups.of == groups.names.index(name))}
+        for name, summary in report.summaries().items()
+    }
+    extra = {name: outcome_means(outcome) for name, outcome in report.extra.items()}
+    return {
+        **report.about,
+        "all": asdict(report.total()) | {"intervals": report.intervals()},
+        "levels" if groups.by == "level" else groups.by: rows,
+        **({"beside_the_single_pass": extra} if extra else {}),
+    }
+
+
+def outcome_means(outcome: Outcome) -> dict[str, float]:
+    return {
+        "exact_accuracy": float(outcome.exact.mean()),
+        "solved": float(outcome.solved.mean()),
+        "segments_mean": float(outcome.segments.mean()),
+        "passes_mean": float(outcome.passes.mean()),
+    }
+
+
+def headline(about: dict[str, Any]) -> str:
+    return (
+        f"{about['checkpoint']} (update {about['update']}, {about['weights']} weights), {about['rule']}, "
+        f"puzzles: {about['puzzles']}"
+    )
+
+
+def print_table(report: Report, console: Console) -> None:
+    """One model, group by group."""
+    task, rows = report.task, report.summaries()
+    if len(rows) > 1:
+        rows["all"] = report.total()
+    console.print(headline(report.about), soft_wrap=True)
+    names = ("puzzles", "exact", "solved", "cells", "segments", *task.measures)
+    table = Table(
+        Column(report.groups.by, no_wrap=True),
+        *[Column(name.replace("_", " "), justify="right") for name in names],
+        padding=(0, 0 if task.measures else 1),  # 80 columns have to do
+    )
+    for name, row in rows.items():
+        table.add_row(
+            name, str(row.puzzles), f"{row.exact_accuracy:.1%}", f"{row.solved:.1%}", f"{row.cell_accuracy:.2%}",
+            f"{row.segments_mean:.2f}", *[_measured(row, name) for name in task.measures],
+        )  # fmt: skip
+    console.print(table)
+    print_intervals(report, console)
+    console.print("exact after segment 1, 2, 3, ...")
+    for name, row in rows.items():
+        curve = " ".join(f"{accuracy:6.1%}" for accuracy in row.accuracy_after_segment)
+        console.print(f"  {name:<10} {curve}", soft_wrap=True)
+    console.print(f"{report.about['puzzles_per_s']:.0f} puzzles/s, {duration(report.seconds)}")
+    if report.extra:
+        print_extra(report, console)
+
+
+def print_intervals(report: Report, console: Console) -> None:
+    found = report.intervals()
+    (a, b), (c, d), (e, f) = (found[name] for name in JUDGED)
+    console.print(
+        f"95 % of resamples of the puzzles: exact {a:.1%} to {b:.1%}, solved {c:.1%} to {d:.1%}, "
+        f"segments {e:.2f} to {f:.2f}",
+        soft_wrap=True,
+    )
+
+
+def _measured(row: Summary, name: str) -> str:
+    return f"{row.measures[name]:.3g}" if name in row.measures else "-"
+
+
+def print_extra(report: Report, console: Console) -> None:
+    """Votes and retries, below the single pass."""
+    table = Table(
+        Column("beside the single pass", no_wrap=True), *_right("exact", "solved", "segments", "passes")
+    )
+    result = report.result
+    once = Outcome(result.answer, result.exact, result.solved, result.segments, np.ones_like(result.segments))
+    for name, outcome in {"single pass": once, **report.extra}.items():
+        m = outcome_means(outcome)
+        table.add_row(
+            name, f"{m['exact_accuracy']:.1%}", f"{m['solved']:.1%}", f"{m['segments_mean']:.2f}",
+            f"{m['passes_mean']:.2f}",
+        )  # fmt: skip
+    console.print(table)
+
+
+def _right(*names: str) -> list[Column]:
+    return [Column(name, justify="right") for name in names]
+
+
+def print_comparison(reports: Sequence[Report], console: Console) -> None:
+    """Several models on the same puzzles, each against the first; then each group's `solved`."""
+    first = reports[0]
+    console.print(f"{first.total().puzzles} puzzles: {first.about['puzzles']}", soft_wrap=True)
+    for letter, report in zip(letters(reports), reports, strict=True):
+        about = report.about
+        what = (
+            f"{about['checkpoint']} (update {about['update']}, {about['weights']} weights), {about['rule']}"
+        )
+        console.print(f"  {letter}  {what}", soft_wrap=True)
+    names = ("exact", "solved", "95 %", "solved - A", "95 %", "segments", "puzzles/s")
+    table = Table(Column(""), *_right(*names), padding=0)  # 80 columns have to do
+    for letter, report in zip(letters(reports), reports, strict=True):
+        row, (low, high) = report.total(), report.intervals()["solved"]
+        more = difference(report, first)
+        versus = ["", ""] if report is first else [f"{more[0]:+.1%}", f"{more[1][0]:+.1%} {more[1][1]:+.1%}"]
+        table.add_row(
+            letter, f"{row.exact_accuracy:.1%}", f"{row.solved:.1%}", f"{low:.1%} {high:.1%}", *versus,
+            f"{row.segments_mean:.2f}", f"{report.about['puzzles_per_s']:.0f}",
+        )  # fmt: skip
+    console.print(table)
+    groups = [report.summaries() for report in reports]
+    table = Table(
+        Column(f"solved, by {first.groups.by}", no_wrap=True), *_right("puzzles", *letters(reports))
+    )
+    for name, row in groups[0].items():
+        table.add_row(name, str(row.puzzles), *[f"{group[name].solved:.1%}" for group in groups])
+    console.print(table)
+
+
+def letters(reports: Sequence[Report]) -> list[str]:
+    """A, B, C, ..., then numbers."""
+    return [chr(ord("A") + i) if i < 26 else str(i + 1) for i in range(len(reports))]
+
+
+def difference(report: Report, first: Report) -> tuple[float, Interval]:
+    """How many more of the same puzzles are solved than by the first model, and the 95 % bootstrap interval of that,
+    puzzle paired with puzzle."""
+    more = report.result.solved.astype(np.float64) - first.result.solved
+    return float(more.mean()), bootstrap(more, report.seed)
+
+
+def print_curve(points: Sequence[Point], about: dict[str, Any], puzzles: int, console: Console) -> None:
+    """Accuracy against cost, adaptive beside fixed."""
+    console.print(
+        f"{about['checkpoint']} (update {about['update']}, {about['weights']} weights), {puzzles} puzzles: "
+        f"{about['puzzles']}", soft_wrap=True,
+    )  # fmt: skip
+    table = Table(
+        Column("halting"),
+        *_right("budget", "threshold", "segments", "exact", "solved", "fixed solves"),
+    )
+    last = points[0].halting
+    for point in points:
+        if point.halting != last:
+            table.add_section()
+            last = point.halting
+        table.add_row(
+            point.halting, str(point.budget), "" if point.threshold is None else f"{point.threshold:g}",
+            f"{point.segments_mean:.2f}", f"{point.exact_accuracy:.1%}", f"{point.solved:.1%}",
+            "" if point.halting == "fixed" else f"{point.fixed_solved:.1%}",
+        )  # fmt: skip
+    console.print(table)
+    console.print("fixed solves: what a fixed budget solves at the same mean number of segments")
+
+
+def write_predictions(path: Path, puzzles: PuzzleBatch, report: Report) -> None:
+    """A row for each puzzle, as CSV or npz by the name's ending. Raises UserError."""
+    result, task = report.result, report.task
+    columns: dict[str, NDArray[Any]] = {
+        "level": puzzles.level,
+        "segments": result.segments,
+        "exact": result.exact,
+        "solved": result.solved,
+        "q_halt": result.q[:, 0],
+        "q_continue": result.q[:, 1],
+    }
+    # "answer" is another name of the solution in files of puzzles (envs/csv_files.py)
+    boards = {"question": puzzles.inputs, "solution": puzzles.solution, "prediction": result.answer}
+    for name, outcome in report.extra.items():
+        key = name.replace(" ", "_")
+        boards[f"{key}_prediction"] = outcome.answer
+        columns |= {f"{key}_solved": outcome.solved, f"{key}_segments": outcome.segments}
+    if path.suffix == ".npz":
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, allow_pickle=False, **boards, **columns)
+        content = buffer.getvalue()
+    else:
+        levels = np.array([*task.levels, ""])  # NO_LEVEL = -1 is the last
+        columns["level"] = levels[puzzles.level]
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow([*boards, *columns])
+        values = [[_plain(value) for value in column] for column in columns.values()]
+        written = [[task.write_text(board) for board in rows] for rows in boards.values()]
+        writer.writerows(zip(*written, *values, strict=True))
+        content = text.getvalue().encode()
+    try:
+        write_atomically(path, content)
+    except OSError as error:
+        raise UserError(f"cannot write {path}: {error.strerror}") from None
+
+
+def _plain(value: Any) -> Any:
+    """True as 1, a float with the digits that float32 has."""
+    if isinstance(value, np.bool_):
+        return int(value)
+    return f"{value:.7g}" if isinstance(value, np.floating) else value

@@ -1,0 +1,359 @@
+"""Checkpoints that are whole or absent, checked when read, and never unpickled.
+
+    checkpoints/update-00000250/
+        model.safetensors        weights, initial states, puzzle embeddings
+        averaged.safetensors     averaged weights, if the run keeps them
+        optimizer.safetensors    moments, by parameter name
+        state.json               update, curriculum, configuration, score, versions
+        rank-0000.safetensors    one worker's slots: carry, puzzles, random state, counts
+        rank-0000.json           its position in the puzzle stream
+        manifest.json            size and SHA-256 of every file above; written last
+
+All ranks write into a folder with a temporary name, which rank 0 renames when everything is there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import safetensors.torch
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import Tensor
+
+from hrm_rl.agents.act.learner import Learner
+from hrm_rl.config import Config, differences, validate
+from hrm_rl.data.curriculum import CurriculumState
+from hrm_rl.utils.errors import UserError
+from hrm_rl.utils.files import provenance, write_atomically
+
+KEEP_LAST = 2
+MANIFEST = "manifest.json"
+AVERAGED = "averaged.safetensors"
+
+Agree = Callable[[str | None], list[str]]
+"""Exchange errors with the other ranks: takes this rank's, or None, and returns the errors of all ranks. It is
+a barrier."""
+
+
+def agree_alone(error: str | None) -> list[str]:
+    """Agree, for a run with one worker."""
+    return [error] if error else []
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """state.json: what all workers share, besides weights."""
+
+    update: int
+    skipped_in_a_row: int
+    world_size: int
+    """Workers whose slots it holds; 0 for one that was adopted and holds none."""
+    stage: int
+    """Stage that puzzles are drawn from."""
+    curriculum: CurriculumState
+    """The curriculum's last answer. Its stage is acted upon at the end of the next interval."""
+    config: Config
+    score: float | None
+    """Share of the held-out puzzles that are solved at this update, if it was evaluated."""
+    loss_scale: tuple[float, int] = (1.0, 0)
+    """Factor on the loss in float16, and the updates since it last changed."""
+
+    def to_json(self) -> str:
+        values = {
+            "update": self.update,
+            "skipped_in_a_row": self.skipped_in_a_row,
+            "world_size": self.world_size,
+            "stage": self.stage,
+            "score": self.score,
+            "loss_scale": self.loss_scale,
+            "curriculum": self.curriculum.to_json(),
+            "config": self.config.model_dump(mode="json"),
+            "versions": provenance(),
+        }
+        return json.dumps(values, indent=1)
+
+    @staticmethod
+    def from_json(text: str, origin: str) -> TrainingState:
+        values = json.loads(text)
+        return TrainingState(
+            values["update"],
+            values["skipped_in_a_row"],
+            values["world_size"],
+            values["stage"],
+            CurriculumState.from_json(values["curriculum"]),
+            validate(values["config"], origin),
+            values["score"],
+            tuple(values.get("loss_scale", (1.0, 0))),  # older checkpoints know none,
+        )
+
+
+def save(
+    root: Path,
+    learner: Learner,
+    state: TrainingState,
+    rank: int = 0,
+    agree: Agree = agree_alone,
+    keep: int = KEEP_LAST,
+) -> Path:
+    """Write a checkpoint of `learner` under `root`; called by all ranks together. Returns its folder.
+
+    Keeps the last `keep` and the best by score. Raises UserError on every rank if one could not write its part;
+    then nothing of this checkpoint is left.
+    """
+    final = root / f"update-{state.update:08d}"
+    temporary = root / f".{final.name}.tmp"
+    if rank == 0:
+        shutil.rmtree(temporary, ignore_errors=True)
+    failure = _attempt(lambda: temporary.mkdir(parents=True, exist_ok=True))
+    errors = agree(failure)  # nobody writes before rank 0 has cleared the folder
+    if not errors:
+        errors = agree(_attempt(lambda: _write_parts(temporary, learner, state, rank)))
+    if not errors:
+        errors = agree(_attempt(lambda: _publish(temporary, final, state.world_size)) if rank == 0 else None)
+    if errors:
+        if rank == 0:
+            shutil.rmtree(temporary, ignore_errors=True)
+        raise UserError(
+            f"could not save the checkpoint of update {state.update} in {root}: {errors[0]}; "
+            "free some space, or choose another --storage-path, then resume from the checkpoint before"
+        )
+    if rank == 0:
+        prune(root, final, keep)
+    return final
+
+
+def _attempt(action: Callable[[], None]) -> str | None:
+    """Run `action`; the reason if the file system refused."""
+    try:
+        action()
+    except OSError as error:
+        return (
+            f"{error.strerror or error} ({error.filename})"
+            if error.filename
+            else str(error.strerror or error)
+        )
+    return None
+
+
+def _write_parts(folder: Path, learner: Learner, state: TrainingState, rank: int) -> None:
+    tensors, values = learner.rank_state()
+    _write_tensors(folder / f"rank-{rank:04d}.safetensors", tensors)
+    write_atomically(folder / f"rank-{rank:04d}.json", json.dumps(values))
+    if rank:
+        return
+    _write_tensors(folder / "model.safetensors", learner.model.state_dict())
+    if learner.averaged is not None:
+        _write_tensors(folder / AVERAGED, learner.averaged.average)
+    _write_tensors(folder / "optimizer.safetensors", _optimizer_tensors(learner))
+    write_atomically(folder / "state.json", state.to_json())
+
+
+def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
+    content = safetensors.torch.save({k: v.detach().cpu().contiguous() for k, v in tensors.items()})
+    write_atomically(path, content)
+
+
+def _publish(temporary: Path, final: Path, world_size: int) -> None:
+    """Add the manifest and give the folder its final name."""
+    for rank in range(world_size):
+        if not (temporary / f"rank-{rank:04d}.json").exists():
+            raise OSError(f"the part of worker {rank} is not here: all nodes must share the storage path")
+    files = {
+        path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)}
+        for path in sorted(temporary.iterdir())
+    }
+    write_atomically(temporary / MANIFEST, json.dumps(files, indent=1))
+    if final.exists():  # an earlier attempt got this far before it was interrupted
+        shutil.rmtree(final)
+    temporary.rename(final)
+    directory = os.open(final.parent, os.O_RDONLY)
+    os.fsync(directory)
+    os.close(directory)
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _names(learner: Learner) -> list[str]:
+    """Names of the parameters in the order in which the optimiser counts them."""
+    names = {id(p): name for name, p in learner.model.named_parameters()}
+    return [names[id(p)] for group in learner.optimizer.param_groups for p in group["params"]]
+
+
+def _optimizer_tensors(learner: Learner) -> dict[str, Tensor]:
+    """The optimiser's state as `parameter|key`."""
+    names = _names(learner)
+    state = learner.optimizer.state_dict()["state"]
+    return {f"{names[i]}|{key}": torch.as_tensor(v) for i, entry in state.items() for key, v in entry.items()}
+
+
+def checkpoints(root: Path) -> list[Path]:
+    """Finished checkpoints under `root`, the newest first; their files are not checked."""
+    if not root.is_dir():
+        return []
+    return sorted((p for p in root.iterdir() if re.fullmatch(r"update-\d{8}", p.name)), reverse=True)
+
+
+def best(root: Path, newest: Path | None = None) -> Path | None:
+    """The checkpoint with the highest score, the newest of equals; None if none was evaluated.
+
+    newest: do not look at those after this one.
+    """
+    found = [p for p in checkpoints(root) if newest is None or p.name <= newest.name]
+    scored = [(value, path.name, path) for path in found if (value := score(path)) is not None]
+    return max(scored)[2] if scored else None
+
+
+def score(path: Path) -> float | None:
+    """The score that a checkpoint was saved with; None if it has none that can be read."""
+    try:
+        return json.loads((path / "state.json").read_text())["score"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def prune(root: Path, newest: Path, last: int = KEEP_LAST) -> None:
+    """Delete all checkpoints but the `last` ones up to `newest`, just saved, and the best of them. Those after it
+    are damaged ones that the run went back behind."""
+    upto = [p for p in checkpoints(root) if p.name <= newest.name]
+    keep = {*upto[:last], best(root, newest)}
+    for path in checkpoints(root):
+        if path not in keep:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with the files of a checkpoint, or None."""
+    try:
+        manifest = json.loads((path / MANIFEST).read_text())
+        for name, expected in manifest.items():
+            if (path / name).stat().st_size != expected["bytes"]:
+                return f"{name} is truncated"
+            if _digest(path / name) != expected["sha256"]:
+                return f"{name} is corrupted"
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name} is missing"
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        return f"{MANIFEST} is unreadable ({error})"
+    return None
+
+
+def latest_sound(root: Path, say: Callable[[str], None]) -> Path | None:
+    """The newest undamaged checkpoint. Damaged ones are passed over, and `say` is told of each."""
+    for path in checkpoints(root):
+        reason = damage(path)
+        if reason is None:
+            return path
+        say(f"checkpoint {path.name} is damaged ({reason}): going back to the one before")
+    return None
+
+
+def read_state(path: Path) -> TrainingState:
+    """state.json of a checkpoint. Raises UserError."""
+    try:
+        return TrainingState.from_json((path / "state.json").read_text(), str(path / "state.json"))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is no checkpoint that can be read: {error}") from None
+
+
+def refuse_changes(path: Path, state: TrainingState, config: Config) -> None:
+    """Raise UserError, naming the fields, if `config` may not go on from this checkpoint."""
+    changed = differences(state.config, config)
+    if changed:
+        raise UserError(
+            f"checkpoint {path.name} was made with another configuration: {'; '.join(changed)} "
+            "(stored -> asked for); leave these as they were, or start a new run"
+        )
+
+
+def adopt(source: Path, root: Path, config: Config, changeable: Collection[str]) -> Path:
+    """Make `source`, a checkpoint of any run, the newest checkpoint under `root`, as if `config` had led to it.
+    Weights, optimisers and curriculum are taken over; slots are not, and begin anew. Returns its folder.
+
+    changeable: settings in which `config` may differ. Raises UserError if it differs in others, and OSError if
+    `source` goes away meanwhile.
+    """
+    state = read_state(source)
+    changed = [line for line in differences(state.config, config) if line.partition(":")[0] not in changeable]
+    if changed:
+        raise UserError(
+            f"checkpoint {source} cannot be gone on from with other settings: {'; '.join(changed)}"
+        )
+    temporary, final = root / f".{source.name}.tmp", root / source.name
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    for name in ("model.safetensors", AVERAGED, "optimizer.safetensors"):
+        if name != AVERAGED or (source / name).exists():
+            shutil.copyfile(source / name, temporary / name)
+    write_atomically(temporary / "state.json", replace(state, config=config, world_size=0).to_json())
+    for path in checkpoints(root):
+        if path.name > final.name:
+            shutil.rmtree(path)
+    _publish(temporary, final, world_size=0)
+    return final
+
+
+def load(path: Path, learner: Learner, rank: int = 0, world_size: int = 1) -> TrainingState:
+    """Put `learner` where the checkpoint was. With another number of workers the slots begin anew.
+
+    Raises UserError if the configuration differs, naming the fields.
+    """
+    state = read_state(path)
+    refuse_changes(path, state, learner.config)
+    learner.model.load_state_dict(_read_tensors(path / "model.safetensors", learner.device))
+    if learner.averaged is not None:
+        for name, value in _read_tensors(path / AVERAGED, learner.device).items():
+            learner.averaged.average[name].copy_(value)
+    _load_optimizer(learner, _read_tensors(path / "optimizer.safetensors"))
+    learner.updates, learner.skipped_in_a_row = state.update, state.skipped_in_a_row
+    learner.loss_scale.value, learner.loss_scale.sound = state.loss_scale
+    if state.world_size == world_size:
+        values: dict[str, Any] = json.loads((path / f"rank-{rank:04d}.json").read_text())
+        learner.load_rank_state(_read_tensors(path / f"rank-{rank:04d}.safetensors"), values)
+    else:
+        learner.start_anew(state.stage)
+    return state
+
+
+def identifiers(path: Path) -> int:
+    """Rows of the puzzle-embedding table of a checkpoint, 1 if it has none."""
+    try:
+        with safe_open(path / "model.safetensors", "pt") as file:
+            name = "puzzle_emb.weight"
+            return file.get_slice(name).get_shape()[0] if name in file.keys() else 1  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read {path / 'model.safetensors'}: {error}") from None
+
+
+def load_weights(path: Path, model: torch.nn.Module, weights: Literal["raw", "ema"] = "ema") -> None:
+    """The weights of a checkpoint for inference: for `ema` the averaged ones where it has them, else its own."""
+    model.load_state_dict(_read_tensors(path / "model.safetensors"))
+    if weights == "ema" and (path / AVERAGED).exists():
+        model.load_state_dict(_read_tensors(path / AVERAGED), strict=False)
+
+
+def _read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, Tensor]:
+    try:
+        return safetensors.torch.load_file(path, device=str(device))
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"cannot read {path}: {error}") from None
+
+
+def _load_optimizer(learner: Learner, tensors: dict[str, Tensor]) -> None:
+    state: dict[int, dict[str, Tensor]] = {}
+    index = {name: i for i, name in enumerate(_names(learner))}
+    for key, value in tensors.items():
+        name, _, entry = key.partition("|")
+        state.setdefault(index[name], {})[entry] = value
+    groups = learner.optimizer.state_dict()["param_groups"]
+    learner.optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -1,0 +1,64 @@
+"""`train.init_from`: a run that starts from the weights of another, for fine-tuning or for training the puzzle
+embeddings of a finished network."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hrm_rl.models import RecurrentModel
+from hrm_rl.runs.loading import find_checkpoint
+from hrm_rl.runs.pretrained import is_pretrained, load_checkpoint, open_folder
+from hrm_rl.utils.errors import UserError
+
+OWN = ("puzzle_emb.weight", "dropout_stream")
+"""Not taken over where it does not fit: puzzles have other identifiers in another data set."""
+
+
+def read_weights(folder: Path) -> dict[str, Tensor]:
+    """The weights in a run's folder (of its best checkpoint, else its last, as its evaluations judged them), in a
+    checkpoint's, or in one made by scripts/export.py or scripts/convert_checkpoint.py. Raises UserError."""
+    if is_pretrained(folder):
+        return dict(open_folder(folder).model.state_dict())
+    try:
+        path = find_checkpoint(folder)
+    except UserError as error:
+        raise UserError(f"train.init_from: {error}") from None
+    return dict(load_checkpoint(path)[0].state_dict())
+
+
+def check(weights: dict[str, Tensor], model: RecurrentModel, folder: str) -> dict[str, Tensor]:
+    """Those of `weights` that `model`, which may be on the meta device, starts from. Raises UserError that names
+    what does not fit."""
+    wanted = model.state_dict()
+    misfits = [
+        f"{name} is missing"
+        if name not in weights
+        else f"{name} has {_shape(weights[name])} for {_shape(value)}"
+        for name, value in wanted.items()
+        if name not in OWN and (name not in weights or weights[name].shape != value.shape)
+    ]
+    misfits += [f"{name} is not part of it" for name in weights if name not in wanted and name not in OWN]
+    if misfits:
+        more = f" and {len(misfits) - 3} more" if len(misfits) > 3 else ""
+        raise UserError(
+            f"train.init_from: the network in {folder} is not the one that is configured: "
+            f"{'; '.join(misfits[:3])}{more}; give its --model settings"
+        )
+    return {
+        name: weights[name]
+        for name, value in wanted.items()
+        if name in weights and weights[name].shape == value.shape and name != "dropout_stream"
+    }
+
+
+@torch.no_grad()
+def start_from(folder: str, model: RecurrentModel) -> None:
+    """Give `model` the weights in `folder`. Raises UserError."""
+    model.load_state_dict(check(read_weights(Path(folder)), model, folder), strict=False)
+
+
+def _shape(tensor: Tensor) -> str:
+    return "x".join(map(str, tensor.shape))

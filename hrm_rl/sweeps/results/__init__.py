@@ -1,0 +1,1 @@
+"""What a sweep left in its folder: trials, curves, report and pictures."""

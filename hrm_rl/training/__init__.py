@@ -1,0 +1,1 @@
+"""The training loop of one worker, its telemetry, and the plan printed before it."""

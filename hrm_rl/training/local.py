@@ -1,0 +1,65 @@
+"""Training in this process, without Ray: `--num-workers 0`, tests, and the base of a single-process trial."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from hrm_rl.config import Config
+from hrm_rl.data.curriculum import Curriculum, LocalCurriculum
+from hrm_rl.training.loop import Outcome, Progress, Trainer, use_threads
+from hrm_rl.utils.devices import choose_device
+
+
+class LocalWorker:
+    """The only worker of its run."""
+
+    rank = 0
+    world_size = 1
+
+    def __init__(self, config: Config, run_dir: Path, say: Callable[[str], None] = print):
+        self.device = choose_device(config.train.device)
+        self.run_dir = run_dir
+        self.say = say
+        self.curriculum: Curriculum = LocalCurriculum(config.curriculum, config.train.log_every)
+        self._stop = threading.Event()
+
+    def stop(self) -> None:
+        """Ask the loop to end with a checkpoint after the update it is in."""
+        self._stop.set()
+
+    def stop_requested(self) -> bool:
+        return self._stop.is_set()
+
+    def evaluated(self, progress: Progress) -> None:
+        """Nobody waits to hear of it."""
+
+
+def train_here(config: Config, run_dir: Path, threads: int, say: Callable[[str], None] = print) -> Outcome:
+    """Train in this process. The first Ctrl-C ends the run with a checkpoint, a second one at once."""
+    use_threads(threads)
+    worker = LocalWorker(config, run_dir, say)
+    with _interrupt(worker):
+        return Trainer(config, worker).run()
+
+
+@contextmanager
+def _interrupt(worker: LocalWorker) -> Iterator[None]:
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def on_interrupt(*_: object) -> None:
+        if worker.stop_requested():
+            raise KeyboardInterrupt
+        worker.say("stopping after this update; Ctrl-C again to stop without a checkpoint")
+        worker.stop()
+
+    previous = signal.signal(signal.SIGINT, on_interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, previous)

@@ -1,0 +1,103 @@
+"""What a run is about to do, in a few lines: the banner, and `--dry-run`."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import torch
+
+from hrm_rl.agents.act.learner import Learner
+from hrm_rl.agents.act.slots import slots_of_rank
+from hrm_rl.config import Config
+from hrm_rl.data.streams import Data, build_data
+from hrm_rl.models import build_model, count_parameters
+from hrm_rl.runs.warm_start import check, read_weights
+from hrm_rl.training.loop import build_learner, use_threads
+from hrm_rl.training.resources import Machine, Plan
+from hrm_rl.utils.console import count, duration, shown_path, slow_work, typed
+from hrm_rl.utils.devices import choose_device
+
+DRY_RUN_SLOTS = 16
+"""Most slots of the update that --dry-run does; a whole batch can take a minute on a CPU."""
+
+
+def banner(config: Config, data: Data, plan: Plan, run_dir: Path) -> str:
+    """What, where, how large, and how to watch it. Raises UserError if the network cannot be built."""
+    rows, columns = data.task.grid_shape
+    with torch.device("meta"):
+        model = build_model(config.model, data.task.vocab_size, data.task.coordinates(), data.identifiers)
+    if config.train.init_from is not None:
+        check(read_weights(Path(config.train.init_from)), model, config.train.init_from)
+    device = (
+        choose_device(config.train.device).type
+        if plan.high == 0
+        else "cuda"
+        if plan.gpus_per_worker
+        else "cpu"
+    )
+    shown = shown_path(run_dir)
+    batch, budget = config.train.global_batch_size, config.halting.halt_max_steps
+    return f"""\
+{run_dir.name}: {config.model.name} on {data.task.name} {rows}x{columns}
+  parameters   {count(count_parameters(model))} ({config.model.dtype})
+  workers      {plan.describe()}, on {device}
+  batch        {batch} slots, budget {budget} segments{_started_from(config)}
+  folder       {shown}
+  watch        {typed("tensorboard")} --logdir {shown}/tensorboard
+"""
+
+
+def _started_from(config: Config) -> str:
+    """The banner's line on it, if there is anything to say."""
+    folder = config.train.init_from
+    return "" if folder is None else f"\n  weights      of {shown_path(Path(folder))}"
+
+
+def dry_run(config: Config, plan: Plan, machine: Machine, run_dir: Path) -> None:
+    """Build env and model, do one update with up to DRY_RUN_SLOTS slots, print what the run would be."""
+    started = time.perf_counter()
+    use_threads(plan.threads)
+    slots = slots_of_rank(config.train.global_batch_size, 0, max(1, plan.high))
+    tried = min(slots, DRY_RUN_SLOTS)
+    at_once = -(-slots // config.train.micro_batches)  # slots whose activations are kept at a time
+    plain = {"global_batch_size": tried, "batch_warmup_updates": 0, "micro_batches": 1}
+    small = config.model_copy(update={"train": config.train.model_copy(update=plain)})
+    with slow_work() as progress:
+        data = build_data(small, progress=progress)
+    learner = build_learner(small, data, choose_device(config.train.device), rank=0, world_size=1)
+    learner.start()
+    activations = _saved_bytes_of_an_update(learner)
+    data.source.close()
+
+    parameters = count_parameters(learner.model)
+    copies = 4 + (learner.averaged is not None)  # weights, gradients, two moments, averaged weights
+    print(config.to_yaml())
+    print(f"parameters     {count(parameters)}")
+    print(f"memory         {count(4 * parameters * copies)}B weights, gradients, optimiser; about "
+          f"{count(activations / tried * at_once)}B activations for {slots} slots a worker")  # fmt: skip
+    print(f"plan           {plan.describe()}")
+    print(f"machine        {machine.name}: {machine.cpus:g} CPUs, {machine.gpus:g} GPUs")
+    sums = learner.tally.sums
+    outcome = "NOT DONE, its loss or gradient is not finite" if sums["skipped_updates"] else "done"
+    print(f"update         one with {tried} of {slots} slots {outcome}: loss {sums['loss'] / sums['slots']:.3f}, "
+          f"{duration(sums['seconds'])}")  # fmt: skip
+    print(f"run folder     {run_dir} (not created)")
+    print(f"dry run        done in {duration(time.perf_counter() - started)}; no run was started")
+
+
+def _saved_bytes_of_an_update(learner: Learner) -> int:
+    """Do one update; bytes of the tensors that its forward pass kept for the backward pass."""
+    seen: dict[int, int] = {}
+    weights = {p.data_ptr() for p in learner.params}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in weights:
+            seen[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        learner.update()
+    learner.counts()
+    return sum(seen.values())

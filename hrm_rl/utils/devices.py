@@ -1,0 +1,45 @@
+"""Which processor the network runs on, and what goes there and comes back."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from hrm_rl.utils.errors import UserError
+
+
+def choose_device(name: Literal["auto", "cpu", "cuda", "mps"]) -> torch.device:
+    """The device called `name`; `auto` takes the first of cuda, mps, cpu that is there. Raises UserError."""
+    present: dict[str, bool] = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    kind: str = name if name != "auto" else next(k for k, here in present.items() if here)
+    if not present[kind]:
+        raise UserError(f"torch finds no {kind} device on this machine; --train.device cpu works everywhere")
+    return torch.device("cuda", torch.cuda.current_device()) if kind == "cuda" else torch.device(kind)
+
+
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor of the CPU on `device`. On a GPU the copy, from pinned memory, takes its turn and nobody waits."""
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
+
+
+class ToCpu:
+    """Tensors on their way to the CPU: what is asked of the device meanwhile does not hold them up."""
+
+    def __init__(self, *tensors: Tensor):
+        self._tensors = [t.detach().to("cpu", non_blocking=t.is_cuda) for t in tensors]
+        self._arrived = None
+        if tensors[0].is_cuda:
+            self._arrived = torch.cuda.Event()
+            self._arrived.record()
+
+    def wait(self) -> list[Tensor]:
+        """The tensors, when all have arrived."""
+        if self._arrived is not None:
+            self._arrived.synchronize()
+        return self._tensors

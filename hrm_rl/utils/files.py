@@ -1,0 +1,67 @@
+"""Writing files whole or not at all, reading YAML, and saying where code came from."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from hrm_rl.utils.errors import UserError
+
+
+def write_atomically(path: Path, content: str | bytes) -> None:
+    """Write to a temporary name beside `path`, flush to disk, then rename. On an error nothing is left."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content.encode() if isinstance(content, str) else content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def read_yaml(path: Path, what: str) -> Any:
+    """What a YAML file holds, not looked at yet. Raises UserError, which calls the file `what`."""
+    try:
+        return yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise UserError(f"cannot read {what} {path}: {error.strerror}") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+
+
+def provenance() -> dict[str, str]:
+    """Versions of Python, of the packages that shape a run, and the git commit of this code."""
+    packages = ("torch", "ray", "gymnasium", "numpy", "numba", "hrm-rl")
+    versions = {name: _version(name) for name in packages}
+    return {"python": platform.python_version(), **versions, "commit": _commit()}
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"
+
+
+def _commit() -> str:
+    """The commit this code is at, with `+changes` if files differ from it; `unknown` outside a repository."""
+    git = ["git", "-C", str(Path(__file__).parent)]
+    try:
+        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
+        dirty = subprocess.run(
+            [*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=10
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    if head.returncode:
+        return "unknown"
+    return head.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")

@@ -1,0 +1,162 @@
+"""The engine with few slots against thinking about each puzzle alone to its own halt."""
+
+from __future__ import annotations
+
+import tracemalloc
+from collections.abc import Iterator
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+
+from envs import PuzzleBatch
+from hrm_rl.agents.act.engine import LEAST_ROWS, Halting, Stopping, Thoughts, answers, think
+from hrm_rl.models import RecurrentModel
+from tests.helpers.thinkers import BUDGET, RULES, TASK, many, network
+
+PUZZLES = 30
+
+
+@pytest.fixture(scope="module")
+def model() -> RecurrentModel:
+    return network()
+
+
+Thought = list[tuple[np.ndarray, np.ndarray]]
+"""Answer and Q-values after each segment."""
+
+
+@pytest.fixture(scope="module")
+def alone(model: RecurrentModel) -> list[Thought]:
+    """Each puzzle in a batch of its own, by the network itself, without the engine."""
+    return [thought_alone(model, many(PUZZLES).take(slice(n, n + 1))) for n in range(PUZZLES)]
+
+
+@torch.no_grad()
+def thought_alone(model: RecurrentModel, puzzle: PuzzleBatch) -> Thought:
+    carry, found = model.initial_carry(1), []
+    tokens, identifier = torch.from_numpy(puzzle.inputs).long(), torch.from_numpy(puzzle.identifier)
+    for _ in range(BUDGET):
+        carry, logits, q = model(carry, tokens, identifier)
+        found.append((logits.argmax(-1)[0].numpy().astype(np.uint8), q[0].numpy()))
+    return found
+
+
+def halt_of(found: Thought, rule: Stopping) -> int:
+    """The segment after which one puzzle stops, the rule written out a second time."""
+    agreed = 0
+    for k, (answer, q) in enumerate(found, start=1):
+        agreed = agreed + 1 if k > 1 and (answer == found[k - 2][0]).all() else 1
+        wants = {
+            "fixed": False,
+            "agree": agreed >= rule.patience,
+            "adaptive": q[0] - (0 if rule.q_target == "halt_only" else q[1]) > rule.threshold,
+        }[rule.halting]
+        if wants and k >= rule.min_segments:
+            return k
+    return rule.budget
+
+
+def handed_in(model: RecurrentModel, batches: list[PuzzleBatch], rule: Stopping, batch_size: int) -> Thoughts:
+    model.train()
+    found = Thoughts.concatenate(list(answers(model, TASK, batches, rule, batch_size)))
+    assert model.training
+    return found
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_answers_are_those_of_thinking_about_each_puzzle_alone(
+    name: str, model: RecurrentModel, alone: list[Thought]
+) -> None:
+    rule, batch = RULES[name], many(PUZZLES)
+    found = handed_in(model, [batch], rule, batch_size=18)
+    assert found.index.tolist() == list(range(PUZZLES)), "in the order of the queue"
+    assert found.done.all()
+    np.testing.assert_array_equal(found.inputs, batch.inputs)
+    for n, thoughts in enumerate(alone):
+        segments = halt_of(thoughts, rule)
+        assert found.segment[n] == segments
+        np.testing.assert_array_equal(found.answer[n], thoughts[segments - 1][0])
+        np.testing.assert_allclose(found.q[n], thoughts[segments - 1][1], atol=1e-4)
+    assert name == "fixed" or len(set(found.segment)) > 2
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"hidden_size": 64, "num_heads": 4, "pos_encodings": "axial"},
+        {"name": "trm", "mixer": "mlp", "pos_encodings": "none"},
+    ],
+    ids=str,
+)
+def test_slots_and_neighbours_change_no_bit(changes: dict[str, object]) -> None:
+    """Not even of the Q-values: so no halt can flip, however near to a tie."""
+    model, batch = network(**changes), many(24)
+    first = [handed_in(model, [batch.take(slice(n, n + 1))], RULES["adaptive"], 1) for n in range(6)]
+    expected = Thoughts.concatenate(first)
+    assert len(set(expected.segment)) > 2
+    for batch_size in (2, 40):
+        found = handed_in(model, [batch], RULES["adaptive"], batch_size)
+        for name in ("segment", "answer", "q", "agreed"):
+            np.testing.assert_array_equal(getattr(found, name)[:6], getattr(expected, name), name)
+
+
+def test_the_order_of_the_queue_changes_no_puzzles_answer(model: RecurrentModel) -> None:
+    batch = many(40)
+    order = np.random.default_rng(0).permutation(40)
+    plain = handed_in(model, [batch], RULES["adaptive"], 20)
+    shuffled = handed_in(model, [batch.take(order)], RULES["adaptive"], 20)
+    np.testing.assert_array_equal(shuffled.q, plain.q[order])
+    np.testing.assert_array_equal(shuffled.segment, plain.segment[order])
+
+
+def test_the_queue_may_come_in_any_pieces_even_empty_ones(model: RecurrentModel) -> None:
+    batch = many(23)
+    cuts = [0, 0, 1, 1, 7, 7, 19, 23, 23]
+    pieces = [batch.take(slice(a, b)) for a, b in pairwise(cuts)]
+    one, other = (handed_in(model, queue, RULES["adaptive"], 16) for queue in ([batch], pieces))
+    np.testing.assert_array_equal(one.q, other.q)
+    assert list(answers(model, TASK, [], RULES["adaptive"])) == []
+
+
+def test_no_slot_thinks_about_a_puzzle_that_is_done(model: RecurrentModel) -> None:
+    """As many slots as there are in use while the queue lasts, and 16 or those in use behind it."""
+    rows: list[int] = []
+    hook = model.register_forward_pre_hook(lambda module, inputs: rows.append(len(inputs[1])))
+    steps = list(think(model, TASK, [many(80)], RULES["adaptive"], batch_size=24))
+    hook.remove()
+    spent = {}
+    for thoughts in steps:
+        for n, k in zip(thoughts.index, thoughts.segment, strict=True):
+            assert k == spent.get(n, 0) + 1, "one segment after the other"
+            spent[n] = k
+    used = [len(thoughts.index) for thoughts in steps]
+    last = max(i for i, thoughts in enumerate(steps) if len(thoughts.index) == 24)
+    assert rows[: last + 1] == used[: last + 1] == [24] * (last + 1)
+    assert rows[last + 1 :] == [max(LEAST_ROWS, b) for b in used[last + 1 :]]
+    assert sum(used) == sum(spent.values()) < 80 * BUDGET
+
+
+def test_memory_does_not_grow_with_the_number_of_puzzles(model: RecurrentModel) -> None:
+    def endless() -> Iterator[PuzzleBatch]:
+        while True:
+            yield batch
+
+    batch, peaks = many(50), []
+    tracemalloc.start()
+    stream, done = answers(model, TASK, endless(), RULES["eager"], 32), 0
+    for count in (60, 240):
+        while done < count:
+            done += len(next(stream).index)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.reset_peak()
+    tracemalloc.stop()
+    assert peaks[1] < peaks[0] + 50_000
+    stream.close()
+    assert model.training
+
+
+@pytest.mark.parametrize("halting", ["adaptive", "fixed", "agree"])
+def test_a_budget_of_one_segment_is_one_segment(halting: Halting, model: RecurrentModel) -> None:
+    assert set(handed_in(model, [many(10)], Stopping(1, halting), 4).segment) == {1}

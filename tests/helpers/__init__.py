@@ -1,0 +1,1 @@
+"""What tests are built from: tiny runs, small models, fakes."""
