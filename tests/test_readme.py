@@ -9,9 +9,9 @@ import pytest
 
 from hrm_rl.cli.train import TrainCommand
 from hrm_rl.config import PRESETS
+from hrm_rl.runs.folder import read_metrics
 from hrm_rl.training.local import LocalWorker
 from hrm_rl.training.loop import Trainer
-from hrm_rl.training.telemetry import read_metrics
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny import make_decisive, tiny_config
 

@@ -22,7 +22,6 @@ from numpy.typing import NDArray
 from envs.csv_files import QUESTION_COLUMNS
 from envs.puzzle import DataError, PuzzleBatch
 from envs.task import PuzzleTask
-from hrm_rl.utils.errors import UserError
 
 CHUNK = 20_000
 """Rows that a task reads at a time."""
@@ -39,7 +38,7 @@ class PuzzleFile:
         """
         path: a CSV with a header line; any other file that the task reads is read whole.
         min_rating: offer only rows whose column `rating` is at least that.
-        Raises DataError, and UserError where there is no such column.
+        Raises DataError.
         """
         self.path = path
         self._task = task
@@ -47,7 +46,7 @@ class PuzzleFile:
         header = next(self._records(), ([], []))[0]
         columns = [name.strip().lower() for name in header]
         if min_rating is not None and RATING_COLUMN not in columns:
-            raise UserError(
+            raise DataError(
                 f"{path} has no column {RATING_COLUMN}, which --min-rating looks at (it has "
                 f"{', '.join(columns) or 'no header'})"
             )

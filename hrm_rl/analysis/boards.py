@@ -21,7 +21,7 @@ from PIL import Image
 from envs import PAD, PuzzleBatch
 from envs.puzzle import Tokens
 from envs.task import PuzzleTask
-from hrm_rl.analysis.thoughts import Segment
+from hrm_rl.agents.act.segments import Segment
 from hrm_rl.utils import plots
 from hrm_rl.utils.files import write_atomically
 

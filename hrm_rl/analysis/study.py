@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 
 from envs import PuzzleBatch
 from envs.task import PuzzleTask
+from hrm_rl.agents.act.segments import Segment, segments
 from hrm_rl.analysis.measures import Covariance, participation_ratio
-from hrm_rl.analysis.thoughts import Segment, Thoughts, segments
+from hrm_rl.analysis.thoughts import Thoughts
 from hrm_rl.config import Config
 from hrm_rl.models import Carry, RecurrentModel
 from hrm_rl.models.tracing import Place, Trace, Update, trace, updates_of
-from hrm_rl.training.telemetry import read_metrics
+from hrm_rl.runs.folder import read_metrics
 
 LEVELS = ("h", "l")
 Attention = dict[int, list[tuple[Place, list[NDArray[np.float16]]]]]

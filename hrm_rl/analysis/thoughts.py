@@ -5,61 +5,15 @@ Legend: N puzzles, L tokens, K segments.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from envs import PAD, PuzzleBatch
 from envs.puzzle import Tokens
 from envs.task import PuzzleTask
-from hrm_rl.agents.act.answers import LossOn, answer_of
-from hrm_rl.agents.act.halting import wants_to_halt
-from hrm_rl.models import Carry, RecurrentModel
-
-
-@dataclass(frozen=True)
-class Segment:
-    """What N puzzles look like after one segment."""
-
-    number: int
-    """From 1."""
-    answer: Tokens
-    """(N, L)"""
-    q: NDArray[np.float32]
-    """(N, 2) logits of halt and continue."""
-    wants_to_halt: NDArray[np.bool_]
-    """(N,) whether the model would stop here; the budget is not looked at."""
-    carry: Carry
-
-
-@torch.no_grad()
-def segments(
-    model: RecurrentModel,
-    task: PuzzleTask,
-    puzzles: PuzzleBatch,
-    budget: int,
-    loss_on: LossOn = "all",
-    q_target: str = "bootstrap",
-) -> Iterator[Segment]:
-    """`budget` segments of the model on all puzzles, whether it wants to halt or not.
-
-    loss_on, q_target: what the model was trained with (see `answer_of` and `wants_to_halt`).
-    """
-    model.eval()
-    device = next(model.parameters()).device
-    tokens = torch.from_numpy(puzzles.inputs).to(device).long()
-    identifier = torch.from_numpy(puzzles.identifier).to(device)
-    carry = model.initial_carry(len(puzzles))
-    for number in range(1, budget + 1):
-        with torch.no_grad():  # a generator's caller runs between the segments, in its own mode
-            carry, logits, q = model(carry, tokens, identifier)
-        answer = answer_of(logits, puzzles.inputs, task, loss_on)
-        yield Segment(
-            number, answer, q.float().cpu().numpy(), wants_to_halt(q, q_target).cpu().numpy(), carry
-        )
+from hrm_rl.agents.act.segments import Segment
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,12 @@ from numpy.typing import NDArray
 
 from envs import PuzzleBatch
 from envs.task import PuzzleTask
-from hrm_rl.agents.act.engine import Stopping, StoppingRule, Thoughts, think
+from hrm_rl.agents.act.engine import think
+from hrm_rl.agents.act.stopping import Stopping, StoppingRule, Thoughts
 from hrm_rl.benchmarks.measure import Aim
 from hrm_rl.config import Config, get_preset
-from hrm_rl.data.streams import build_task, generate_held_out, held_out_rng, trained_levels
+from hrm_rl.data.held_out import generate_held_out, held_out_rng, trained_levels
+from hrm_rl.data.streams import build_task
 from hrm_rl.models import RecurrentModel, build_model
 from hrm_rl.models.tracing import trace
 from hrm_rl.runs.loading import open_model

@@ -19,12 +19,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
 from envs.puzzle import PuzzleSource
-from hrm_rl.agents.act.engine import Stopping
+from hrm_rl.agents.act.stopping import Stopping
+from hrm_rl.agents.build import build_learner
 from hrm_rl.benchmarks.measure import Aim, Work, fastest, flop_of, peak_bytes
 from hrm_rl.config import Config
 from hrm_rl.data.streams import build_data
 from hrm_rl.evaluation.evaluate import evaluate
-from hrm_rl.training.loop import build_learner
 from hrm_rl.utils.files import write_atomically
 from hrm_rl.utils.plots import BLUE, DPI, GREY, ORANGE, canvas, tidy
 

@@ -14,9 +14,9 @@ from torch.autograd.profiler import profile
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from hrm_rl.agents.build import build_learner
 from hrm_rl.config import Config
 from hrm_rl.data.streams import build_data
-from hrm_rl.training.loop import build_learner
 
 Work = Callable[[], Any]
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from hrm_rl.config import Config, get_preset, validate
 from hrm_rl.training.local import LocalWorker
-from hrm_rl.training.loop import Trainer, use_threads
+from hrm_rl.training.loop import Trainer
+from hrm_rl.utils.devices import use_threads
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import provenance
 

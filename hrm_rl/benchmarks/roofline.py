@@ -14,10 +14,10 @@ from typing import Any, Literal
 
 import torch
 
+from hrm_rl.agents.build import build_learner
 from hrm_rl.benchmarks.measure import Aim, fastest, flop_of_update, matmul_peak, peak_bytes, seconds_of
 from hrm_rl.config import Config
 from hrm_rl.data.streams import build_data
-from hrm_rl.training.loop import build_learner
 
 ROUNDS = 3
 """Turns of each kind, the fastest update of which counts: few, as one of the reference takes up to 10 s on

@@ -10,10 +10,10 @@ import torch
 
 from hrm_rl.agents.act import learner as learner_module
 from hrm_rl.agents.act.learner import Learner
+from hrm_rl.agents.build import build_learner
 from hrm_rl.benchmarks.measure import flop_of_update, matmul_peak, peak_bytes
 from hrm_rl.config import Config
 from hrm_rl.data.streams import build_data
-from hrm_rl.training.loop import build_learner
 from hrm_rl.utils.devices import choose_device
 
 PHASES = ("data", "env", "forward", "bootstrap forward", "backward", "optimiser", "other")

@@ -24,7 +24,7 @@ import numpy as np
 from hrm_rl.benchmarks.measure import Aim
 from hrm_rl.utils.errors import UserError
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "train_ray.py"
+SCRIPT = Path(__file__).parents[2] / "scripts" / "train_ray.py"
 WORKERS = (0, 1, 2)
 """Ray workers of the runs; 0 is a run without Ray."""
 SLOTS = 32

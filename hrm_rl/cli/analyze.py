@@ -18,9 +18,8 @@ from hrm_rl.cli.flags import parse
 from hrm_rl.config import Positive
 from hrm_rl.evaluation.puzzles import PuzzleChoice, choose_puzzles, for_folder, refuse_strangers
 from hrm_rl.runs.loading import OpenedModel, described, open_model, refuse_other_tasks
-from hrm_rl.training.loop import use_threads
 from hrm_rl.utils.console import shown_path
-from hrm_rl.utils.devices import choose_device
+from hrm_rl.utils.devices import choose_device, use_threads
 from hrm_rl.utils.errors import UserError
 
 PROGRAM = "python scripts/analyze.py"

@@ -12,22 +12,19 @@ from pydantic import Field
 
 from envs.task import PuzzleTask
 from hrm_rl.cli.flags import parse
-from hrm_rl.compat.convert import ARCH_FILE, Arch, Sizes, convert, read_arch, to_upstream
+from hrm_rl.compat.convert import convert
 from hrm_rl.compat.names import read
+from hrm_rl.compat.official import to_upstream
+from hrm_rl.compat.sizes import ARCH_FILE, Arch, Sizes, read_arch
 from hrm_rl.config import Config, CurriculumConfig, EnvConfig, Positive, Section
 from hrm_rl.data.streams import build_task
+from hrm_rl.export.card import model_card
+from hrm_rl.export.run import without_paths
 from hrm_rl.models import RecurrentModel, count_parameters
-from hrm_rl.models.saving import description, load
+from hrm_rl.models.saving import description
 from hrm_rl.runs import checkpoint
-from hrm_rl.runs.loading import find_checkpoint
-from hrm_rl.runs.pretrained import (
-    About,
-    is_pretrained,
-    load_checkpoint,
-    model_card,
-    open_folder,
-    without_paths,
-)
+from hrm_rl.runs.pretrained import About, is_pretrained, load_checkpoint, open_folder
+from hrm_rl.runs.selection import find_checkpoint
 from hrm_rl.utils.console import shown_path
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import provenance
@@ -160,7 +157,7 @@ def _to_official(source: Path, out: Path) -> None:
         opened = open_folder(source)
         model, config, update = opened.model, opened.config, opened.about.update
     else:
-        model, update = load(source), 0
+        model, update = RecurrentModel.from_pretrained(source), 0
     halting = config.halting if config else Arch().halting(model.config.name)
     out.mkdir(parents=True)
     try:

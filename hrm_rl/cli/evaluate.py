@@ -18,7 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from envs import PuzzleBatch
-from hrm_rl.agents.act.engine import Halting, Stopping
+from hrm_rl.agents.act.stopping import Halting, Stopping
 from hrm_rl.cli.flags import parse
 from hrm_rl.config import Positive
 from hrm_rl.evaluation import report as report_module
@@ -34,8 +34,7 @@ from hrm_rl.evaluation.report import Report, as_dictionary, split
 from hrm_rl.evaluation.tradeoff import Point, curve, record
 from hrm_rl.evaluation.votes import Asker, Outcome, offered, retry, vote
 from hrm_rl.runs.loading import OpenedModel, open_model, refuse_other_tasks
-from hrm_rl.training.loop import use_threads
-from hrm_rl.utils.devices import choose_device
+from hrm_rl.utils.devices import choose_device, use_threads
 from hrm_rl.utils.errors import UserError
 
 PROGRAM = "python scripts/evaluate.py"

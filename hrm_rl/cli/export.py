@@ -7,8 +7,10 @@ from pathlib import Path
 
 from hrm_rl.cli.flags import parse
 from hrm_rl.config import Section
-from hrm_rl.runs.loading import find_checkpoint
-from hrm_rl.runs.pretrained import Weights, export_run, push_to_hub
+from hrm_rl.export.push import push_to_hub
+from hrm_rl.export.run import export_run
+from hrm_rl.runs.pretrained import Weights
+from hrm_rl.runs.selection import find_checkpoint
 from hrm_rl.utils.console import shown_path
 from hrm_rl.utils.errors import UserError
 

@@ -16,13 +16,13 @@ from typing import Annotated
 import tyro
 
 from hrm_rl.cli.flags import flag_value, parse
-from hrm_rl.config import Config, get_preset, load_config, validate
+from hrm_rl.config import Config, absolute_paths, get_preset, load_config, validate
 from hrm_rl.data.streams import build_data
-from hrm_rl.runs import checkpoint
+from hrm_rl.runs import checkpoint, selection
 from hrm_rl.training.local import train_here
-from hrm_rl.training.loop import Outcome
 from hrm_rl.training.plan import banner, dry_run
 from hrm_rl.training.resources import Machine, Plan, check, make_plan, this_machine
+from hrm_rl.training.worker import Outcome
 from hrm_rl.utils.console import duration, held_out_result, shown_path, slow_work, typed
 from hrm_rl.utils.errors import UserError, refused_by_disk
 from hrm_rl.utils.files import provenance, write_atomically
@@ -86,7 +86,7 @@ def main(args: Sequence[str]) -> int:
     machine = this_machine()
     remote = command.address or os.environ.get("RAY_ADDRESS")
     if remote and not command.dry_run:
-        from hrm_rl.distributed.train import connect
+        from hrm_rl.distributed.cluster import connect
 
         machine = connect(remote, machine, command.verbose)
     plan = make_plan(
@@ -116,7 +116,8 @@ def _run(
         if plan.high == 0:
             outcome = train_here(config, run_dir, plan.threads)
         else:
-            from hrm_rl.distributed.train import RunFailed, connect, train_with_ray
+            from hrm_rl.distributed.cluster import connect
+            from hrm_rl.distributed.train import RunFailed, train_with_ray
 
             connect(command.address or os.environ.get("RAY_ADDRESS"), machine, command.verbose)
             try:
@@ -125,7 +126,7 @@ def _run(
                 print(f"error: {failure}\nresume with: {resume}", file=sys.stderr)
                 return 1
     except UserError as error:
-        if checkpoint.checkpoints(run_dir / "checkpoints"):
+        if selection.checkpoints(run_dir / "checkpoints"):
             raise UserError(f"{error}; resume with: {resume}") from None
         raise
     except OSError as error:
@@ -175,23 +176,6 @@ def _defaults(args: Sequence[str]) -> Config:
     return load_config(Path(file), config) if file else config
 
 
-def absolute_paths(config: Config) -> Config:
-    """The same settings with file names that hold from any folder: Ray's workers have their own."""
-    values = config.model_dump()
-    for section, keys in (("data", ("path", "eval_path")), ("train", ("init_from",)), ("env", ("options",))):
-        for key in keys:
-            value = values[section][key]
-            if isinstance(value, dict):
-                values[section][key] = {k: _absolute(v) for k, v in value.items()}
-            elif value is not None:
-                values[section][key] = str(Path(value).absolute())
-    return validate(values, "flags")
-
-
-def _absolute(value: object) -> object:
-    return str(Path(value).absolute()) if isinstance(value, str) and Path(value).is_file() else value
-
-
 def _run_dir(command: TrainCommand, config: Config) -> Path:
     name = command.run_name or f"{config.preset}-{time.strftime('%Y%m%d-%H%M%S')}"
     if Path(name).name != name or name.startswith("."):
@@ -208,7 +192,7 @@ def _run_dir(command: TrainCommand, config: Config) -> Path:
 def _check_resumable(run_dir: Path, config: Config) -> None:
     """Raise UserError now for what would make every worker fail later."""
     said: list[str] = []
-    path = checkpoint.latest_sound(run_dir / "checkpoints", said.append)
+    path = selection.latest_sound(run_dir / "checkpoints", said.append)
     if path is None:
         if said:
             raise UserError(f"no checkpoint of {run_dir.name} is sound: {'; '.join(said)}; start a new run")

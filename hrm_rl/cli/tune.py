@@ -16,8 +16,7 @@ import tyro
 import yaml
 
 from hrm_rl.cli.flags import flag_value, parse
-from hrm_rl.cli.train import absolute_paths
-from hrm_rl.config import Section, flatten
+from hrm_rl.config import Section, absolute_paths, flatten
 from hrm_rl.sweeps.checks import build_space
 from hrm_rl.sweeps.file import read_content
 from hrm_rl.sweeps.plan import check_data, dry_run, first_samples, plan_resources
@@ -101,7 +100,7 @@ def main(args: Sequence[str]) -> int:
         os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = "30"  # a trial's end must not cost its process
         os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
     if remote and not command.dry_run:
-        from hrm_rl.distributed.train import connect
+        from hrm_rl.distributed.cluster import connect
 
         machine = connect(remote, machine, command.verbose)
     resources = plan_resources(
@@ -118,8 +117,8 @@ def main(args: Sequence[str]) -> int:
     over = sum(record.over for record in book.records.values())
     print(_banner(sweep, resources.describe(sweep.trials, machine), over), *notes, sep="\n", flush=True)
 
+    from hrm_rl.distributed.cluster import connect
     from hrm_rl.distributed.sweep import run_sweep
-    from hrm_rl.distributed.train import connect
     from hrm_rl.distributed.trial import TrialPlan
     from hrm_rl.sweeps.results.display import Display
     from hrm_rl.sweeps.results.report import write_report

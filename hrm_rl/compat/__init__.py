@@ -1,6 +1,6 @@
 """The interfaces that code written for other HRM implementations expects, over the networks of this one.
 
-Import them from hrm_rl.models.compat. They are frozen as others wrote them; new work uses hrm_rl.models.
+They are frozen as others wrote them; new work uses hrm_rl.models.
 """
 
 from hrm_rl.compat.act_v1 import ACTV1Carry, HRMACTv1

@@ -14,7 +14,8 @@ from pydantic import ValidationError
 from torch import Tensor, nn
 
 from hrm_rl.config import ModelConfig
-from hrm_rl.models.layers.block import init_truncated_normal_, rope_frequencies, rotation
+from hrm_rl.models.layers.linear import init_truncated_normal_
+from hrm_rl.models.layers.positions import rope_frequencies, rotation
 from hrm_rl.models.recurrent import Level
 from hrm_rl.utils.errors import UserError
 

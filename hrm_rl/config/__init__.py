@@ -1,23 +1,19 @@
 """Every setting of a run: typed, checked, read from presets, YAML and flags."""
 
-from hrm_rl.config.config import (
-    RESUMABLE_FIELDS,
-    Config,
+from hrm_rl.config.base import Decay, Positive, Probability, Section
+from hrm_rl.config.config import RESUMABLE_FIELDS, Config, differences, field_names, flatten
+from hrm_rl.config.loading import absolute_paths, load_config, validate
+from hrm_rl.config.model import ModelConfig
+from hrm_rl.config.presets import PRESETS, get_preset
+from hrm_rl.config.sections import (
     CurriculumConfig,
     DataConfig,
     EnvConfig,
     HaltingConfig,
     OptimConfig,
     TrainConfig,
-    differences,
-    field_names,
-    flatten,
-    load_config,
     parse_weights,
-    validate,
 )
-from hrm_rl.config.model import Decay, ModelConfig, Positive, Probability, Section
-from hrm_rl.config.presets import PRESETS, get_preset
 
 __all__ = [
     "PRESETS",
@@ -34,6 +30,7 @@ __all__ = [
     "Probability",
     "Section",
     "TrainConfig",
+    "absolute_paths",
     "differences",
     "field_names",
     "flatten",

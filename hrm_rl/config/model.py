@@ -1,21 +1,14 @@
-"""The settings of the network, and what all groups of settings have in common (hrm_rl/config/config.py has the others)."""
+"""The settings of the network, and what all groups of settings have in common (hrm_rl/config/config.py has the
+others)."""
 
 from __future__ import annotations
 
 import math
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
-Probability = Annotated[float, Field(ge=0.0, le=1.0)]
-Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
-Positive = Annotated[int, Field(ge=1)]
-
-
-class Section(BaseModel):
-    """A frozen group of settings that refuses names it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True, allow_inf_nan=False)
+from hrm_rl.config.base import Decay, Positive, Section
 
 
 class ModelConfig(Section):

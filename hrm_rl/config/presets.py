@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from hrm_rl.config.config import (
-    Config,
+from hrm_rl.config.config import Config, ModelConfig
+from hrm_rl.config.sections import (
     CurriculumConfig,
     DataConfig,
     EnvConfig,
     HaltingConfig,
-    ModelConfig,
     OptimConfig,
     TrainConfig,
 )

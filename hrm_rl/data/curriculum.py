@@ -7,12 +7,9 @@ call of `advance`. Who sums, an actor or nobody, is hrm_rl/distributed's busines
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from hrm_rl.config import CurriculumConfig
-
-if TYPE_CHECKING:  # the actor's process needs no torch, which takes seconds to import
-    from hrm_rl.agents.tally import Tally
 
 
 @dataclass(frozen=True)
@@ -78,17 +75,6 @@ def advance(state: CurriculumState, counts: Counts, config: CurriculumConfig, ev
 def window_intervals(config: CurriculumConfig, every: int) -> int:
     """Intervals of `every` updates that the rolling accuracy looks back on."""
     return max(1, -(-config.window // every))
-
-
-def counts_of(tally: Tally, config: CurriculumConfig) -> Counts:
-    """What the curriculum's metric makes of a tally."""
-    right, total = {
-        "exact": ("exact", "episodes"),
-        "solved": ("solved", "episodes"),
-        "blank_cells": ("blanks_right", "blanks"),
-        "cells": ("cells_right", "cells"),
-    }[config.metric]
-    return Counts(tally.sums[right], tally.sums[total], tally.sums["episodes"])
 
 
 class Curriculum(Protocol):

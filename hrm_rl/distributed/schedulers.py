@@ -11,7 +11,7 @@ import numpy as np
 from ray.tune.schedulers import AsyncHyperBandScheduler, MedianStoppingRule, PopulationBasedTraining
 from ray.tune.schedulers.trial_scheduler import FIFOScheduler, TrialScheduler
 
-from hrm_rl.distributed.train import UPDATES
+from hrm_rl.distributed.train_worker import UPDATES
 from hrm_rl.sweeps.file import Asha, Median, Pbt
 from hrm_rl.sweeps.results.folder import read_sweep
 from hrm_rl.sweeps.results.records import Book

@@ -1,8 +1,8 @@
 """A sweep under Ray Tune: which trial runs when and where, who is stopped, and what is noted of each.
 
 Tune schedules, retries and reuses processes; its schedulers decide whom to stop. All that a sweep needs to go on
-later is in our own files (hrm_rl/sweeps/results/records.py, and the checkpoints of the trials): to Tune every start is a new
-experiment, whose scheduler is told of the curves so far.
+later is in our own files (hrm_rl/sweeps/results/records.py, and the checkpoints of the trials): to Tune every start
+is a new experiment, whose scheduler is told of the curves so far.
 """
 
 from __future__ import annotations

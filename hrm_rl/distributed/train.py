@@ -1,159 +1,41 @@
 """One run under Ray Train: the adapter that each worker speaks through, and the driver that watches them.
 
 Ray Train starts the workers, joins them in a process group, and starts them again when one dies. Checkpoints are
-hrm_rl.runs.checkpoint's, in the run's folder, so that they are the same with and without Ray; none is reported to Ray.
+hrm_rl.runs.checkpoint's, in the run's folder, so that they are the same with and without Ray; none is reported to
+Ray.
 """
 
 from __future__ import annotations
 
-import logging
 import os
 import threading
 import time
 import traceback
-import warnings
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import ray
 import ray.train
-import torch
 from ray.train import UserCallback
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
 from ray.train.v2.api.exceptions import WorkerGroupError
 
-from hrm_rl.agents.tally import sum_over_ranks
-from hrm_rl.config import Config, validate
-from hrm_rl.data.curriculum import Curriculum
-from hrm_rl.distributed.curriculum_actor import ActorCurriculum, CurriculumActor
-from hrm_rl.training.loop import Outcome, Progress, Trainer, use_threads
-from hrm_rl.training.resources import Machine, Plan
-from hrm_rl.utils.devices import choose_device
+from hrm_rl.config import Config
+from hrm_rl.distributed.curriculum_actor import CurriculumActor
+from hrm_rl.distributed.train_worker import work
+from hrm_rl.runs.folder import CONSOLE_FILE, STOP_FILE
+from hrm_rl.training.resources import Plan
+from hrm_rl.training.worker import Outcome
 from hrm_rl.utils.errors import UserError, refused_by_disk
 
-STOP_FILE = "stop-requested"
-CONSOLE_FILE = "console.log"
-UPDATES, SECONDS, TRAIN_SECONDS = "updates", "trial_seconds", "trial_train_seconds"
-"""Keys of what a trial of a sweep reports, beside the metrics' tags."""
 MAX_FAILURES = 3
 """Times that a run goes on from its last checkpoint after workers have died or raised."""
 
 
 class RunFailed(RuntimeError):
     """The workers failed more often than MAX_FAILURES; the message is the first failing rank's own error."""
-
-
-class RayWorker:
-    """`hrm_rl.training.loop.Worker` inside a Ray Train worker."""
-
-    def __init__(
-        self, run_dir: Path, curriculum_actor: str, device: torch.device, stop_file: Path, reports: bool
-    ):
-        """reports: tell Ray Train of evaluations, as a trial of a sweep has to."""
-        self._began = time.perf_counter()
-        self._stop_file = stop_file
-        self._reports = reports
-        context = ray.train.get_context()
-        self.rank = context.get_world_rank()
-        self.world_size = context.get_world_size()
-        self.device = device
-        self.run_dir = run_dir
-        started = sum_over_ranks(np.array([time.time() * 1000 if self.rank == 0 else 0.0]), device)
-        self.curriculum: Curriculum = ActorCurriculum(
-            ray.get_actor(curriculum_actor), int(started[0]), self.rank, self.world_size
-        )
-
-    def say(self, line: str) -> None:
-        say_to_file(self.run_dir, line)
-
-    def stop_requested(self) -> bool:
-        return self._stop_file.exists()
-
-    def evaluated(self, progress: Progress) -> None:
-        if self._reports:
-            ray.train.report(numbers(progress, time.perf_counter() - self._began))
-
-
-def numbers(progress: Progress, seconds: float) -> dict[str, float]:
-    """What a sweep hears of a trial: the evaluation's metrics by tag and, under names that Ray leaves alone, the
-    update and the seconds that this process has spent, in all and in updates."""
-    spent = {UPDATES: progress.update, SECONDS: seconds, TRAIN_SECONDS: progress.update_seconds}
-    return {tag: float(value) for tag, value in progress.metrics.items()} | spent
-
-
-def say_to_file(run_dir: Path, line: str) -> None:
-    """Add a line to the run's console.log, which the driver shows."""
-    with (run_dir / CONSOLE_FILE).open("a") as file:
-        file.write(line + "\n")
-
-
-def work(settings: dict[str, Any]) -> dict[str, Any]:
-    """What each Ray Train worker runs. Returns an Outcome as a dictionary, or `{"error": line}` for what the
-    user has to put right, which no restart would mend."""
-    _quieten_worker()
-    if Path(settings["cwd"]).is_dir():
-        os.chdir(settings["cwd"])
-    use_threads(settings["threads"])
-    config = validate(settings["config"], "driver")
-    device = ray.train.torch.get_device() if settings["gpu"] else choose_device("cpu")
-    worker = RayWorker(
-        Path(settings["run_dir"]),
-        settings["curriculum_actor"],
-        device,
-        Path(settings["stop_file"]),
-        settings["reports"],
-    )
-    try:
-        trainer = Trainer(config, worker)
-        try:
-            return asdict(trainer.run())
-        except UserError as error:  # raised on all ranks alike
-            return {"error": str(error)}
-    except Exception as error:
-        worker.say(
-            f"worker {worker.rank} failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
-        )
-        raise
-
-
-def _quieten_worker() -> None:
-    """`Reporting training result ...` comes from a logger named after a file."""
-    import ray.train.v2._internal.execution.context as noisy
-
-    logging.getLogger(str(noisy.__file__)).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*barrier.*")
-
-
-def connect(address: str | None, machine: Machine, verbose: bool) -> Machine:
-    """Join the cluster at `address`, or start Ray on this `machine`, and say what there is. Raises UserError."""
-    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    if not ray.is_initialized():
-        try:
-            ray.init(
-                address=address or "local",  # never a cluster that happens to run here
-                num_cpus=None if address else int(machine.cpus),
-                num_gpus=None if address else int(machine.gpus),
-                log_to_driver=verbose,
-                logging_level=logging.INFO if verbose else logging.ERROR,
-                configure_logging=True,
-            )
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
-            raise UserError(
-                f"cannot reach a Ray cluster at {address or 'this machine'}: {reason}; start one with "
-                "`ray start --head`, or leave --address out"
-            ) from None
-    if not address:
-        return machine
-    alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    nodes = tuple((node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive)
-    return Machine(f"the cluster at {address}", sum(c for c, _ in nodes), sum(g for _, g in nodes), nodes)
 
 
 def train_with_ray(

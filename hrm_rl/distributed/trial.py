@@ -24,14 +24,17 @@ from ray.tune.integration.ray_train import TuneReportCallback
 
 from hrm_rl.config import Config, differences
 from hrm_rl.data.curriculum import Curriculum, LocalCurriculum
-from hrm_rl.distributed.train import CONSOLE_FILE, numbers, say_to_file, start_curriculum, worker_group
-from hrm_rl.runs import checkpoint
+from hrm_rl.distributed.train import start_curriculum, worker_group
+from hrm_rl.distributed.train_worker import numbers, say_to_file
+from hrm_rl.runs import checkpoint, selection
+from hrm_rl.runs.folder import CONSOLE_FILE
 from hrm_rl.sweeps.file import Pbt
 from hrm_rl.sweeps.results.records import TRIALS
 from hrm_rl.sweeps.space import Params, Space
-from hrm_rl.training.loop import Progress, Trainer, use_threads
+from hrm_rl.training.loop import Trainer
 from hrm_rl.training.resources import Plan
-from hrm_rl.utils.devices import choose_device
+from hrm_rl.training.worker import Progress
+from hrm_rl.utils.devices import choose_device, use_threads
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import write_atomically
 
@@ -149,11 +152,11 @@ def _one_line(error: BaseException) -> str:
 def _run_here(plan: TrialPlan, config: Config, params: Params, id: str, run_dir: Path) -> None:
     use_threads(max(1, int(plan.cpus)))
     scheduler = plan.space.file.scheduler
-    keep, source = checkpoint.KEEP_LAST, None
+    keep, source = selection.KEEP_LAST, None
     if isinstance(scheduler, Pbt):
         keep = max(LEAST_KEPT, scheduler.perturbation_interval // config.train.eval_every + 2)
         source = _take_over(plan, config, id, run_dir)
-    newest = checkpoint.checkpoints(run_dir / "checkpoints")
+    newest = selection.checkpoints(run_dir / "checkpoints")
     resumed_at = int(newest[0].name.removeprefix("update-")) if newest else 0
     worker = TrialWorker(plan, config, id, {RESUMED_AT: resumed_at, SOURCE: source, PARAMS: params})
     Trainer(config, worker, keep).run()
@@ -163,7 +166,7 @@ def _take_over(plan: TrialPlan, config: Config, id: str, run_dir: Path) -> str |
     """Put the checkpoint that this trial is to go on from with other settings into its folder. The trial that it is
     from, or None where the trial's own checkpoint goes on as it is."""
     pointer = _pointed_to()
-    own = checkpoint.latest_sound(run_dir / "checkpoints", lambda line: say_to_file(run_dir, line))
+    own = selection.latest_sound(run_dir / "checkpoints", lambda line: say_to_file(run_dir, line))
     source, from_trial = own, None
     if pointer is not None and pointer[0] != id:
         path = plan.folder / TRIALS / pointer[0] / "checkpoints" / pointer[1]

@@ -7,9 +7,9 @@ from typing import Any
 
 import ray.tune
 
-from hrm_rl.distributed.train import SECONDS, TRAIN_SECONDS, UPDATES
+from hrm_rl.distributed.train_worker import SECONDS, TRAIN_SECONDS, UPDATES
 from hrm_rl.distributed.trial import ERROR_FILE, PARAMS, RESUMED_AT, SOURCE, SWEEP_STOP_FILE
-from hrm_rl.runs import checkpoint
+from hrm_rl.runs import selection
 from hrm_rl.sweeps.results.records import Book
 from hrm_rl.sweeps.space import Space
 
@@ -60,7 +60,7 @@ class Notes(ray.tune.Callback):
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         id = str(trial)
         record, folder = self.book.records[id], self.book.trial_folder(id)
-        newest = checkpoint.checkpoints(folder / "checkpoints")
+        newest = selection.checkpoints(folder / "checkpoints")
         updates = max(record.updates, int(newest[0].name.removeprefix("update-")) if newest else 0)
         self.book.note(id, updates=updates, status=self._status(id, updates))
         if self.book.records[id].status == "failed":

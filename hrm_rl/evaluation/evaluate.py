@@ -9,13 +9,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from envs import PAD, PuzzleBatch
 from envs.task import PuzzleTask
-from hrm_rl.agents.act.answers import LossOn, answer_of
-from hrm_rl.agents.act.engine import Stopping, think
+from hrm_rl.agents.act.answers import LossOn
+from hrm_rl.agents.act.engine import think
+from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.models import RecurrentModel
 
 
@@ -134,19 +134,3 @@ def _at_end(result: Evaluation) -> NDArray[np.bool_]:
     """(N,) whether the answer handed in is exact."""
     after: NDArray[np.bool_] = result.exact_after
     return after[np.arange(len(after)), result.segments - 1]
-
-
-@torch.no_grad()
-def answers_by_segment(
-    model: RecurrentModel, task: PuzzleTask, puzzles: PuzzleBatch, budget: int, loss_on: LossOn = "all"
-) -> NDArray[np.uint8]:
-    """The answers (K, N, L) after each segment of a fixed budget, for pictures."""
-    device = next(model.parameters()).device
-    tokens = torch.from_numpy(puzzles.inputs).to(device).long()
-    identifier = torch.from_numpy(puzzles.identifier).to(device)
-    carry = model.initial_carry(len(puzzles))
-    answers = []
-    for _ in range(budget):
-        carry, logits, _ = model(carry, tokens, identifier)
-        answers.append(answer_of(logits, puzzles.inputs, task, loss_on))
-    return np.stack(answers)

@@ -11,18 +11,12 @@ from pydantic import Field
 from rich.console import Console
 
 from envs import DataError, PuzzleBatch
+from envs.folders.opening import open_puzzles
 from envs.task import PuzzleTask
 from hrm_rl.config import Config, Positive, Section
+from hrm_rl.data.held_out import generate_held_out, prepare, trained_levels
 from hrm_rl.data.leaks import Keys, twins
-from hrm_rl.data.streams import (
-    ALL_LEVELS,
-    build_data,
-    generate_held_out,
-    open_puzzles,
-    prepare,
-    trained_levels,
-    training_puzzles,
-)
+from hrm_rl.data.streams import ALL_LEVELS, build_data, training_puzzles
 from hrm_rl.runs.loading import OpenedModel, described
 from hrm_rl.utils.console import slow_work
 from hrm_rl.utils.errors import UserError

@@ -57,3 +57,26 @@ def by_group(
 ) -> dict[str, Summary]:
     """`Evaluation.sums_by` as a summary of each group that occurs. names: of the groups."""
     return {name: Summary.of(row, measures) for name, row in zip(names, sums, strict=True) if row[0]}
+
+
+def evaluation_scalars(sums: NDArray[np.float64], task: PuzzleTask) -> dict[str, float]:
+    """Scalars, by TensorBoard tag, of `Evaluation.sums`."""
+    total = Summary.of(sums.sum(axis=0), task.measures)
+    out = {
+        "eval/exact_accuracy": total.exact_accuracy,
+        "eval/solved": total.solved,
+        "eval/cell_accuracy": total.cell_accuracy,
+        "eval/segments_mean": total.segments_mean,
+    }
+    out |= {f"eval/{name}": value for name, value in total.measures.items()}
+    for level, summary in summaries(sums, task).items():
+        out |= {
+            f"eval/{level}/exact_accuracy": summary.exact_accuracy,
+            f"eval/{level}/solved": summary.solved,
+            f"eval/{level}/cell_accuracy": summary.cell_accuracy,
+            f"eval/{level}/segments_mean": summary.segments_mean,
+        }
+        out |= {f"eval/{level}/{name}": value for name, value in summary.measures.items()}
+    for k, accuracy in enumerate(total.accuracy_after_segment, start=1):
+        out[f"eval/accuracy_after_segment/{k}"] = accuracy
+    return out

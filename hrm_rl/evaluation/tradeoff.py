@@ -1,8 +1,9 @@
 """What every stopping rule would have cost and answered, from one long run.
 
 Whether a puzzle stops after a segment follows from its Q-values and answers up to there, and both are the same
-whoever else is in the batch (hrm_rl/agents/act/engine.py). So the puzzles are thought about once, to the largest budget, and
-all rules are applied to what was noted; a test holds the result to running each rule for itself, puzzle by puzzle.
+whoever else is in the batch (hrm_rl/agents/act/engine.py). So the puzzles are thought about once, to the largest
+budget, and all rules are applied to what was noted; a test holds the result to running each rule for itself, puzzle
+by puzzle.
 
 Legend: N puzzles, K segments.
 """
@@ -18,7 +19,8 @@ from numpy.typing import NDArray
 from envs import PAD, PuzzleBatch
 from envs.task import PuzzleTask
 from hrm_rl.agents.act.answers import LossOn
-from hrm_rl.agents.act.engine import Stopping, Thoughts, think
+from hrm_rl.agents.act.engine import think
+from hrm_rl.agents.act.stopping import Stopping, Thoughts
 from hrm_rl.models import RecurrentModel
 
 

@@ -18,7 +18,8 @@ from envs import PAD, PuzzleBatch, Symmetries
 from envs.puzzle import Tokens
 from envs.task import PuzzleTask
 from hrm_rl.agents.act.answers import LossOn
-from hrm_rl.agents.act.engine import StoppingRule, answers
+from hrm_rl.agents.act.engine import answers
+from hrm_rl.agents.act.stopping import StoppingRule
 from hrm_rl.evaluation.evaluate import Evaluation
 from hrm_rl.models import RecurrentModel
 from hrm_rl.utils.errors import UserError

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from hrm_rl.models.layers.block import Linear
+from hrm_rl.models.layers.linear import Linear
+from hrm_rl.models.recurrent import RecurrentModel
 from hrm_rl.utils.errors import UserError
-
-if TYPE_CHECKING:
-    from hrm_rl.models.recurrent import RecurrentModel
 
 Outputs = tuple[Tensor, Tensor, Tensor, Tensor]
 

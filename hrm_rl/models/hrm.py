@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from hrm_rl.config import ModelConfig
-from hrm_rl.models.layers.block import Rotation
+from hrm_rl.models.layers.positions import Rotation
 from hrm_rl.models.recurrent import Level, RecurrentModel, alternate
 
 
@@ -17,6 +17,8 @@ class HRM(RecurrentModel):
 
     As published, only the last update of each module carries gradient ("one-step gradient", section 2).
     """
+
+    name = "hrm"
 
     def build(self, config: ModelConfig) -> None:
         self.h_level = Level(config.h_layers, config, self.positions)

@@ -10,9 +10,10 @@ from __future__ import annotations
 import hashlib
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, ClassVar, Literal
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeVar
 
 import torch
 from numpy.typing import NDArray
@@ -20,24 +21,16 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from hrm_rl.config import ModelConfig
+from hrm_rl.models import saving
 from hrm_rl.models.carry import Carry
-from hrm_rl.models.graphs import SegmentGraphs
-from hrm_rl.models.layers.block import (
-    Block,
-    Linear,
-    Rotation,
-    board_frequencies,
-    hold_weights,
-    init_truncated_normal_,
-    rope_frequencies,
-    rotation,
-    shares,
-)
+from hrm_rl.models.layers.block import Block
+from hrm_rl.models.layers.linear import Linear, hold_weights, init_truncated_normal_
+from hrm_rl.models.layers.positions import Rotation, board_frequencies, rope_frequencies, rotation, shares
 from hrm_rl.models.layers.puzzle_embedding import PuzzleEmbedding
-from hrm_rl.models.saving import Savable
-from hrm_rl.utils.errors import UserError
+from hrm_rl.utils.errors import UserError, nearest
 
 Gradient = Literal["one_step", "last_cycle", "full"]
+Self = TypeVar("Self", bound="RecurrentModel")
 
 
 class Level(nn.Module):
@@ -63,9 +56,11 @@ class Level(nn.Module):
         return state
 
 
-class RecurrentModel(Savable, nn.Module, ABC):
+class RecurrentModel(nn.Module, ABC):
     """`forward` is one segment: (carry, tokens, identifier) -> (carry, logits, q)."""
 
+    name: ClassVar[str]
+    """What `model.name` calls this network."""
     published_gradient: ClassVar[Gradient] = "one_step"
     """What `model.gradient` is if not given."""
     has_low_level: ClassVar[bool] = True
@@ -75,8 +70,8 @@ class RecurrentModel(Savable, nn.Module, ABC):
     l_init: Tensor
     rope_cos: Tensor
     rope_sin: Tensor
-    graphs: SegmentGraphs | None = None
-    """Recorded segments, on a GPU."""
+    recorded: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor, Tensor]] | None = None
+    """`segment` without dropout as recorded kernels (hrm_rl/models/graphs.py), on a GPU."""
     dropout_stream: Tensor
     """(2,) seed of the dropout, and segments that dropped out so far. In the state dict, so that a resumed run
     drops what it would have dropped."""
@@ -200,8 +195,8 @@ class RecurrentModel(Savable, nn.Module, ABC):
         drop = self.config.dropout > 0 and self.training and torch.is_grad_enabled()
         watched = bool(self._forward_pre_hooks)  # by tracing, whose hooks a recorded segment would not call
         with self.unchanging():
-            if self.graphs is not None and not drop and not watched:
-                z_h, z_l, logits, q = self.graphs(carry.z_h, carry.z_l, x)
+            if self.recorded is not None and not drop and not watched:
+                z_h, z_l, logits, q = self.recorded(carry.z_h, carry.z_l, x)
             else:
                 z_h, z_l, logits, q = self.segment(carry.z_h, carry.z_l, x, drop)
         return Carry(z_h, z_l), logits, q
@@ -218,6 +213,30 @@ class RecurrentModel(Savable, nn.Module, ABC):
     def q_values(self, z_h: Tensor) -> Tensor:
         """(B, 2) in float32, of states z_h (B, S, D)."""
         return self.q_head(z_h[:, -1 if self.config.causal else 0].to(self.q_head.weight.dtype))
+
+    def save_pretrained(
+        self, folder: str | Path, about: dict[str, Any] | None = None, card: str = ""
+    ) -> None:
+        """Write config.json, model.safetensors and README.md into `folder`, over what is there of these.
+
+        about: JSON values to keep under `run` in config.json.  card: the text of README.md; a short one if empty.
+        """
+        saving.write(self, Path(folder), about, card)
+
+    @classmethod
+    def from_pretrained(cls: type[Self], folder: str | Path) -> Self:
+        """The network in `folder`. Raises UserError if it is damaged or of another kind than this class."""
+        folder = Path(folder)
+        blueprint = saving.read_blueprint(folder)
+        name = blueprint.config.name
+        kinds = {kind.name: kind for kind in RecurrentModel.__subclasses__()}
+        if name not in kinds:
+            raise UserError(f"{folder / saving.CONFIG}: unknown model '{name}'{nearest(name, kinds)}")
+        model = kinds[name](*blueprint)
+        if not isinstance(model, cls):
+            raise UserError(f"{folder} holds a network '{type(model).__name__}', not '{cls.__name__}'")
+        saving.read_weights_into(model, folder)
+        return model
 
     @contextmanager
     def _own_random_numbers(self) -> Iterator[None]:

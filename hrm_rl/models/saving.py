@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import safetensors.torch
@@ -24,57 +24,47 @@ CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT, VERSION = "hrm-rl", 2
 """Version 2: axial positions turn by the board's extent, so that weights of version 1 mean something else."""
 
-Self = TypeVar("Self", bound="Savable")
+
+class Blueprint(NamedTuple):
+    """What a network is built from, as config.json says."""
+
+    config: ModelConfig
+    vocab_size: int
+    coordinates: NDArray[np.int64]
+    """(L, K) where each cell is."""
+    identifiers: int
+    """Rows of the puzzle-embedding table."""
 
 
-class Savable:
-    """What gives a network `save_pretrained` and `from_pretrained`."""
-
-    def save_pretrained(
-        self, folder: str | Path, about: dict[str, Any] | None = None, card: str = ""
-    ) -> None:
-        """Write config.json, model.safetensors and README.md into `folder`, over what is there of these.
-
-        about: JSON values to keep under `run` in config.json.  card: the text of README.md; a short one if empty.
-        """
-        assert isinstance(self, nn.Module)
-        folder = Path(folder)
-        folder.mkdir(parents=True, exist_ok=True)
-        tensors = {name: t.detach().cpu().contiguous() for name, t in self.state_dict().items()}
-        write_atomically(folder / WEIGHTS, safetensors.torch.save(tensors, {"format": "pt"}))
-        write_atomically(folder / CARD, card or f"{front_matter()}\n{how_to_load()}")
-        write_atomically(folder / CONFIG, json.dumps(_description(self, about), indent=1))
-
-    @classmethod
-    def from_pretrained(cls: type[Self], folder: str | Path) -> Self:
-        """The network in `folder`. Raises UserError if it is damaged or of another kind than this class."""
-        model = load(Path(folder))
-        if not isinstance(model, cls):
-            raise UserError(f"{folder} holds a network '{type(model).__name__}', not '{cls.__name__}'")
-        return model
+def write(model: Any, folder: Path, about: dict[str, Any] | None = None, card: str = "") -> None:
+    """Write config.json, model.safetensors and README.md of a network into `folder`, over what is there of these."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    write_atomically(folder / WEIGHTS, safetensors.torch.save(tensors, {"format": "pt"}))
+    write_atomically(folder / CARD, card or f"{front_matter()}\n{how_to_load()}")
+    write_atomically(folder / CONFIG, json.dumps(_description(model, about), indent=1))
 
 
-def load(folder: Path) -> Any:
-    """The network in `folder`, whichever it is. Raises UserError."""
-    from hrm_rl.models import build_model  # which imports the networks, which import this module
-
+def read_blueprint(folder: Path) -> Blueprint:
+    """What the network in `folder` is built from. Raises UserError."""
     values = description(folder)
     try:
         config = ModelConfig.model_validate(values["model"])
-        coordinates = _coordinates(values)
-        model = build_model(config, int(values["vocab_size"]), coordinates, int(values["identifiers"]))
+        return Blueprint(config, int(values["vocab_size"]), _coordinates(values), int(values["identifiers"]))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
         raise UserError(f"{folder / CONFIG}: model.{where}: {first['msg']}") from None
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder / CONFIG} does not describe a network: {error!r}") from None
+
+
+def read_weights_into(model: nn.Module, folder: Path) -> None:
+    """Give `model` the weights in `folder`. Raises UserError if they cannot be read or do not fit."""
     try:
-        tensors = safetensors.torch.load_file(folder / WEIGHTS)
-        model.load_state_dict(tensors)
+        model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise UserError(f"cannot load {folder / WEIGHTS}: {' '.join(str(error).split())}") from None
-    return model
 
 
 def description(folder: Path) -> dict[str, Any]:

@@ -21,8 +21,9 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from hrm_rl.models.layers.block import Attention, Rotation, rotate
+from hrm_rl.models.layers.attention import Attention
 from hrm_rl.models.layers.fused import at_least_float32
+from hrm_rl.models.layers.positions import Rotation, rotate
 from hrm_rl.models.recurrent import Level, RecurrentModel
 
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from hrm_rl.config import ModelConfig
-from hrm_rl.models.layers.block import Rotation
+from hrm_rl.models.layers.positions import Rotation
 from hrm_rl.models.recurrent import Level, RecurrentModel
 
 
@@ -20,6 +20,7 @@ class Transformer(RecurrentModel):
     with 4 * 8 = 32. There is no z_l. gradient: the last application, the last l_cycles of them, or all.
     """
 
+    name = "transformer"
     has_low_level = False
 
     def build(self, config: ModelConfig) -> None:

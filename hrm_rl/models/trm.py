@@ -8,7 +8,7 @@ from __future__ import annotations
 from torch import Tensor
 
 from hrm_rl.config import ModelConfig
-from hrm_rl.models.layers.block import Rotation
+from hrm_rl.models.layers.positions import Rotation
 from hrm_rl.models.recurrent import Level, RecurrentModel, alternate
 
 
@@ -20,6 +20,7 @@ class TRM(RecurrentModel):
     the board, halt where q_halt > 0 and leave q_continue untrained.
     """
 
+    name = "trm"
     published_gradient = "last_cycle"
 
     def build(self, config: ModelConfig) -> None:

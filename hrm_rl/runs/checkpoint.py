@@ -14,10 +14,8 @@ All ranks write into a folder with a temporary name, which rank 0 renames when e
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 import shutil
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
@@ -32,11 +30,10 @@ from torch import Tensor
 from hrm_rl.agents.act.learner import Learner
 from hrm_rl.config import Config, differences, validate
 from hrm_rl.data.curriculum import CurriculumState
+from hrm_rl.runs.selection import KEEP_LAST, MANIFEST, _digest, checkpoints, prune
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import provenance, write_atomically
 
-KEEP_LAST = 2
-MANIFEST = "manifest.json"
 AVERAGED = "averaged.safetensors"
 
 Agree = Callable[[str | None], list[str]]
@@ -180,10 +177,6 @@ def _publish(temporary: Path, final: Path, world_size: int) -> None:
     os.close(directory)
 
 
-def _digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
 def _names(learner: Learner) -> list[str]:
     """Names of the parameters in the order in which the optimiser counts them."""
     names = {id(p): name for name, p in learner.model.named_parameters()}
@@ -195,67 +188,6 @@ def _optimizer_tensors(learner: Learner) -> dict[str, Tensor]:
     names = _names(learner)
     state = learner.optimizer.state_dict()["state"]
     return {f"{names[i]}|{key}": torch.as_tensor(v) for i, entry in state.items() for key, v in entry.items()}
-
-
-def checkpoints(root: Path) -> list[Path]:
-    """Finished checkpoints under `root`, the newest first; their files are not checked."""
-    if not root.is_dir():
-        return []
-    return sorted((p for p in root.iterdir() if re.fullmatch(r"update-\d{8}", p.name)), reverse=True)
-
-
-def best(root: Path, newest: Path | None = None) -> Path | None:
-    """The checkpoint with the highest score, the newest of equals; None if none was evaluated.
-
-    newest: do not look at those after this one.
-    """
-    found = [p for p in checkpoints(root) if newest is None or p.name <= newest.name]
-    scored = [(value, path.name, path) for path in found if (value := score(path)) is not None]
-    return max(scored)[2] if scored else None
-
-
-def score(path: Path) -> float | None:
-    """The score that a checkpoint was saved with; None if it has none that can be read."""
-    try:
-        return json.loads((path / "state.json").read_text())["score"]
-    except (OSError, ValueError, KeyError):
-        return None
-
-
-def prune(root: Path, newest: Path, last: int = KEEP_LAST) -> None:
-    """Delete all checkpoints but the `last` ones up to `newest`, just saved, and the best of them. Those after it
-    are damaged ones that the run went back behind."""
-    upto = [p for p in checkpoints(root) if p.name <= newest.name]
-    keep = {*upto[:last], best(root, newest)}
-    for path in checkpoints(root):
-        if path not in keep:
-            shutil.rmtree(path, ignore_errors=True)
-
-
-def damage(path: Path) -> str | None:
-    """What is wrong with the files of a checkpoint, or None."""
-    try:
-        manifest = json.loads((path / MANIFEST).read_text())
-        for name, expected in manifest.items():
-            if (path / name).stat().st_size != expected["bytes"]:
-                return f"{name} is truncated"
-            if _digest(path / name) != expected["sha256"]:
-                return f"{name} is corrupted"
-    except FileNotFoundError as error:
-        return f"{Path(error.filename).name} is missing"
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        return f"{MANIFEST} is unreadable ({error})"
-    return None
-
-
-def latest_sound(root: Path, say: Callable[[str], None]) -> Path | None:
-    """The newest undamaged checkpoint. Damaged ones are passed over, and `say` is told of each."""
-    for path in checkpoints(root):
-        reason = damage(path)
-        if reason is None:
-            return path
-        say(f"checkpoint {path.name} is damaged ({reason}): going back to the one before")
-    return None
 
 
 def read_state(path: Path) -> TrainingState:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from hrm_rl.data.streams import build_task
 from hrm_rl.models import RecurrentModel
 from hrm_rl.runs import checkpoint
 from hrm_rl.runs.pretrained import Weights, is_pretrained, load_checkpoint, open_folder
+from hrm_rl.runs.selection import find_checkpoint
 from hrm_rl.utils.errors import UserError
 
 
@@ -32,28 +32,6 @@ class OpenedModel:
     """Whether it lies in the folder of its run, so that the run's files are known."""
     converted: bool = False
     """From another project's checkpoint: it has no held-out puzzles of its own."""
-
-
-def find_checkpoint(path: Path) -> Path:
-    """The checkpoint meant by a run folder or a checkpoint's folder. Raises UserError."""
-    if (path / "state.json").exists():
-        reason = checkpoint.damage(path)
-        if reason is not None:
-            raise UserError(f"checkpoint {path} is damaged: {reason}; choose another in {path.parent}")
-        return path
-    root = path / "checkpoints"
-    best = checkpoint.best(root)
-    if best is not None:
-        reason = checkpoint.damage(best)
-        if reason is None:
-            return best
-        print(f"the best checkpoint, {best.name}, is damaged ({reason}): taking the last", file=sys.stderr)
-    latest = checkpoint.latest_sound(root, lambda line: print(line, file=sys.stderr))
-    if latest is None:
-        raise UserError(
-            f"{path} holds no sound checkpoint: give a run folder such as runs/NAME, or train first"
-        )
-    return latest
 
 
 def open_model(name: str, weights: Weights | None) -> OpenedModel:

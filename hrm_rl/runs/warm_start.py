@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from hrm_rl.models import RecurrentModel
-from hrm_rl.runs.loading import find_checkpoint
 from hrm_rl.runs.pretrained import is_pretrained, load_checkpoint, open_folder
+from hrm_rl.runs.selection import find_checkpoint
 from hrm_rl.utils.errors import UserError
 
 OWN = ("puzzle_emb.weight", "dropout_stream")

@@ -7,17 +7,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hrm_rl.agents.build import build_learner
 from hrm_rl.config import Config
-from hrm_rl.data.streams import build_data, trained_levels
+from hrm_rl.data.held_out import trained_levels
+from hrm_rl.data.streams import build_data
 from hrm_rl.sweeps.checks import metric_level
 from hrm_rl.sweeps.file import Optuna, Pbt
 from hrm_rl.sweeps.search import Tried, number_of_trials, propose
 from hrm_rl.sweeps.space import Params, Space
-from hrm_rl.training.loop import build_learner, use_threads
 from hrm_rl.training.plan import DRY_RUN_SLOTS
 from hrm_rl.training.resources import Machine, Plan
 from hrm_rl.utils.console import duration
-from hrm_rl.utils.devices import choose_device
+from hrm_rl.utils.devices import choose_device, use_threads
 from hrm_rl.utils.errors import UserError
 
 SHOWN_SAMPLES = 8

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from hrm_rl.config import Config
 from hrm_rl.data.curriculum import Curriculum, LocalCurriculum
-from hrm_rl.training.loop import Outcome, Progress, Trainer, use_threads
-from hrm_rl.utils.devices import choose_device
+from hrm_rl.training.loop import Trainer
+from hrm_rl.training.worker import Outcome, Progress
+from hrm_rl.utils.devices import choose_device, use_threads
 
 
 class LocalWorker:

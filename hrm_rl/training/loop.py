@@ -2,139 +2,33 @@
 
 from __future__ import annotations
 
-import ctypes
-import sys
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Protocol
+from dataclasses import replace
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 
-from envs import ActVectorEnv, PuzzleTask
-from hrm_rl.agents.act.engine import Stopping
-from hrm_rl.agents.act.learner import Learner
-from hrm_rl.agents.act.slots import slots_at, slots_of_rank
+from hrm_rl.agents.act.segments import answers_by_segment
+from hrm_rl.agents.act.stopping import Stopping
+from hrm_rl.agents.build import build_learner
 from hrm_rl.agents.tally import Tally, sum_over_ranks, summarise
-from hrm_rl.config import Config
-from hrm_rl.data.curriculum import Curriculum, CurriculumState, advance, counts_of, window_intervals
-from hrm_rl.data.streams import Data, build_data
-from hrm_rl.evaluation.evaluate import answers_by_segment, evaluate
-from hrm_rl.evaluation.summaries import Summary, summaries
-from hrm_rl.models import build_model
-from hrm_rl.models.compiled import compile_blocks
-from hrm_rl.models.graphs import SegmentGraphs
-from hrm_rl.runs import checkpoint
+from hrm_rl.config import Config, CurriculumConfig
+from hrm_rl.data.curriculum import Counts, CurriculumState, advance, window_intervals
+from hrm_rl.data.streams import build_data
+from hrm_rl.evaluation.evaluate import evaluate
+from hrm_rl.evaluation.summaries import evaluation_scalars
+from hrm_rl.runs import checkpoint, selection
 from hrm_rl.runs.checkpoint import Agree, TrainingState, agree_alone
 from hrm_rl.runs.warm_start import start_from
 from hrm_rl.training.pictures import LiveFigures
 from hrm_rl.training.telemetry import Telemetry
+from hrm_rl.training.worker import Outcome, Progress, Worker
 from hrm_rl.utils.console import evaluation_line, status_line
 
 STATUS_SECONDS = 3.0
 """Least time between two status lines."""
 
 PICTURED_BOARDS = 4
-
-
-@dataclass(frozen=True)
-class Progress:
-    """An evaluation on the held-out puzzles, told after the checkpoint of its update, if there is one."""
-
-    update: int
-    metrics: Mapping[str, float]
-    """By tag, the same on all ranks."""
-    saved: Path | None
-    """The checkpoint of this update."""
-    update_seconds: float
-    """Time spent in updates by this process."""
-
-
-class Worker(Protocol):
-    """What the loop needs from whoever runs it: Ray Train, this process, or a Tune trial."""
-
-    rank: int
-    world_size: int
-    device: torch.device
-    run_dir: Path
-    curriculum: Curriculum
-
-    def say(self, line: str) -> None:
-        """Show a line to the user. Called on rank 0 only."""
-
-    def stop_requested(self) -> bool:
-        """Whether the user asked for an early end."""
-
-    def evaluated(self, progress: Progress) -> None:
-        """Hear of an evaluation. Called on all ranks. What it raises ends the run at once."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How a run ended."""
-
-    update: int
-    finished: bool
-    """Whether train.max_updates was reached."""
-    stage: int
-    accuracy: float | None
-    """Held-out exact accuracy of the last evaluation."""
-    solved: float | None
-    """Share of the held-out puzzles that it solved by the task's rule."""
-    best_solved: float | None
-    """The largest such share of any evaluation."""
-    segments_mean: float | None
-    seconds: float
-    """Time spent in the loop, from the first update of this process."""
-
-
-def use_threads(count: int) -> None:
-    """Give this process `count` CPU threads, no time to denormal numbers, and memory that it keeps."""
-    torch.set_num_threads(count)
-    torch.set_flush_denormal(True)
-    keep_freed_memory()
-
-
-def keep_freed_memory() -> None:
-    """Let malloc keep what is freed for the next update, where it is glibc's. As it comes, it hands large blocks back
-    to the system, which clears every page of them before it gives them out again. Blocks above 32 MiB, the most that
-    can be asked for, still go back."""
-    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
-    if mallopt is not None:
-        mallopt(trim_threshold, 2**31 - 1)
-        mallopt(mmap_threshold, 32 * 2**20)
-
-
-def build_learner(config: Config, data: Data, device: torch.device, rank: int, world_size: int) -> Learner:
-    """The learner of one worker, its slots not started yet."""
-    env = ActVectorEnv(
-        data.task,
-        data.source,
-        num_envs=slots_of_rank(slots_at(1, config.train, world_size), rank, world_size),
-        halt_max_steps=config.halting.halt_max_steps,
-        segment_cost=config.env.segment_cost,
-    )
-    torch.manual_seed(config.seed)  # the same weights on every rank
-    model = build_model(config.model, data.task.vocab_size, data.task.coordinates(), data.identifiers)
-    learner = Learner(model, env, config, device, rank, world_size)
-    on_cuda = device.type == "cuda"
-    if config.train.compile == "on" or (config.train.compile == "auto" and on_cuda):
-        learner.not_compiled = compile_blocks(model, device)
-    if on_cuda and world_size == 1 and can_record(config):
-        model.graphs = SegmentGraphs(model)
-    return learner
-
-
-def can_record(config: Config) -> bool:
-    """Whether segments are to be recorded and every update is one pass forward and one backward over the same number
-    of slots: a recorded backward pass leaves the gradients where the next one writes its own."""
-    train = config.train
-    one_pass = config.halting.q_target != "lambda" and train.micro_batches == 1
-    return train.cuda_graphs and one_pass and not train.batch_warmup_updates
 
 
 def agree_over_ranks(world_size: int, device: torch.device) -> Agree:
@@ -152,7 +46,7 @@ def agree_over_ranks(world_size: int, device: torch.device) -> Agree:
 class Trainer:
     """One worker's run: learner, curriculum, telemetry and checkpoints, kept in step with the other ranks."""
 
-    def __init__(self, config: Config, worker: Worker, keep: int = checkpoint.KEEP_LAST):
+    def __init__(self, config: Config, worker: Worker, keep: int = selection.KEEP_LAST):
         """keep: last checkpoints that are kept beside the best."""
         self.config = config
         self.keep = keep
@@ -199,8 +93,8 @@ class Trainer:
         self.pending = state.curriculum
         worker.curriculum.resume(self.pending)
         self.saved_at = update
-        best = checkpoint.best(self.checkpoints, newest=path)
-        self.best_score = checkpoint.score(best) if best else None
+        best = selection.best(self.checkpoints, newest=path)
+        self.best_score = selection.score(best) if best else None
         if not state.world_size:
             self._say("from another trial's checkpoint, with settings of its own; slots begin anew")
         elif state.world_size != worker.world_size:
@@ -220,7 +114,7 @@ class Trainer:
         """The update of the checkpoint that all ranks resume from, chosen by rank 0; -1 for none."""
         update = 0.0
         if self.worker.rank == 0:
-            path = checkpoint.latest_sound(self.checkpoints, self._say)
+            path = selection.latest_sound(self.checkpoints, self._say)
             if path is not None:
                 update = 1.0 + int(path.name.removeprefix("update-"))
         return int(sum_over_ranks(np.array([update]), self.worker.device)[0]) - 1
@@ -373,24 +267,12 @@ class Trainer:
             self.worker.say(line)
 
 
-def evaluation_scalars(sums: NDArray[np.float64], task: PuzzleTask) -> dict[str, float]:
-    """Scalars, by TensorBoard tag, of `Evaluation.sums`."""
-    total = Summary.of(sums.sum(axis=0), task.measures)
-    out = {
-        "eval/exact_accuracy": total.exact_accuracy,
-        "eval/solved": total.solved,
-        "eval/cell_accuracy": total.cell_accuracy,
-        "eval/segments_mean": total.segments_mean,
-    }
-    out |= {f"eval/{name}": value for name, value in total.measures.items()}
-    for level, summary in summaries(sums, task).items():
-        out |= {
-            f"eval/{level}/exact_accuracy": summary.exact_accuracy,
-            f"eval/{level}/solved": summary.solved,
-            f"eval/{level}/cell_accuracy": summary.cell_accuracy,
-            f"eval/{level}/segments_mean": summary.segments_mean,
-        }
-        out |= {f"eval/{level}/{name}": value for name, value in summary.measures.items()}
-    for k, accuracy in enumerate(total.accuracy_after_segment, start=1):
-        out[f"eval/accuracy_after_segment/{k}"] = accuracy
-    return out
+def counts_of(tally: Tally, config: CurriculumConfig) -> Counts:
+    """What the curriculum's metric makes of a tally."""
+    right, total = {
+        "exact": ("exact", "episodes"),
+        "solved": ("solved", "episodes"),
+        "blank_cells": ("blanks_right", "blanks"),
+        "cells": ("cells_right", "cells"),
+    }[config.metric]
+    return Counts(tally.sums[right], tally.sums[total], tally.sums["episodes"])

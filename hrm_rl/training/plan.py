@@ -9,14 +9,14 @@ import torch
 
 from hrm_rl.agents.act.learner import Learner
 from hrm_rl.agents.act.slots import slots_of_rank
+from hrm_rl.agents.build import build_learner
 from hrm_rl.config import Config
 from hrm_rl.data.streams import Data, build_data
 from hrm_rl.models import build_model, count_parameters
 from hrm_rl.runs.warm_start import check, read_weights
-from hrm_rl.training.loop import build_learner, use_threads
 from hrm_rl.training.resources import Machine, Plan
 from hrm_rl.utils.console import count, duration, shown_path, slow_work, typed
-from hrm_rl.utils.devices import choose_device
+from hrm_rl.utils.devices import choose_device, use_threads
 
 DRY_RUN_SLOTS = 16
 """Most slots of the update that --dry-run does; a whole batch can take a minute on a CPU."""

@@ -6,7 +6,6 @@ import json
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from torch.utils.tensorboard import SummaryWriter
 from envs import PuzzleBatch
 from envs.task import PuzzleTask
 from hrm_rl.config import Config
+from hrm_rl.runs.folder import read_metrics
 from hrm_rl.utils.files import write_atomically
 
 LAYOUT = {
@@ -105,17 +105,6 @@ def board_grid(task: PuzzleTask, puzzles: PuzzleBatch, answers: NDArray[np.uint8
 
 def _framed(picture: NDArray[np.uint8], margin: int = 6) -> NDArray[np.uint8]:
     return np.pad(picture, ((margin, margin), (margin, margin), (0, 0)), constant_values=255)
-
-
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The records of a metrics.jsonl, the last one left out if it was cut off while being written."""
-    records = []
-    for line in path.read_text().splitlines():
-        try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
-    return records
 
 
 def _plain(value: float) -> float | None:

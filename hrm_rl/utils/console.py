@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -100,3 +101,20 @@ def typed(program: str) -> str:
     if not beside.exists() or (found and Path(found) == beside):
         return program
     return shown_path(beside)
+
+
+SHARES = ("exact_accuracy", "solved", "cell_accuracy")
+"""Tags that are shares of 1, shown in %."""
+
+
+def shown(value: Any) -> str:
+    """A setting's value as one would type it, numbers to four digits."""
+    if isinstance(value, bool) or value is None:
+        return str(value).lower()
+    if isinstance(value, list | tuple):
+        return " ".join(shown(part) for part in value)
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def is_share(metric: str) -> bool:
+    return metric.rpartition("/")[2] in SHARES

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ctypes
+import sys
 from typing import Literal
 
 import torch
@@ -43,3 +45,21 @@ class ToCpu:
         if self._arrived is not None:
             self._arrived.synchronize()
         return self._tensors
+
+
+def use_threads(count: int) -> None:
+    """Give this process `count` CPU threads, no time to denormal numbers, and memory that it keeps."""
+    torch.set_num_threads(count)
+    torch.set_flush_denormal(True)
+    keep_freed_memory()
+
+
+def keep_freed_memory() -> None:
+    """Let malloc keep what is freed for the next update, where it is glibc's. As it comes, it hands large blocks back
+    to the system, which clears every page of them before it gives them out again. Blocks above 32 MiB, the most that
+    can be asked for, still go back."""
+    trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
+    if mallopt is not None:
+        mallopt(trim_threshold, 2**31 - 1)
+        mallopt(mmap_threshold, 32 * 2**20)

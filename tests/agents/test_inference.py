@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from envs import PuzzleBatch
-from hrm_rl.agents.act.engine import LEAST_ROWS, Halting, Stopping, Thoughts, answers, think
+from hrm_rl.agents.act.engine import LEAST_ROWS, answers, think
+from hrm_rl.agents.act.stopping import Halting, Stopping, Thoughts
 from hrm_rl.models import RecurrentModel
 from tests.helpers.thinkers import BUDGET, RULES, TASK, many, network
 

@@ -19,9 +19,9 @@ from hrm_rl.agents.act import learner as learner_module
 from hrm_rl.agents.act.learner import Learner
 from hrm_rl.agents.act.losses import IGNORE
 from hrm_rl.agents.act.slots import slots_of_rank
+from hrm_rl.agents.build import build_learner
 from hrm_rl.agents.tally import summarise
 from hrm_rl.data.streams import build_data
-from hrm_rl.training.loop import build_learner
 from hrm_rl.utils.errors import UserError
 from tests.helpers.learners import decisive_learner, recorded_losses, run, tally
 from tests.helpers.tiny import CPU, always, assert_same, learner_tensors, tiny_config, tiny_learner

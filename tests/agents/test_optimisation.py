@@ -15,10 +15,10 @@ from torch import Tensor
 
 from hrm_rl.agents.act.learner import Learner
 from hrm_rl.agents.act.slots import slices, slots_at, slots_of_rank
+from hrm_rl.agents.build import build_learner
 from hrm_rl.agents.optim import LossScale, MuonWithAdamW
 from hrm_rl.config import TrainConfig
 from hrm_rl.data.streams import build_data
-from hrm_rl.training.loop import build_learner
 from hrm_rl.utils.errors import UserError
 from tests.helpers.learners import assert_resumes, decisive_learner
 from tests.helpers.tiny import CPU, assert_same, learner_tensors, tiny_config, tiny_learner

@@ -12,9 +12,9 @@ from torch import Tensor
 from hrm_rl.agents.act import learner as learner_module
 from hrm_rl.agents.act.losses import NO_TARGET
 from hrm_rl.config import Config
+from hrm_rl.runs.folder import read_metrics
 from hrm_rl.training.local import LocalWorker
 from hrm_rl.training.loop import Trainer
-from hrm_rl.training.telemetry import read_metrics
 from tests.helpers.learners import assert_resumes, decisive_learner, recorded_losses
 from tests.helpers.tiny import assert_same, learner_tensors, make_decisive, tiny_config
 

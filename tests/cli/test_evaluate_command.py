@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from envs import make_task
-from hrm_rl.agents.act.engine import Stopping
+from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.cli import evaluate as evaluate_command
 from hrm_rl.evaluation.report import MOST_GROUPS, split
 from hrm_rl.training.local import LocalWorker

@@ -17,9 +17,10 @@ import yaml
 from hrm_rl.agents.act.learner import Learner
 from hrm_rl.cli import train as launch
 from hrm_rl.config import PRESETS, Config
-from hrm_rl.runs import checkpoint
+from hrm_rl.runs import checkpoint, selection
+from hrm_rl.runs.folder import read_metrics
 from hrm_rl.training.resources import Machine
-from hrm_rl.training.telemetry import Telemetry, read_metrics
+from hrm_rl.training.telemetry import Telemetry
 from tests.helpers.commands import files, refusal
 from tests.helpers.tiny import metrics
 
@@ -189,7 +190,7 @@ def test_resuming_with_another_configuration_names_the_fields(capsys: pytest.Cap
 
 def test_a_damaged_checkpoint_is_passed_over_and_said(capsys: pytest.CaptureFixture[str]) -> None:
     launch.main([*TINY, "--max-updates", "8"])
-    newest = checkpoint.checkpoints(Path("runs/r/checkpoints"))[0]
+    newest = selection.checkpoints(Path("runs/r/checkpoints"))[0]
     weights = newest / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-7])
     resume = [
@@ -207,7 +208,7 @@ def test_a_damaged_checkpoint_is_passed_over_and_said(capsys: pytest.CaptureFixt
     out = capsys.readouterr().out
     assert "update-00000008 is damaged (model.safetensors is truncated): going back" in out
     assert "resuming from update 4" in out
-    for path in checkpoint.checkpoints(Path("runs/r/checkpoints")):
+    for path in selection.checkpoints(Path("runs/r/checkpoints")):
         (path / "manifest.json").unlink()
     assert "no checkpoint of r is sound" in refused(*resume)
 
@@ -228,7 +229,7 @@ def test_a_full_disk_ends_in_one_line_with_the_checkpoint_before_intact(
     assert "python scripts/train_ray.py --run-name r" in line
     left = sorted(p.name for p in Path("runs/r/checkpoints").iterdir())
     assert left == ["update-00000004"]
-    assert checkpoint.damage(Path("runs/r/checkpoints/update-00000004")) is None
+    assert selection.damage(Path("runs/r/checkpoints/update-00000004")) is None
 
 
 def test_ctrl_c_ends_with_a_checkpoint_and_the_command_to_resume(capsys: pytest.CaptureFixture[str]) -> None:
@@ -244,8 +245,8 @@ def test_ctrl_c_ends_with_a_checkpoint_and_the_command_to_resume(capsys: pytest.
     out = capsys.readouterr().out
     assert "stopping after this update" in out
     assert "python scripts/train_ray.py --run-name r" in out
-    newest = checkpoint.checkpoints(Path("runs/r/checkpoints"))[0]
-    assert checkpoint.damage(newest) is None
+    newest = selection.checkpoints(Path("runs/r/checkpoints"))[0]
+    assert selection.damage(newest) is None
     assert f"stopped at update {int(newest.name.removeprefix('update-'))} of 100000" in out
 
 

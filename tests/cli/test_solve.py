@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from envs import DataError, PuzzleBatch, PuzzleTask, make_task
-from hrm_rl.analysis.thoughts import Thoughts, segments
+from hrm_rl.agents.act.segments import segments
+from hrm_rl.analysis.thoughts import Thoughts
 from hrm_rl.cli import solve as solve_command
 from hrm_rl.data.streams import build_task
 from hrm_rl.models import RecurrentModel, build_model
@@ -22,33 +23,10 @@ from tests.helpers.tiny import always, make_decisive, tiny_config
 SUDOKU = "1.34341221434321"
 
 
-class Mirror(PuzzleTask):
-    """A user's task: answer a row of letters with the row turned round. Its pictures know nothing of changes."""
-
-    name = "mirror"
-    characters = "_ab"
-    levels = ("only",)
-    grid_shape = (1, 6)
-
-    def solved(self, inputs, answer):
-        return (answer == inputs[:, ::-1]).all(axis=1)
-
-    def unknown(self, inputs):
-        return inputs != 0
-
-    def generate(self, level, count, rng, held_out=False):
-        inputs = rng.integers(1, 3, (count, 6), dtype=np.uint8)
-        zeros = np.zeros(count, np.int64)
-        return PuzzleBatch(inputs, inputs[:, ::-1].copy(), zeros, zeros)
-
-    def render_text(self, inputs, answer=None, solution=None):
-        return "mine " + "".join(self.characters[t] for t in (inputs if answer is None else answer))
-
-
 TASKS = {
     "sudoku": {"env": {"task": "sudoku", "size": 4}},
     "maze": {"env": {"task": "maze", "size": 6}},
-    "mirror": {"env": {"task": "test_solve:Mirror", "size": None}},
+    "mirror": {"env": {"task": "tests.helpers.mirror:Mirror", "size": None}},
 }
 
 

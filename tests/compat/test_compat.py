@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from hrm_rl.agents.act import halting
 from hrm_rl.agents.act.losses import losses
 from hrm_rl.agents.optim import AdamATan2
-from hrm_rl.compat.continuous import loss_of
-from hrm_rl.config import HaltingConfig
-from hrm_rl.models.compat import (
+from hrm_rl.compat import (
     ACTV1Carry,
     CastedSparseEmbeddingSignSGD_Distributed,
     DeepSupervisionTrainer,
     HierarchicalReasoningModel,
     HRMACTv1,
 )
+from hrm_rl.compat.continuous import loss_of
+from hrm_rl.config import HaltingConfig
 from hrm_rl.utils.errors import UserError
 from tests.agents.test_parity import GOLDEN, GRADIENT_TOLERANCE, LOSS_TOLERANCE, fill_by_rule, reference_name
 from tests.helpers.paths import ROOT

@@ -10,7 +10,8 @@ import pytest
 
 from envs import PoolSource, PuzzleBatch, fingerprint, make_task
 from hrm_rl.config import Config, get_preset
-from hrm_rl.data.streams import Data, build_data, generate_held_out, trained_levels
+from hrm_rl.data.held_out import generate_held_out, trained_levels
+from hrm_rl.data.streams import Data, build_data
 from hrm_rl.utils.errors import UserError
 from tests.helpers.tiny import puzzles, tiny_config, write_csv
 

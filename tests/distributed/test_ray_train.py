@@ -35,12 +35,14 @@ from hrm_rl.config import (
     TrainConfig,
 )
 from hrm_rl.data.curriculum import Curriculum, LocalCurriculum
-from hrm_rl.distributed.train import CONSOLE_FILE, train_with_ray
-from hrm_rl.runs import checkpoint
-from hrm_rl.runs.checkpoint import latest_sound
-from hrm_rl.training.loop import Outcome, Trainer, use_threads
+from hrm_rl.distributed.train import train_with_ray
+from hrm_rl.runs import selection
+from hrm_rl.runs.folder import CONSOLE_FILE, read_metrics
+from hrm_rl.runs.selection import latest_sound
+from hrm_rl.training.loop import Trainer
 from hrm_rl.training.resources import Machine, Plan, make_plan
-from hrm_rl.training.telemetry import read_metrics
+from hrm_rl.training.worker import Outcome
+from hrm_rl.utils.devices import use_threads
 from hrm_rl.utils.errors import UserError
 from tests.helpers import tiny
 
@@ -110,7 +112,7 @@ def alive(class_name: str) -> list[dict[str, object]]:
 
 
 def final_weights(folder: Path) -> dict[str, object]:
-    path = checkpoint.checkpoints(folder / "checkpoints")[0]
+    path = selection.checkpoints(folder / "checkpoints")[0]
     assert path.name == f"update-{CONFIG.train.max_updates:08d}"
     return {k: v.tolist() for k, v in load_file(path / "model.safetensors").items()}
 
@@ -131,8 +133,8 @@ def undisturbed(cluster: None, tmp_path_factory: pytest.TempPathFactory) -> Path
 def test_two_workers_write_all_of_a_run_and_graduate_together(undisturbed: Path) -> None:
     names = {p.name for p in undisturbed.iterdir()}
     assert {"metrics.jsonl", "tensorboard", "checkpoints", "console.log"} <= names
-    assert len(checkpoint.checkpoints(undisturbed / "checkpoints")) in (2, 3)
-    newest = checkpoint.checkpoints(undisturbed / "checkpoints")[0]
+    assert len(selection.checkpoints(undisturbed / "checkpoints")) in (2, 3)
+    newest = selection.checkpoints(undisturbed / "checkpoints")[0]
     assert {"rank-0000.safetensors", "rank-0001.safetensors"} <= {p.name for p in newest.iterdir()}
     by_update = dict(stages(undisturbed))
     # The interval that completes 100 updates graduates; its answer is acted upon one interval later.

@@ -18,14 +18,14 @@ from ray.util.state import list_actors, list_placement_groups
 
 from hrm_rl.distributed.sweep import Spent, run_sweep
 from hrm_rl.distributed.trial import SWEEP_STOP_FILE, TrialPlan
-from hrm_rl.runs import checkpoint
+from hrm_rl.runs import checkpoint, selection
+from hrm_rl.runs.folder import read_metrics
 from hrm_rl.sweeps.checks import build_space
 from hrm_rl.sweeps.plan import plan_resources
 from hrm_rl.sweeps.results.folder import read_sweep
 from hrm_rl.sweeps.results.records import Book, Record, write_sweep
 from hrm_rl.sweeps.search import number_of_trials
 from hrm_rl.training.resources import Machine
-from hrm_rl.training.telemetry import read_metrics
 from tests.helpers.small_sweeps import content
 
 pytestmark = [
@@ -230,7 +230,7 @@ def test_population_based_training_goes_on_from_better_trials_with_changed_setti
         assert record.history[0]["update"] == 0
         assert record.history[-1]["params"] == record.params != record.history[0]["params"]
         folder = tmp_path / "trials" / record.id
-        config = checkpoint.read_state(checkpoint.checkpoints(folder / "checkpoints")[0]).config
+        config = checkpoint.read_state(selection.checkpoints(folder / "checkpoints")[0]).config
         assert config.optim.lr == record.params["optim.lr"]
         assert config.model.h_cycles == record.params["model.h_cycles"]
         updates = [r["update"] for r in read_metrics(folder / "metrics.jsonl")]
@@ -254,4 +254,4 @@ def test_nested_trials_that_are_stopped_early_leave_nothing_behind(tmp_path: Pat
 
 
 def _newest(trial: Path) -> Path:
-    return checkpoint.checkpoints(trial / "checkpoints")[0]
+    return selection.checkpoints(trial / "checkpoints")[0]

@@ -14,7 +14,7 @@ from ray.tune.search import Searcher
 
 from hrm_rl.distributed.schedulers import TRIAL, Explore, Replayed, make_scheduler
 from hrm_rl.distributed.sweep import Proposals, next_trial
-from hrm_rl.distributed.train import SECONDS, TRAIN_SECONDS, UPDATES
+from hrm_rl.distributed.train_worker import SECONDS, TRAIN_SECONDS, UPDATES
 from hrm_rl.distributed.trial import ERROR_FILE, SWEEP_STOP_FILE
 from hrm_rl.distributed.trial_log import Notes
 from hrm_rl.sweeps.results.records import Book, write_sweep

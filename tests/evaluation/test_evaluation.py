@@ -9,11 +9,11 @@ import pytest
 import torch
 
 from envs import NO_LEVEL, PAD, PuzzleBatch, make_task
-from hrm_rl.agents.act.engine import Halting, Stopping
-from hrm_rl.evaluation.evaluate import Evaluation, answers_by_segment, evaluate
-from hrm_rl.evaluation.summaries import Summary, summaries
+from hrm_rl.agents.act.segments import answers_by_segment
+from hrm_rl.agents.act.stopping import Halting, Stopping
+from hrm_rl.evaluation.evaluate import Evaluation, evaluate
+from hrm_rl.evaluation.summaries import Summary, evaluation_scalars, summaries
 from hrm_rl.models import HRM, build_model
-from hrm_rl.training.loop import evaluation_scalars
 from tests.helpers.tiny import TINY, grid, make_decisive, puzzles
 
 TASK = make_task("sudoku", size=4)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from envs import PAD
-from hrm_rl.agents.act.engine import Stopping
+from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.evaluation.evaluate import evaluate
 from hrm_rl.evaluation.tradeoff import Recording, curve, fixed_budgets, record
 from hrm_rl.models import RecurrentModel

@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from envs import PuzzleBatch, make_task
-from hrm_rl.agents.act.engine import Stopping, think
+from hrm_rl.agents.act.engine import think
+from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.evaluation.evaluate import Evaluation, evaluate
 from hrm_rl.evaluation.votes import Asker, majority, offered, retry, vote
 from hrm_rl.models import RecurrentModel

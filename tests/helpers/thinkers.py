@@ -6,7 +6,8 @@ import numpy as np
 import torch
 
 from envs import PuzzleBatch, make_task
-from hrm_rl.agents.act.engine import Stopping, think
+from hrm_rl.agents.act.engine import think
+from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.config import ModelConfig
 from hrm_rl.models import RecurrentModel, build_model
 from tests.helpers.tiny import TINY, grid, make_decisive, puzzles

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from envs import PuzzleBatch, make_task
 from hrm_rl.agents.act.learner import Learner
+from hrm_rl.agents.build import build_learner
 from hrm_rl.config import (
     Config,
     CurriculumConfig,
@@ -23,8 +24,7 @@ from hrm_rl.config import (
 )
 from hrm_rl.data.streams import build_data
 from hrm_rl.models import RecurrentModel
-from hrm_rl.training.loop import build_learner
-from hrm_rl.training.telemetry import read_metrics
+from hrm_rl.runs.folder import read_metrics
 
 CPU = torch.device("cpu")
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
-from hrm_rl.agents.act.engine import Stopping
+from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.evaluation.evaluate import evaluate
 from hrm_rl.models import compiled
 from hrm_rl.models.tracing import trace

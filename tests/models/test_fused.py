@@ -13,19 +13,16 @@ from torch import Tensor
 from torch.autograd import gradcheck
 
 from hrm_rl.models import RecurrentModel
-from hrm_rl.models.layers.block import (
+from hrm_rl.models.layers.attention import (
     LONGEST_SPELLED_OUT,
     Attention,
-    Linear,
     attend_fused,
     attend_spelled_out,
-    hold_weights,
-    rope_frequencies,
-    rotate,
-    rotation,
     spells_out,
 )
 from hrm_rl.models.layers.fused import add_norm, gated, linear, to_heads
+from hrm_rl.models.layers.linear import Linear, hold_weights
+from hrm_rl.models.layers.positions import rope_frequencies, rotate, rotation
 from tests.helpers.tiny import tiny_config, tiny_learner
 
 SLOTS, POSITIONS, WIDTH, HEADS = 2, 3, 8, (2, 1, 1)

@@ -13,14 +13,14 @@ import pytest
 import torch
 
 from envs import make_task
-from hrm_rl.agents.act.engine import Stopping
 from hrm_rl.agents.act.learner import Learner
+from hrm_rl.agents.act.stopping import Stopping
+from hrm_rl.agents.build import build_learner
 from hrm_rl.config import Config
 from hrm_rl.data.streams import build_data
 from hrm_rl.evaluation.evaluate import evaluate
 from hrm_rl.models import Carry, RecurrentModel
 from hrm_rl.models.tracing import trace
-from hrm_rl.training.loop import build_learner
 from tests.helpers.learners import assert_resumes, run
 from tests.helpers.small_models import SLOTS, assert_close, batch, gradients, objective, small
 from tests.helpers.tiny import assert_same, learner_tensors, make_decisive, puzzles, tiny_config, tiny_learner
@@ -135,10 +135,10 @@ def test_recorded_segments_train_and_judge_as_those_that_are_not(
             judged.append(result.sums(len(learner.env.task.levels)))
         found.append((learner, np.stack(judged)))
     (plain, seen), (recorded, seen_recorded) = found
-    kinds = [kind[:2] for kind in recorded.model.graphs._recorded]
+    kinds = [kind[:2] for kind in recorded.model.recorded._recorded]
     assert (True, True) in kinds
     assert (False, False) in kinds
-    assert plain.model.graphs is None
+    assert plain.model.recorded is None
     assert_same(learner_tensors(recorded), learner_tensors(plain))
     np.testing.assert_array_equal(seen_recorded, seen)
 
@@ -146,7 +146,7 @@ def test_recorded_segments_train_and_judge_as_those_that_are_not(
 def test_a_watched_network_is_not_replayed() -> None:
     sections = {"halting": {"q_target": "halt_only"}, "model": {"h_layers": 2}}
     learner = run(gpu_learner(on_gpu(**sections, train={"cuda_graphs": True})), 5)
-    assert learner.model.graphs._recorded
+    assert learner.model.recorded._recorded
     tokens = torch.from_numpy(learner._puzzle).to(CUDA).long()
     identifier = torch.zeros(len(tokens), dtype=torch.int64, device=CUDA)
     with torch.no_grad():

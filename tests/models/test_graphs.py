@@ -11,14 +11,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from hrm_rl.agents.act.engine import Stopping
 from hrm_rl.agents.act.learner import Learner
+from hrm_rl.agents.act.stopping import Stopping
+from hrm_rl.agents.build import can_record
 from hrm_rl.evaluation.evaluate import evaluate
 from hrm_rl.models import RecurrentModel, graphs
 from hrm_rl.models.graphs import MOST_RECORDED, RECORDED_AT, SegmentGraphs
-from hrm_rl.models.layers.block import Linear
+from hrm_rl.models.layers.linear import Linear
 from hrm_rl.models.tracing import trace
-from hrm_rl.training.loop import can_record
 from hrm_rl.utils.errors import UserError
 from tests.helpers.small_models import batch, small
 from tests.helpers.tiny import assert_same, learner_tensors, make_decisive, puzzles, tiny_config, tiny_learner
@@ -71,7 +71,7 @@ def trained(recorded: bool, **sections: Any) -> tuple[Learner, np.ndarray]:
     learner = tiny_learner(tiny_config(**sections, optim={"ema_decay": 0.5}))
     make_decisive(learner.model)
     if recorded:
-        learner.model.graphs = SegmentGraphs(learner.model)
+        learner.model.recorded = SegmentGraphs(learner.model)
     held_out, judged = puzzles(12), []
     for _ in range(9):
         learner.update()
@@ -98,7 +98,7 @@ def test_recorded_segments_train_and_judge_as_those_that_are_not(
 
 def test_what_a_replay_returns_is_there_after_the_next_one(tape: Tape) -> None:
     model = small()
-    model.graphs = SegmentGraphs(model)
+    model.recorded = SegmentGraphs(model)
     with torch.no_grad():
         for _ in range(RECORDED_AT):
             carry, logits, q = model(model.initial_carry(3), *batch())
@@ -129,7 +129,7 @@ def test_runs_whose_updates_are_not_one_pass_of_one_size_record_nothing(
 
 def test_a_kind_of_segment_is_recorded_when_it_is_asked_for_again_and_again_and_few_are(tape: Tape) -> None:
     model = small()
-    model.graphs = SegmentGraphs(model)
+    model.recorded = SegmentGraphs(model)
     for slots in range(1, MOST_RECORDED + 3):
         for time in range(1, RECORDED_AT + 2):
             model(model.initial_carry(slots), *batch(slots))
@@ -140,7 +140,7 @@ def test_a_kind_of_segment_is_recorded_when_it_is_asked_for_again_and_again_and_
 
 def test_what_is_watched_or_drops_out_is_not_replayed(tape: Tape) -> None:
     model = small(dropout=0.5)
-    model.graphs = SegmentGraphs(model)
+    model.recorded = SegmentGraphs(model)
     for _ in range(RECORDED_AT + 1):
         model(model.initial_carry(3), *batch())
     assert tape.recorded == []
@@ -157,7 +157,7 @@ def test_what_is_watched_or_drops_out_is_not_replayed(tape: Tape) -> None:
 
 def test_held_weights_stay_where_recorded_kernels_look_for_them(tape: Tape) -> None:
     model = small(dtype="bfloat16")
-    model.graphs = SegmentGraphs(model)
+    model.recorded = SegmentGraphs(model)
     layer = next(module for module in model.modules() if isinstance(module, Linear))
     with model.unchanging():
         assert layer.held is layer.room
@@ -176,7 +176,7 @@ def test_what_cannot_be_recorded_ends_in_one_line_that_says_how_to_go_on(
 
     monkeypatch.setattr(graphs, "_record", fails)
     model = small()
-    model.graphs = SegmentGraphs(model)
+    model.recorded = SegmentGraphs(model)
     for _ in range(RECORDED_AT - 1):
         model(model.initial_carry(3), *batch())
     with pytest.raises(UserError, match=r"not permitted\); --train.no-cuda-graphs does without$"):

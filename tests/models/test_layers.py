@@ -10,17 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hrm_rl.config import ModelConfig
-from hrm_rl.models.layers.block import (
-    Attention,
-    Block,
-    Linear,
-    SwiGLU,
-    init_truncated_normal_,
-    rope_frequencies,
-    rotate,
-    rotation,
-)
+from hrm_rl.models.layers.attention import Attention
+from hrm_rl.models.layers.block import Block, SwiGLU
 from hrm_rl.models.layers.fused import add_norm
+from hrm_rl.models.layers.linear import Linear, init_truncated_normal_
+from hrm_rl.models.layers.positions import rope_frequencies, rotate, rotation
 
 STD_OF_CUT_NORMAL = 0.8796256610342398
 """sqrt(1 - 2*2*phi(2) / (2*Phi(2) - 1)): standard deviation of a unit normal cut at two sigma."""

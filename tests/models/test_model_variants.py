@@ -13,7 +13,7 @@ from torch import Tensor
 from hrm_rl.config import ModelConfig
 from hrm_rl.data.curriculum import CurriculumState
 from hrm_rl.models import RecurrentModel
-from hrm_rl.models.layers.block import Attention
+from hrm_rl.models.layers.attention import Attention
 from hrm_rl.runs import checkpoint
 from hrm_rl.runs.checkpoint import TrainingState
 from tests.helpers.small_models import (

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from envs import make_task
 from hrm_rl.config import ModelConfig
 from hrm_rl.models import build_model
-from hrm_rl.models.layers.block import board_frequencies, rotate, rotation, shares
+from hrm_rl.models.layers.positions import board_frequencies, rotate, rotation, shares
 from hrm_rl.utils.errors import UserError
 from tests.helpers.small_models import BOARD, SLOTS, batch, small
 from tests.helpers.tiny import grid

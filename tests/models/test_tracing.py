@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from hrm_rl.models.layers.block import Attention
+from hrm_rl.models.layers.attention import Attention
 from hrm_rl.models.tracing import Place, has_attention, trace, updates_of
 from tests.helpers.small_models import SLOTS, TOKENS, batch, small
 

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from hrm_rl.config import Config
-from hrm_rl.runs import checkpoint
+from hrm_rl.runs import checkpoint, selection
 from hrm_rl.training.local import LocalWorker
-from hrm_rl.training.loop import Progress, Trainer
+from hrm_rl.training.loop import Trainer
+from hrm_rl.training.worker import Progress
 from hrm_rl.utils.errors import UserError
 from tests.helpers.tiny import tiny_config
 
@@ -38,7 +39,7 @@ def other(**halting: int) -> Config:
 def test_the_weights_go_on_and_the_settings_are_the_new_ones(donor: Path, tmp_path: Path) -> None:
     root = tmp_path / "run" / "checkpoints"
     path = checkpoint.adopt(donor / "update-00000012", root, other(halt_max_steps=2), LR)
-    assert checkpoint.damage(path) is None
+    assert selection.damage(path) is None
     trainer = Trainer(other(halt_max_steps=2), LocalWorker(other(), tmp_path / "run", lambda line: None))
     assert trainer.learner.updates == 12
     weights = checkpoint._read_tensors(donor / "update-00000012" / "model.safetensors")
@@ -46,14 +47,14 @@ def test_the_weights_go_on_and_the_settings_are_the_new_ones(donor: Path, tmp_pa
     trainer.run()
     assert trainer.learner.updates == 18
     assert trainer.learner.lr == 5e-4
-    assert checkpoint.read_state(checkpoint.checkpoints(root)[0]).config.halting.halt_max_steps == 2
+    assert checkpoint.read_state(selection.checkpoints(root)[0]).config.halting.halt_max_steps == 2
 
 
 def test_a_run_that_was_further_goes_back_to_the_adopted_checkpoint(donor: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     train(run, tiny_config(optim={"lr": 1e-5}))
     checkpoint.adopt(donor / "update-00000006", run / "checkpoints", other(), LR)
-    assert [p.name for p in checkpoint.checkpoints(run / "checkpoints")] == ["update-00000006"]
+    assert [p.name for p in selection.checkpoints(run / "checkpoints")] == ["update-00000006"]
     _, said = train(run, other())
     assert "resuming from update 6" in said
     assert any("another trial's checkpoint" in line for line in said)
@@ -62,7 +63,7 @@ def test_a_run_that_was_further_goes_back_to_the_adopted_checkpoint(donor: Path,
 def test_its_own_checkpoint_can_be_adopted(donor: Path) -> None:
     path = checkpoint.adopt(donor / "update-00000012", donor, other(), LR)
     assert checkpoint.read_state(path).config.optim.lr == 5e-4
-    assert len(checkpoint.checkpoints(donor)) == 2
+    assert len(selection.checkpoints(donor)) == 2
 
 
 def test_settings_that_may_not_change_are_refused(donor: Path, tmp_path: Path) -> None:
@@ -75,7 +76,7 @@ def test_more_checkpoints_are_kept_where_others_may_want_them(tmp_path: Path) ->
     config = tiny_config(train={"checkpoint_every": 2})
     trainer = Trainer(config, LocalWorker(config, tmp_path, lambda line: None), keep=4)
     trainer.run()
-    assert len(checkpoint.checkpoints(tmp_path / "checkpoints")) >= 4
+    assert len(selection.checkpoints(tmp_path / "checkpoints")) >= 4
 
 
 def test_an_evaluation_is_told_after_its_checkpoint_with_the_time_spent_in_updates(tmp_path: Path) -> None:
@@ -83,7 +84,7 @@ def test_an_evaluation_is_told_after_its_checkpoint_with_the_time_spent_in_updat
 
     class Listening(LocalWorker):
         def evaluated(self, progress: Progress) -> None:
-            assert progress.saved is None or checkpoint.damage(progress.saved) is None
+            assert progress.saved is None or selection.damage(progress.saved) is None
             heard.append(progress)
 
     config = tiny_config(train={"checkpoint_every": 12, "eval_every": 4})

@@ -13,7 +13,7 @@ import hrm_rl
 from hrm_rl.agents.act.learner import Learner
 from hrm_rl.config import Config
 from hrm_rl.models import build_model
-from hrm_rl.runs import checkpoint
+from hrm_rl.runs import checkpoint, selection
 from hrm_rl.runs.checkpoint import TrainingState
 from hrm_rl.training import loop
 from hrm_rl.training.local import LocalWorker
@@ -37,7 +37,7 @@ def test_a_checkpoint_holds_the_documented_files_and_nothing_temporary(
     assert set(names(path)) == FILES
     assert names(tmp_path) == ["update-00000250"]
     assert set(json.loads((path / "manifest.json").read_text())) == FILES - {"manifest.json"}
-    assert checkpoint.damage(path) is None
+    assert selection.damage(path) is None
 
 
 def test_state_survives_its_json(learner: Learner, tmp_path: Path) -> None:
@@ -103,7 +103,7 @@ def test_the_last_two_and_the_best_are_kept(
     for update, score in enumerate(scores, start=1):
         save(tmp_path, learner, update, score)
     assert names(tmp_path) == [f"update-{update:08d}" for update in kept]
-    best = checkpoint.best(tmp_path)
+    best = selection.best(tmp_path)
     assert (
         best is None if scores[0] is None else best.name == f"update-{kept[-3 if len(kept) == 3 else -1]:08d}"
     )
@@ -123,14 +123,14 @@ def test_other_files_beside_the_checkpoints_are_neither_listed_nor_deleted(
     (tmp_path / "notes.txt").write_text("mine")
     for update in (1, 2, 3):
         save(tmp_path, learner, update)
-    assert [p.name for p in checkpoint.checkpoints(tmp_path)] == ["update-00000003", "update-00000002"]
+    assert [p.name for p in selection.checkpoints(tmp_path)] == ["update-00000003", "update-00000002"]
     assert {"update-1", "notes.txt"} <= set(names(tmp_path))
 
 
 def test_there_are_no_checkpoints_where_there_is_no_folder(tmp_path: Path) -> None:
-    assert checkpoint.checkpoints(tmp_path / "nowhere") == []
-    assert checkpoint.best(tmp_path / "nowhere") is None
-    assert checkpoint.latest_sound(tmp_path / "nowhere", print) is None
+    assert selection.checkpoints(tmp_path / "nowhere") == []
+    assert selection.best(tmp_path / "nowhere") is None
+    assert selection.latest_sound(tmp_path / "nowhere", print) is None
 
 
 def test_a_trainer_saves_when_due_and_whenever_it_has_become_better(

@@ -11,7 +11,7 @@ import pytest
 
 from hrm_rl.agents.act.learner import Learner
 from hrm_rl.models import build_model
-from hrm_rl.runs import checkpoint
+from hrm_rl.runs import checkpoint, selection
 from hrm_rl.runs.checkpoint import TrainingState
 from hrm_rl.training.local import LocalWorker
 from hrm_rl.training.loop import Trainer
@@ -52,9 +52,9 @@ def test_damage_is_found_named_and_passed_over(
     sound, broken = save(tmp_path, learner, 1), save(tmp_path, learner, 2)
     DAMAGE[kind](broken / file)
     said: list[str] = []
-    assert checkpoint.latest_sound(tmp_path, said.append) == sound
+    assert selection.latest_sound(tmp_path, said.append) == sound
     assert said == [f"checkpoint update-00000002 is damaged ({file} is {kind}): going back to the one before"]
-    assert checkpoint.damage(sound) is None
+    assert selection.damage(sound) is None
 
 
 @pytest.mark.parametrize(
@@ -73,15 +73,15 @@ def test_a_checkpoint_without_its_manifest_is_damaged(
 ) -> None:
     sound, broken = save(tmp_path, learner, 1), save(tmp_path, learner, 2)
     damage(broken / "manifest.json")
-    assert reason in checkpoint.damage(broken)
-    assert checkpoint.latest_sound(tmp_path, lambda line: None) == sound
+    assert reason in selection.damage(broken)
+    assert selection.latest_sound(tmp_path, lambda line: None) == sound
 
 
 def test_nothing_is_sound_if_all_are_damaged(learner: Learner, tmp_path: Path) -> None:
     said: list[str] = []
     for update in (1, 2):
         truncate(save(tmp_path, learner, update) / "model.safetensors")
-    assert checkpoint.latest_sound(tmp_path, said.append) is None
+    assert selection.latest_sound(tmp_path, said.append) is None
     assert len(said) == 2
 
 
@@ -90,7 +90,7 @@ def test_a_run_that_went_back_behind_damage_keeps_what_it_saves_from_there(
 ) -> None:
     for update, score in ((10, 0.2), (20, 0.3), (30, 0.9)):
         save(tmp_path, learner, update, score)
-    for path in checkpoint.checkpoints(tmp_path)[:2]:
+    for path in selection.checkpoints(tmp_path)[:2]:
         truncate(path / "model.safetensors")
     shutil.copytree(tmp_path / "update-00000020", tmp_path / "update-00000040")
     save(tmp_path, learner, 11, score=0.1)
@@ -112,7 +112,7 @@ def test_a_trainer_goes_back_behind_damage_and_says_so(tmp_path: Path) -> None:
     assert "resuming from update 4" in said
     trainer.run()
     assert names(root) == ["update-00000004", "update-00000008"]
-    assert checkpoint.damage(root / "update-00000008") is None
+    assert selection.damage(root / "update-00000008") is None
 
 
 def test_a_folder_that_is_no_checkpoint_is_refused_in_one_line(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_remains_of_a_killed_save_are_cleared_by_the_next(learner: Learner, tmp_
     temporary = tmp_path / ".update-00000001.tmp"
     temporary.mkdir(parents=True)
     (temporary / "rank-0007.json").write_text("{}")
-    assert checkpoint.checkpoints(tmp_path) == []
+    assert selection.checkpoints(tmp_path) == []
     path = save(tmp_path, learner, 1)
     assert set(names(path)) == FILES
     assert names(tmp_path) == [path.name]

@@ -18,10 +18,10 @@ from hrm_rl.cli import evaluate as evaluate_command
 from hrm_rl.cli import export as export_command
 from hrm_rl.config import EnvConfig
 from hrm_rl.data.curriculum import CurriculumState
+from hrm_rl.export.run import without_paths
 from hrm_rl.models import HRM, TRM, RecurrentModel
-from hrm_rl.runs import checkpoint
+from hrm_rl.runs import checkpoint, selection
 from hrm_rl.runs.checkpoint import TrainingState
-from hrm_rl.runs.pretrained import without_paths
 from hrm_rl.training.local import LocalWorker
 from hrm_rl.training.loop import Trainer
 from hrm_rl.utils.errors import UserError
@@ -209,7 +209,7 @@ def test_no_option_that_looks_like_a_path_is_given_away_be_the_file_there_or_not
 def test_weights_that_were_not_evaluated_get_no_results(run_dir: Path, tmp_path: Path) -> None:
     export_command.main(["--checkpoint", str(run_dir), "--out", str(tmp_path / "raw"), "--weights", "raw"])
     assert "None are recorded for these weights." in (tmp_path / "raw" / "README.md").read_text()
-    path = checkpoint.best(run_dir / "checkpoints")
+    path = selection.best(run_dir / "checkpoints")
     raw = RecurrentModel.from_pretrained(tmp_path / "raw")
     tensors = checkpoint._read_tensors(path / "model.safetensors")
     assert all(torch.equal(tensors[k], v) for k, v in raw.state_dict().items())

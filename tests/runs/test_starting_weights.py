@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from hrm_rl.config import Config
-from hrm_rl.runs.checkpoint import latest_sound
-from hrm_rl.runs.pretrained import export_run
+from hrm_rl.export.run import export_run
+from hrm_rl.runs.selection import latest_sound
 from hrm_rl.runs.warm_start import read_weights
 from hrm_rl.training.local import LocalWorker, train_here
 from hrm_rl.training.loop import Trainer

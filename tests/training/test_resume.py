@@ -11,9 +11,10 @@ import pytest
 import torch
 
 from hrm_rl.config import Config
-from hrm_rl.runs import checkpoint
+from hrm_rl.runs import selection
 from hrm_rl.training.local import LocalWorker
-from hrm_rl.training.loop import Outcome, Trainer
+from hrm_rl.training.loop import Trainer
+from hrm_rl.training.worker import Outcome
 from hrm_rl.utils.errors import UserError
 from tests.helpers.tiny import assert_same, learner_tensors, make_decisive, metrics, tiny_config
 
@@ -145,7 +146,7 @@ def test_a_killed_run_resumes_bit_for_bit_from_its_last_checkpoint(
     update: int, whole: tuple[Run, Path], tmp_path: Path
 ) -> None:
     Run(tmp_path).crash_after(update)
-    saved = [int(p.name.removeprefix("update-")) for p in checkpoint.checkpoints(tmp_path / "checkpoints")]
+    saved = [int(p.name.removeprefix("update-")) for p in selection.checkpoints(tmp_path / "checkpoints")]
     resumed = Run(tmp_path)
     if not saved:
         assert resumed.trainer.learner.updates == 0
@@ -209,7 +210,7 @@ def test_another_number_of_workers_keeps_weights_and_stage_and_starts_the_slots_
     run = Run(tmp_path)
     run.stop_after(14)
     saved = learner_tensors(run.trainer.learner)
-    path = checkpoint.checkpoints(tmp_path / "checkpoints")[0]
+    path = selection.checkpoints(tmp_path / "checkpoints")[0]
     edit_state(path, world_size=3)
     resumed = Run(tmp_path)
     found = learner_tensors(resumed.trainer.learner)
@@ -243,7 +244,7 @@ def edit_state(path: Path, **changes: Any) -> None:
 def test_slots_that_begin_anew_hold_puzzles_of_the_present_stage(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.stop_after(21)
-    edit_state(checkpoint.checkpoints(tmp_path / "checkpoints")[0], world_size=2)
+    edit_state(selection.checkpoints(tmp_path / "checkpoints")[0], world_size=2)
     resumed = Run(tmp_path)
     assert CONFIG.curriculum.stages[resumed.trainer.curriculum.stage] == "extreme=1"
     extreme = resumed.trainer.data.task.levels.index("extreme")

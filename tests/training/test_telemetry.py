@@ -18,9 +18,10 @@ from tensorboard.summary.writer import event_file_writer
 
 from envs import make_task
 from hrm_rl.agents.tally import Tally, summarise
+from hrm_rl.runs.folder import read_metrics
 from hrm_rl.training.local import LocalWorker
 from hrm_rl.training.loop import Trainer
-from hrm_rl.training.telemetry import LAYOUT, Telemetry, board_grid, read_metrics
+from hrm_rl.training.telemetry import LAYOUT, Telemetry, board_grid
 from tests.helpers.tiny import TINY, make_decisive, puzzles, tiny_config
 
 TASK = make_task("sudoku", size=4)

@@ -76,8 +76,8 @@ DOWNLOAD = """
 import sys
 import time
 time.sleep = lambda seconds: None  # the client waits longer and longer before it tries again
-from hrm_rl.errors import UserError
-from hrm_rl.hub import download
+from hrm_rl.utils.errors import UserError
+from hrm_rl.utils.hub import download
 for repository, name in (word.split(":") for word in sys.argv[1:]):
     try:
         print(download(repository, name).read_text())

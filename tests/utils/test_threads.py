@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from hrm_rl.training import loop as training
+from hrm_rl.utils import devices
 
 
 @pytest.fixture
@@ -21,11 +22,11 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
 
 
 def test_a_training_process_has_its_threads_and_keeps_its_memory(asked: list[tuple[int, int]]) -> None:
-    training.use_threads(2)
+    devices.use_threads(2)
     assert torch.get_num_threads() == 2
     assert asked == ([(-1, 2**31 - 1), (-3, 32 * 2**20)] if sys.platform == "linux" else [])
 
 
 def test_a_system_whose_malloc_cannot_be_asked_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training.ctypes, "CDLL", lambda _: SimpleNamespace())
-    training.keep_freed_memory()
+    devices.keep_freed_memory()

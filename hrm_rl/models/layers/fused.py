@@ -1,8 +1,9 @@
 """The steps of a block with their backward passes written out, where that saves passes over memory.
 
-Autograd alone computes the same numbers. It would keep more between the passes and walk through memory more often:
-a normalised sum is six kernels backward, the two halves of a chunk each become a tensor of zeros that is added up.
-tests/models/test_fused.py holds every gradient here against finite differences, docs/performance.md says what each saves.
+Autograd alone computes the same numbers. It would keep more between the passes and walk through memory more often: a
+normalised sum is six kernels backward, the two halves of a chunk each become a tensor of zeros that is added up.
+tests/models/test_fused.py holds every gradient here against finite differences, docs/performance.md says what each
+saves.
 
 Legend: B slots, S positions, D hidden size, H head width, n heads. Everything works in the type of its input.
 """

@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from hrm_rl.config import flatten
-from hrm_rl.training.telemetry import read_metrics
+from hrm_rl.runs.folder import read_metrics
 from hrm_rl.utils.errors import UserError
 
 Kind = TypeVar("Kind")

@@ -21,7 +21,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from hrm_rl.sweeps.results.folder import Sweep, Trial
 from hrm_rl.sweeps.results.importance import LEAST_TRIALS, importances, is_number, key, trials_with
-from hrm_rl.sweeps.words import is_share, shown
+from hrm_rl.utils.console import is_share, shown
 from hrm_rl.utils.files import write_atomically
 
 BLUE, SKY, ORANGE, GREEN, RED, GREY = "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#D55E00", "#777777"

@@ -1,0 +1,56 @@
+"""Settings from dictionaries and YAML files, with errors in one line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from hrm_rl.config.config import Config, field_names
+from hrm_rl.utils.errors import UserError, nearest
+from hrm_rl.utils.files import read_yaml
+
+
+def validate(values: dict[str, Any], origin: str) -> Config:
+    """A Config of `values`, as read from `origin`. Raises UserError naming the first wrong field."""
+    try:
+        return Config.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        field = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            raise UserError(f"{origin}: unknown setting '{field}'{nearest(field, field_names())}") from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise UserError(": ".join(part for part in (origin, field, reason) if part)) from None
+
+
+def load_config(path: Path, base: Config) -> Config:
+    """`base` with the settings of a YAML file over it. Raises UserError for an unreadable or wrong file."""
+    loaded = read_yaml(path, "configuration")
+    if not isinstance(loaded, dict):
+        raise UserError(f"{path} holds no settings; it should look like 'model: {{hidden_size: 128}}'")
+    merged = base.model_dump()
+    for key, value in loaded.items():
+        if isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = {**merged[key], **value}
+        else:
+            merged[key] = value
+    return validate(merged, str(path))
+
+
+def absolute_paths(config: Config) -> Config:
+    """The same settings with file names that hold from any folder: Ray's workers have their own."""
+    values = config.model_dump()
+    for section, keys in (("data", ("path", "eval_path")), ("train", ("init_from",)), ("env", ("options",))):
+        for key in keys:
+            value = values[section][key]
+            if isinstance(value, dict):
+                values[section][key] = {k: _absolute(v) for k, v in value.items()}
+            elif value is not None:
+                values[section][key] = str(Path(value).absolute())
+    return validate(values, "flags")
+
+
+def _absolute(value: object) -> object:
+    return str(Path(value).absolute()) if isinstance(value, str) and Path(value).is_file() else value

@@ -1,0 +1,141 @@
+"""The puzzles that are held out: made or split off, and never trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from envs import (
+    Progress,
+    PuzzleBatch,
+    PuzzleTask,
+    distinct,
+)
+from envs.puzzle import Puzzles, Tokens
+from hrm_rl.config import Config
+from hrm_rl.data.leaks import Keys, twins
+from hrm_rl.utils.errors import UserError, nearest
+
+MOST_EXCLUDED = 0.5
+"""Share of the puzzles made that may be thrown away because a twin of them is held out."""
+
+
+SAMPLE = 200
+"""Puzzles of a level made to measure that share."""
+
+
+_HELD_OUT_STREAM = 0x6865_6C64  # keeps the held-out puzzles' seed apart from every training rank's
+
+
+def held_out_rng(seed: int) -> np.random.Generator:
+    """The random stream that held-out puzzles are made from."""
+    return np.random.default_rng([seed, _HELD_OUT_STREAM])
+
+
+def trained_levels(config: Config) -> list[str]:
+    """Levels of all stages of the curriculum, in order of appearance."""
+    stages = range(len(config.curriculum.stages))
+    return list(dict.fromkeys(name for stage in stages for name in config.curriculum.weights(stage)))
+
+
+def generate_held_out(task: PuzzleTask, levels: list[str], puzzles: int, seed: int) -> PuzzleBatch:
+    """`puzzles` different generated puzzles, divided evenly among `levels`, fewer where a small board has
+    no more. Raises UserError for an unknown level."""
+    rng = held_out_rng(seed)
+    batches = []
+    _check_levels(task, levels)
+    for level in levels:
+        try:
+            batches.append(distinct(task.generate(level, max(1, puzzles // len(levels)), rng, held_out=True)))
+        except ValueError as error:
+            raise UserError(str(error)) from None
+    return PuzzleBatch.concatenate(batches)
+
+
+def prepare(task: PuzzleTask, levels: list[str], progress: Progress) -> None:
+    """Make what generating these levels draws on. Raises UserError for a level that is unknown or out of reach."""
+    _check_levels(task, levels)
+    try:
+        task.prepare(levels, progress)
+        for level in levels:
+            task.generate(level, 1, np.random.default_rng(_HELD_OUT_STREAM))
+    except ValueError as error:
+        raise UserError(str(error)) from None
+
+
+def _check_levels(task: PuzzleTask, levels: list[str]) -> None:
+    for level in levels:
+        if level not in task.levels:
+            raise UserError(
+                f"unknown level '{level}'{nearest(level, task.levels)} (levels: {', '.join(task.levels)})"
+            )
+
+
+def _refuse_small_boards(
+    task: PuzzleTask,
+    levels: list[str],
+    exclude: NDArray[np.uint64],
+    key: Callable[[Tokens], NDArray[np.uint64]],
+    twins_too: bool,
+) -> None:
+    """Refuse to hold out most puzzles of a level, which would leave nothing to train on."""
+    for level in levels:
+        sample = task.generate(level, SAMPLE, np.random.default_rng(_HELD_OUT_STREAM))
+        share = np.isin(key(sample.inputs), exclude).mean()
+        if share > MOST_EXCLUDED:
+            advice = ", or keep out the held-out puzzles alone (--data.no-exclude-twins)" if twins_too else ""
+            raise UserError(
+                f"{share:.0%} of {level} {task.name} puzzles are held out{' up to symmetry' if twins_too else ''}, "
+                f"which leaves too few to train on: hold out fewer (--data.eval-puzzles){advice}"
+            )
+
+
+def _refuse_leaks(
+    task: PuzzleTask, config: Config, pool: Puzzles, keys: Keys, held_out: PuzzleBatch
+) -> tuple[str, ...]:
+    """Refuse held-out puzzles that are in the training set up to symmetry, or warn if that is wished."""
+    in_pool, in_held_out = twins(task, pool, keys.family, held_out)
+    if not in_held_out.any():
+        return ()
+    where = config.data.eval_path or f"the test split of {config.data.path}"
+    found = (
+        f"{in_held_out.sum()} of the {len(held_out)} held-out puzzles of {where} are also in the training set "
+        f"{config.data.path}, as they are or under a symmetry (the first: held-out puzzle "
+        f"{np.argmax(in_held_out) + 1}, training puzzle {np.argmax(in_pool) + 1})"
+    )
+    if config.data.leaks == "refuse":
+        raise UserError(f"{found}: remove them from one of the two, or go on with --data.leaks warn")
+    return (f"warning: {found}; held-out accuracy will look too good",)
+
+
+def _split(
+    family: NDArray[np.uint64],
+    groups: NDArray[np.int64] | None,
+    rows: NDArray[np.int64],
+    config: Config,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows to hold out, one of each family, and rows to train on: none of the held-out families or groups."""
+    _, first = np.unique(family[rows], return_index=True)
+    families = rows[np.sort(first)]
+    count = min(config.data.eval_puzzles, max(1, len(families) // 10))
+    if count >= len(families):
+        raise UserError(
+            f"{config.data.path} holds {len(families)} puzzle up to symmetry: too few to train on and to hold one "
+            "out; give held-out puzzles with --data.eval-path"
+        )
+    order = np.random.default_rng([config.seed, _HELD_OUT_STREAM, 1]).permutation(len(families))
+    chosen = families[np.sort(order[:count])]
+    kept = ~np.isin(family[rows], family[chosen])
+    if groups is not None:
+        kept &= ~np.isin(groups[rows], groups[chosen])
+    return chosen, rows[kept]
+
+
+def _subset(rows: NDArray[np.int64], groups: NDArray[np.int64] | None, config: Config) -> NDArray[np.int64]:
+    """`data.max_puzzles` of the rows at random, with all symmetric versions that a folder's groups hold of each."""
+    unit = rows if groups is None else groups[rows]
+    units = np.unique(unit)
+    order = np.random.default_rng([config.seed, _HELD_OUT_STREAM, 2]).permutation(len(units))
+    return rows[np.isin(unit, units[order[: config.data.max_puzzles]])]

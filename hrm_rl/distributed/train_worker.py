@@ -1,0 +1,111 @@
+"""What one Ray Train worker runs: training/loop.py, told by a RayWorker."""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import warnings
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import ray
+import ray.train
+import ray.train.torch
+import torch
+
+from hrm_rl.agents.tally import sum_over_ranks
+from hrm_rl.config import validate
+from hrm_rl.data.curriculum import Curriculum
+from hrm_rl.distributed.curriculum_actor import ActorCurriculum
+from hrm_rl.runs.folder import CONSOLE_FILE
+from hrm_rl.training.loop import Trainer
+from hrm_rl.training.worker import Progress
+from hrm_rl.utils.devices import choose_device, use_threads
+from hrm_rl.utils.errors import UserError
+
+UPDATES, SECONDS, TRAIN_SECONDS = "updates", "trial_seconds", "trial_train_seconds"
+"""Keys of what a trial of a sweep reports, beside the metrics' tags."""
+
+
+class RayWorker:
+    """`hrm_rl.training.loop.Worker` inside a Ray Train worker."""
+
+    def __init__(
+        self, run_dir: Path, curriculum_actor: str, device: torch.device, stop_file: Path, reports: bool
+    ):
+        """reports: tell Ray Train of evaluations, as a trial of a sweep has to."""
+        self._began = time.perf_counter()
+        self._stop_file = stop_file
+        self._reports = reports
+        context = ray.train.get_context()
+        self.rank = context.get_world_rank()
+        self.world_size = context.get_world_size()
+        self.device = device
+        self.run_dir = run_dir
+        started = sum_over_ranks(np.array([time.time() * 1000 if self.rank == 0 else 0.0]), device)
+        self.curriculum: Curriculum = ActorCurriculum(
+            ray.get_actor(curriculum_actor), int(started[0]), self.rank, self.world_size
+        )
+
+    def say(self, line: str) -> None:
+        say_to_file(self.run_dir, line)
+
+    def stop_requested(self) -> bool:
+        return self._stop_file.exists()
+
+    def evaluated(self, progress: Progress) -> None:
+        if self._reports:
+            ray.train.report(numbers(progress, time.perf_counter() - self._began))
+
+
+def numbers(progress: Progress, seconds: float) -> dict[str, float]:
+    """What a sweep hears of a trial: the evaluation's metrics by tag and, under names that Ray leaves alone, the
+    update and the seconds that this process has spent, in all and in updates."""
+    spent = {UPDATES: progress.update, SECONDS: seconds, TRAIN_SECONDS: progress.update_seconds}
+    return {tag: float(value) for tag, value in progress.metrics.items()} | spent
+
+
+def say_to_file(run_dir: Path, line: str) -> None:
+    """Add a line to the run's console.log, which the driver shows."""
+    with (run_dir / CONSOLE_FILE).open("a") as file:
+        file.write(line + "\n")
+
+
+def work(settings: dict[str, Any]) -> dict[str, Any]:
+    """What each Ray Train worker runs. Returns an Outcome as a dictionary, or `{"error": line}` for what the
+    user has to put right, which no restart would mend."""
+    _quieten_worker()
+    if Path(settings["cwd"]).is_dir():
+        os.chdir(settings["cwd"])
+    use_threads(settings["threads"])
+    config = validate(settings["config"], "driver")
+    device = ray.train.torch.get_device() if settings["gpu"] else choose_device("cpu")
+    worker = RayWorker(
+        Path(settings["run_dir"]),
+        settings["curriculum_actor"],
+        device,
+        Path(settings["stop_file"]),
+        settings["reports"],
+    )
+    try:
+        trainer = Trainer(config, worker)
+        try:
+            return asdict(trainer.run())
+        except UserError as error:  # raised on all ranks alike
+            return {"error": str(error)}
+    except Exception as error:
+        worker.say(
+            f"worker {worker.rank} failed: {type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        )
+        raise
+
+
+def _quieten_worker() -> None:
+    """`Reporting training result ...` comes from a logger named after a file."""
+    import ray.train.v2._internal.execution.context as noisy
+
+    logging.getLogger(str(noisy.__file__)).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*barrier.*")

@@ -1,0 +1,69 @@
+"""The model card: what was trained, how, and what it reaches."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from hrm_rl.config import Config
+from hrm_rl.models import RecurrentModel, count_parameters
+from hrm_rl.models.saving import front_matter, how_to_load
+from hrm_rl.runs.pretrained import About
+
+RESULTS = ("exact_accuracy", "solved", "cell_accuracy", "segments_mean")
+
+
+ONLY_BLANKS = (
+    "It was trained on the blank cells alone (`train.loss_on: blanks`): its logits for given cells mean nothing. "
+    "Copy these from the puzzle, as `hrm_rl.agents.act.answers.answer_of` does."
+)
+"""For the model card of such a network."""
+
+
+def model_card(model: RecurrentModel, config: Config, about: About) -> str:
+    """README.md of a folder: what it solves, how well, how it was made and how to load it."""
+    env, halting = config.env, config.halting
+    size = f" of size {env.size}" if env.size else ""
+    lines = [
+        front_matter(),
+        f"# {config.model.name} on {env.task}{size}",
+        "",
+        f"{count_parameters(model):,} parameters; thinks for at most {halting.halt_max_steps} segments a puzzle and "
+        "decides itself when to stop.",
+        "",
+        f"- origin: {about.origin}",
+    ]
+    if not about.converted:
+        lines += [
+            f"- data: {_data_line(config)}",
+            f"- {about.weights} weights of update {about.update:,} of {config.train.max_updates:,}, "
+            f"{config.train.global_batch_size} slots, preset {config.preset}",
+            f"- seed {config.seed}, code at commit {about.versions.get('commit', 'unknown')}",
+        ]
+    lines += ["", "## Held-out results", "", *_results_table(about), "", "## Use", "", how_to_load()]
+    if config.train.loss_on == "blanks":
+        lines += [ONLY_BLANKS, ""]
+    lines += ["`python scripts/evaluate.py --checkpoint this-folder` judges it.", "", "## Configuration", ""]
+    known = ("env", "model", "halting") if about.converted else tuple(about.config)
+    settings = {key: value for key, value in about.config.items() if key in known}
+    lines += ["```yaml", yaml.safe_dump(settings, sort_keys=False).rstrip(), "```", ""]
+    return "\n".join(lines)
+
+
+def _data_line(config: Config) -> str:
+    stages = "; ".join(config.curriculum.stages)
+    where = "generated while training" if config.data.path is None else f"from {Path(config.data.path).name}"
+    return f"{where}, levels by stage: {stages}"
+
+
+def _results_table(about: About) -> list[str]:
+    if not about.results:
+        return ["None are recorded for these weights."]
+    lines = ["| level | exact | solved by the rule | cells | mean segments |", "|---|---|---|---|---|"]
+    for level in sorted(about.results, key=lambda name: name == "all"):
+        row = about.results[level]
+        exact, solved, cells = (f"{row[name]:.1%}" if name in row else "-" for name in RESULTS[:3])
+        segments = f"{row['segments_mean']:.2f}" if "segments_mean" in row else "-"
+        lines.append(f"| {level} | {exact} | {solved} | {cells} | {segments} |")
+    return lines

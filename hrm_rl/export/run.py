@@ -1,0 +1,70 @@
+"""A trained model as a folder for others: weights, settings, card."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+from hrm_rl.config import Config
+from hrm_rl.export.card import RESULTS, model_card
+from hrm_rl.runs.pretrained import About, Weights, load_checkpoint
+
+
+def export_run(path: Path, out: Path, weights: Weights | None = None) -> About:
+    """Write the checkpoint at `path` as a folder for others. Raises UserError."""
+    model, config = load_checkpoint(path, weights)
+    state = json.loads((path / "state.json").read_text())
+    judged = config.evaluated_weights
+    exported = weights or judged
+    about = About(
+        origin=f"trained: run {path.parent.parent.name}, {path.name}",
+        config=without_paths(config).model_dump(mode="json"),
+        update=state["update"],
+        weights=exported,
+        results=_results(path.parent.parent / "metrics.jsonl", state["update"]) if judged == exported else {},
+        versions=state["versions"],
+    )
+    model.save_pretrained(out, about.model_dump(), model_card(model, config, about))
+    return about
+
+
+def without_paths(config: Config) -> Config:
+    """The configuration without the folders of the machine it ran on: names of files alone, and no option that
+    names a file."""
+    values = config.model_dump()
+    for key in ("path", "eval_path"):
+        if values["data"][key] is not None:
+            values["data"][key] = Path(values["data"][key]).name
+    options = values["env"]["options"]
+    values["env"]["options"] = {k: v for k, v in options.items() if not _names_a_file(v)}
+    return Config.model_validate(values)
+
+
+def _names_a_file(option: int | float | bool | str) -> bool:
+    """Whether an option of a task looks like a file's name, be the file there or not."""
+    if not isinstance(option, str):
+        return False
+    if re.search(r"[/\\]|\.[A-Za-z]\w*$", option):
+        return True
+    try:
+        return Path(option).is_file()
+    except OSError:  # too long for a name, such as the levels of a curriculum of mazes
+        return False
+
+
+def _results(metrics: Path, update: int) -> dict[str, dict[str, float]]:
+    """RESULTS by level that a run logged at an update; empty if it did not evaluate there."""
+    from hrm_rl.runs.folder import read_metrics
+
+    if not metrics.exists():
+        return {}
+    found: dict[str, dict[str, float]] = {}
+    for record in read_metrics(metrics):
+        if record.get("update") != update:
+            continue
+        for tag, value in record.items():
+            parts = tag.split("/")
+            if parts[0] == "eval" and parts[-1] in RESULTS and value is not None:
+                found.setdefault("all" if len(parts) == 2 else parts[1], {})[parts[-1]] = value
+    return found

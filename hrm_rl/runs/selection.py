@@ -1,0 +1,106 @@
+"""Which checkpoint of a run: the newest undamaged, the best, the ones to keep."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from hrm_rl.runs import selection
+from hrm_rl.utils.errors import UserError
+
+KEEP_LAST = 2
+
+
+MANIFEST = "manifest.json"
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def checkpoints(root: Path) -> list[Path]:
+    """Finished checkpoints under `root`, the newest first; their files are not checked."""
+    if not root.is_dir():
+        return []
+    return sorted((p for p in root.iterdir() if re.fullmatch(r"update-\d{8}", p.name)), reverse=True)
+
+
+def best(root: Path, newest: Path | None = None) -> Path | None:
+    """The checkpoint with the highest score, the newest of equals; None if none was evaluated.
+
+    newest: do not look at those after this one.
+    """
+    found = [p for p in checkpoints(root) if newest is None or p.name <= newest.name]
+    scored = [(value, path.name, path) for path in found if (value := score(path)) is not None]
+    return max(scored)[2] if scored else None
+
+
+def score(path: Path) -> float | None:
+    """The score that a checkpoint was saved with; None if it has none that can be read."""
+    try:
+        return json.loads((path / "state.json").read_text())["score"]
+    except (OSError, ValueError, KeyError):
+        return None
+
+
+def prune(root: Path, newest: Path, last: int = KEEP_LAST) -> None:
+    """Delete all checkpoints but the `last` ones up to `newest`, just saved, and the best of them. Those after it
+    are damaged ones that the run went back behind."""
+    upto = [p for p in checkpoints(root) if p.name <= newest.name]
+    keep = {*upto[:last], best(root, newest)}
+    for path in checkpoints(root):
+        if path not in keep:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with the files of a checkpoint, or None."""
+    try:
+        manifest = json.loads((path / MANIFEST).read_text())
+        for name, expected in manifest.items():
+            if (path / name).stat().st_size != expected["bytes"]:
+                return f"{name} is truncated"
+            if _digest(path / name) != expected["sha256"]:
+                return f"{name} is corrupted"
+    except FileNotFoundError as error:
+        return f"{Path(error.filename).name} is missing"
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        return f"{MANIFEST} is unreadable ({error})"
+    return None
+
+
+def latest_sound(root: Path, say: Callable[[str], None]) -> Path | None:
+    """The newest undamaged checkpoint. Damaged ones are passed over, and `say` is told of each."""
+    for path in checkpoints(root):
+        reason = damage(path)
+        if reason is None:
+            return path
+        say(f"checkpoint {path.name} is damaged ({reason}): going back to the one before")
+    return None
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The checkpoint meant by a run folder or a checkpoint's folder. Raises UserError."""
+    if (path / "state.json").exists():
+        reason = selection.damage(path)
+        if reason is not None:
+            raise UserError(f"checkpoint {path} is damaged: {reason}; choose another in {path.parent}")
+        return path
+    root = path / "checkpoints"
+    best = selection.best(root)
+    if best is not None:
+        reason = selection.damage(best)
+        if reason is None:
+            return best
+        print(f"the best checkpoint, {best.name}, is damaged ({reason}): taking the last", file=sys.stderr)
+    latest = selection.latest_sound(root, lambda line: print(line, file=sys.stderr))
+    if latest is None:
+        raise UserError(
+            f"{path} holds no sound checkpoint: give a run folder such as runs/NAME, or train first"
+        )
+    return latest

@@ -1,0 +1,30 @@
+"""A task of a user's own, as small as one can be."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from envs import PuzzleBatch, PuzzleTask
+
+
+class Mirror(PuzzleTask):
+    """A user's task: answer a row of letters with the row turned round. Its pictures know nothing of changes."""
+
+    name = "mirror"
+    characters = "_ab"
+    levels = ("only",)
+    grid_shape = (1, 6)
+
+    def solved(self, inputs, answer):
+        return (answer == inputs[:, ::-1]).all(axis=1)
+
+    def unknown(self, inputs):
+        return inputs != 0
+
+    def generate(self, level, count, rng, held_out=False):
+        inputs = rng.integers(1, 3, (count, 6), dtype=np.uint8)
+        zeros = np.zeros(count, np.int64)
+        return PuzzleBatch(inputs, inputs[:, ::-1].copy(), zeros, zeros)
+
+    def render_text(self, inputs, answer=None, solution=None):
+        return "mine " + "".join(self.characters[t] for t in (inputs if answer is None else answer))
