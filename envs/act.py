@@ -255,7 +255,8 @@ class ActVectorEnv(VectorEnv[dict[str, Any], dict[str, Any], NDArray[Any]]):
         return self._observation(), reward, halt, truncated, infos
 
     def add_slots(self, count: int) -> None:
-        """`count` more slots behind those there are, with puzzles of their own once the environment is started."""
+        """`count` more slots behind those there are, with puzzles of their own once the
+        environment is started."""
         if count < 0:
             raise ValueError(f"cannot add {count} slots")
         first = self.num_envs

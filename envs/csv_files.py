@@ -89,8 +89,8 @@ def tokens_of(
 ) -> Tokens:
     """Rows of `length` characters as tokens (N, length).
 
-    codes: the token of each character. lines: the line number of each row. Faults go to `bad`, by line, and leave
-    a row of `filler`; what: how they call the row.
+    codes: the token of each character. lines: the line number of each row. Faults go to `bad`, by line, and
+    leave a row of `filler`; what: how they call the row.
     """
     table = np.full(256, 255, np.uint8)
     for character, token in codes.items():
@@ -114,8 +114,8 @@ def tokens_of(
 
 
 def read_csv(path: Path, characters: str, length: int) -> tuple[list[int], Tokens, Tokens]:
-    """Line numbers, questions (N, length) and answers (N, length) of a CSV file with columns question,answer (or
-    puzzle,solution), token t written as characters[t]. Raises DataError."""
+    """Line numbers, questions (N, length) and answers (N, length) of a CSV file with columns question,answer
+    (or puzzle,solution), token t written as characters[t]. Raises DataError."""
     codes = {character: token for token, character in enumerate(characters) if token}
     lines, (questions, answers) = read_columns(path, read_text(path), (QUESTION_COLUMNS, ANSWER_COLUMNS))
     if not lines:
@@ -130,8 +130,8 @@ def read_csv(path: Path, characters: str, length: int) -> tuple[list[int], Token
 
 
 def parse_cells(text: str, characters: str, length: int) -> Tokens:
-    """One puzzle as tokens (1, length), token t written as characters[t], PAD only where a task has no blank of its
-    own. Line ends do not count. Raises DataError."""
+    """One puzzle as tokens (1, length), token t written as characters[t], PAD only where a task has no blank
+    of its own. Line ends do not count. Raises DataError."""
     cells = "".join(text.splitlines())
     bad: dict[int, str] = {}
     codes = {character: token for token, character in enumerate(characters)}

@@ -40,8 +40,8 @@ def render_text(
     solution: Tokens | None = None,
     before: Tokens | None = None,
 ) -> str:
-    """One puzzle (L,) row by row, two columns a cell; a wrong cell has a trailing ! on orange, one that differs from
-    the answer before is underlined, with a trailing * if it is not wrong."""
+    """One puzzle (L,) row by row, two columns a cell; a wrong cell has a trailing ! on orange, one that
+    differs from the answer before is underlined, with a trailing * if it is not wrong."""
     shown, wrong = _shown(inputs, answer, solution)
     changed = changed_cells(inputs, answer, before)
     cells = []
@@ -61,9 +61,9 @@ def render_rgb(
     solution: Tokens | None = None,
     before: Tokens | None = None,
 ) -> NDArray[np.uint8]:
-    """One puzzle (L,) as an image (height, width, 3): a cell is lighter the higher its token, from dark blue to
-    yellow, which is told apart with any kind of colour vision; a wrong one is crossed out, one that differs from the
-    answer before has a green edge."""
+    """One puzzle (L,) as an image (height, width, 3): a cell is lighter the higher its token, from dark blue
+    to yellow, which is told apart with any kind of colour vision; a wrong one is crossed out, one that
+    differs from the answer before has a green edge."""
     shown, wrong = _shown(inputs, answer, solution)
     level = shown.astype(np.float64) / max(1, len(characters) - 1)
     colour = np.stack([40 + 213 * level, 50 + 180 * level, 110 - 70 * level], axis=1).astype(np.uint8)

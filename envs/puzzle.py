@@ -1,4 +1,5 @@
-"""What a puzzle and a source of puzzles are: with envs/task.py, the seam between tasks and all that trains on them.
+"""What a puzzle and a source of puzzles are: with envs/task.py, the seam between tasks
+and all that trains on them.
 
 Legend: N puzzles, L tokens a puzzle (the cells of a grid, row by row), V token values.
 Nothing here knows a particular task; nothing in envs/ knows torch or Ray.

@@ -1,7 +1,8 @@
 """What a task is: the one class that a new task fills in.
 
-Three methods and four attributes make a task; everything else has a default that a task replaces where it knows
-better. Legend: N puzzles, L tokens a puzzle (the cells of a grid, row by row), V token values, M measures.
+Three methods and four attributes make a task; everything else has a default that a task
+replaces where it knows better. Legend: N puzzles, L tokens a puzzle (the cells of a grid, row
+by row), V token values, M measures.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ class Symmetries(Protocol):
         """The puzzles (N, L), each under its symmetry."""
 
     def undo(self, boards: Tokens) -> Tokens:
-        """Answers (N, L) to these, as answers to the puzzles that they were made of: right exactly where they were.
-        Any tokens below V may stand in them."""
+        """Answers (N, L) to these, as answers to the puzzles that they were made of: right exactly where they
+        were. Any tokens below V may stand in them."""
 
 
 class PuzzleTask(ABC):
@@ -61,8 +62,8 @@ class PuzzleTask(ABC):
         return self.grid_shape[0] * self.grid_shape[1]
 
     def coordinates(self) -> NDArray[np.int64]:
-        """(L, K) where each cell is, in numbers from 0, for networks that are told (`model.pos_encodings axial`): its
-        row and its column. A task adds what else cells can share."""
+        """(L, K) where each cell is, in numbers from 0, for networks that are told (`model.pos_encodings
+        axial`): its row and its column. A task adds what else cells can share."""
         return np.indices(self.grid_shape).reshape(2, -1).T
 
     @abstractmethod
@@ -85,12 +86,12 @@ class PuzzleTask(ABC):
         """
 
     def prepare(self, levels: Sequence[str], progress: Progress) -> None:  # noqa: B027
-        """Make, once, what `generate` of these levels draws on and what takes long to make, such as a cache on
-        disk. `generate` does so itself where this was not called. Safe to call from several processes."""
+        """Make, once, what `generate` of these levels draws on and what takes long to make, such as a cache
+        on disk. `generate` does so itself where this was not called. Safe to call from several processes."""
 
     def stock(self, level: str) -> PuzzleBatch | None:
-        """The training puzzles of a level, up to symmetry, where `generate` draws on a file or a cache of them; None
-        where it makes new ones without end."""
+        """The training puzzles of a level, up to symmetry, where `generate` draws on a file or a cache of
+        them; None where it makes new ones without end."""
         return None
 
     def level_of(self, inputs: Tokens) -> NDArray[np.int64]:
@@ -98,32 +99,34 @@ class PuzzleTask(ABC):
         return np.full(len(inputs), NO_LEVEL, np.int64)
 
     def measure(self, inputs: Tokens, answer: Tokens) -> NDArray[np.float64]:
-        """(N, M) numbers beside right and wrong that tell how good answers (N, L) are, for `measures`; NaN where
-        one does not apply. Reports show the mean over where it does."""
+        """(N, M) numbers beside right and wrong that tell how good answers (N, L) are, for `measures`; NaN
+        where one does not apply. Reports show the mean over where it does."""
         return np.zeros((len(inputs), 0))
 
     def trait(self, name: str, inputs: Tokens) -> NDArray[np.int64]:
-        """(N,) what is counted as one of `traits` in puzzles (N, L), such as their clues: what reports can be split
-        by."""
+        """(N,) what is counted as one of `traits` in puzzles (N, L), such as their
+        clues: what reports can be split by."""
         raise NotImplementedError(f"{self.name} has the traits {self.traits}, but no {name}")
 
     def broken(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
-        """(N, R) which of `rules` each answer (N, L) breaks. An answer that breaks none is right (if there are
-        rules)."""
+        """(N, R) which of `rules` each answer (N, L) breaks. An answer that breaks none
+        is right (if there are rules)."""
         return np.zeros((len(inputs), len(self.rules)), np.bool_)
 
     def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
-        """Every puzzle under a random symmetry of the task, with the solution that belongs to it. Takes the same
-        amount of randomness for each puzzle, in order, so that augmenting 2 + 3 puzzles equals augmenting 5."""
+        """Every puzzle under a random symmetry of the task, with the solution that belongs to
+        it. Takes the same amount of randomness for each puzzle, in order, so that augmenting 2
+        + 3 puzzles equals augmenting 5."""
         return batch
 
     def symmetries(self, inputs: Tokens, rng: np.random.Generator) -> Symmetries | None:
-        """A random symmetry for each of the puzzles (N, L), to ask about a puzzle in another form and to understand
-        the answer; None where the task has none. Randomness is taken as in `augment`."""
+        """A random symmetry for each of the puzzles (N, L), to ask about a puzzle in another form and to
+        understand the answer; None where the task has none. Randomness is taken as in `augment`."""
         return None
 
     def canonical(self, inputs: Tokens) -> Tokens:
-        """(N, L) the same tokens for two puzzles exactly if a symmetry of the task turns one into the other."""
+        """(N, L) the same tokens for two puzzles exactly if a symmetry of the task
+        turns one into the other."""
         return inputs
 
     def invariant(self, inputs: Tokens) -> NDArray[np.uint64]:
@@ -132,15 +135,15 @@ class PuzzleTask(ABC):
         return fingerprint(self.canonical(inputs))
 
     def faults(self, inputs: Tokens, solution: Tokens) -> dict[int, str]:
-        """What is wrong with puzzles from a file: row -> reason, for rows that are no puzzle or whose solution
-        (N, L) is not right. Tokens are already known to be below V."""
+        """What is wrong with puzzles from a file: row -> reason, for rows that are no puzzle or whose
+        solution (N, L) is not right. Tokens are already known to be below V."""
         wrong = np.flatnonzero(~self.solved(inputs, solution))
         return {int(row): "the solution does not solve the puzzle" for row in wrong}
 
     def parse(self, text: str) -> PuzzleBatch:
-        """The one puzzle that `text` is, as a person types it; line ends do not count. Where the task cannot tell
-        the solution it is PAD throughout. Raises DataError, in one line, for text that is no puzzle and for a puzzle
-        that cannot be solved."""
+        """The one puzzle that `text` is, as a person types it; line ends do not count. Where the task cannot
+        tell the solution it is PAD throughout. Raises DataError, in one line, for text that is no puzzle and
+        for a puzzle that cannot be solved."""
         inputs = parse_cells(text, self.characters, self.length)
         return PuzzleBatch(inputs, np.zeros_like(inputs), self.level_of(inputs), np.zeros(1, np.int64))
 
@@ -162,8 +165,8 @@ class PuzzleTask(ABC):
         solution: Tokens | None = None,
         before: Tokens | None = None,
     ) -> str:
-        """One puzzle (L,) as text for a terminal, with the answer filled in and wrong cells marked; with the answer
-        before it, also the cells in which the two differ."""
+        """One puzzle (L,) as text for a terminal, with the answer filled in and wrong cells marked; with the
+        answer before it, also the cells in which the two differ."""
         return drawing.render_text(self.characters, self.grid_shape, inputs, answer, solution, before)
 
     def render_rgb(

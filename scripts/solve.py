@@ -1,4 +1,5 @@
-"""Watch a model solve one puzzle: python scripts/solve.py --checkpoint runs/NAME --random LEVEL (see --help)."""
+"""Watch a model solve one puzzle: python scripts/solve.py --checkpoint runs/NAME
+--random LEVEL (see --help)."""
 
 from hrm_rl.cli.flags import run_script
 from hrm_rl.cli.solve import main

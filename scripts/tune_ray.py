@@ -1,4 +1,5 @@
-"""Search over settings: python scripts/tune_ray.py --space tune_configs/quick.yaml (see --help and the README)."""
+"""Search over settings: python scripts/tune_ray.py --space tune_configs/quick.yaml (see
+--help and the README)."""
 
 from hrm_rl.cli.flags import run_script
 from hrm_rl.cli.tune import main

@@ -20,7 +20,8 @@ settings.load_profile("hrm_rl")
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With `--dist loadfile` a file's tests run in one process, and here so do all that share the Ray cluster."""
+    """With `--dist loadfile` a file's tests run in one process, and here so do all that
+    share the Ray cluster."""
     from xdist.scheduler import LoadFileScheduling
 
     class OneCluster(LoadFileScheduling):
@@ -34,8 +35,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 @pytest.fixture(autouse=True)
 def _calm_torch() -> None:
     """One thread, which is what a machine shared with other jobs has to give, a known seed, and arithmetic as
-    it is by default: a test that trains through `train_here` leaves denormal numbers flushed to zero, one that trains
-    on a GPU leaves TF32."""
+    it is by default: a test that trains through `train_here` leaves denormal numbers flushed to zero, one
+    that trains on a GPU leaves TF32."""
     torch.set_num_threads(1)
     torch.set_flush_denormal(False)
     torch.set_float32_matmul_precision("highest")

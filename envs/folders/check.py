@@ -30,8 +30,8 @@ class FolderSummary:
 
 
 def check_folder(path: Path | str, task: PuzzleTask, progress: Progress) -> FolderSummary:
-    """Read a split from end to end. Raises DataError naming the file and the first example that is no puzzle of the
-    task or whose label is wrong; `all__{inputs,labels}.npy` where only the two together show it."""
+    """Read a split from end to end. Raises DataError naming the file and the first example that is no puzzle
+    of the task or whose label is wrong; `all__{inputs,labels}.npy` where only the two together show it."""
     folder = PuzzleFolder(path, task)
     groups = sum(len(examples.group_indices) - 1 for examples in folder.sets)
     stated = folder.metadata.total_groups

@@ -1,4 +1,5 @@
-"""Data sets on disk as sapientinc/HRM, TinyRecursiveModels and nano-trm lay them out, read without being copied.
+"""Data sets on disk as sapientinc/HRM, TinyRecursiveModels and nano-trm lay them out,
+read without being copied.
 
     ROOT/train/dataset.json                      what follows, in numbers (see `Metadata`)
     ROOT/train/SET__inputs.npy                   (N, L) questions, one example a row; any integer type
@@ -8,9 +9,9 @@
     ROOT/train/SET__puzzle_identifiers.npy       (P,) row of the puzzle-embedding table
     ROOT/test/                                   the same; optional
 
-A puzzle's examples share an identifier; a group is a puzzle and its symmetric versions. Sudokus and mazes have one
-example a puzzle and identifier 0. Examples, puzzles and groups are counted from 0, in messages too. Writing is in
-envs/folders/writer.py, the check of every example in envs/folders/check.py.
+A puzzle's examples share an identifier; a group is a puzzle and its symmetric versions. Sudokus and mazes
+have one example a puzzle and identifier 0. Examples, puzzles and groups are counted from 0, in messages too.
+Writing is in envs/folders/writer.py, the check of every example in envs/folders/check.py.
 """
 
 from __future__ import annotations
@@ -64,7 +65,8 @@ def is_folder(path: Path | str) -> bool:
 
 
 def find_splits(path: Path | str) -> Splits:
-    """The splits at `path`: a split folder itself, or a root with train/ and perhaps test/. Raises DataError."""
+    """The splits at `path`: a split folder itself, or a root with train/ and perhaps
+    test/. Raises DataError."""
     path = Path(path)
     if not path.is_dir():
         raise DataError(f"{path}: {'is no folder' if path.exists() else 'no such folder'}")
@@ -119,9 +121,13 @@ def read_metadata(folder: Path | str) -> Metadata:
     assert seq_len is not None
     assert vocab_size is not None
     return Metadata(
-        seq_len, vocab_size, tuple(sets), number("ignore_label_id", None),
-        number("num_puzzle_identifiers", 1), number("total_groups", 0),
-    )  # fmt: skip
+        seq_len,
+        vocab_size,
+        tuple(sets),
+        number("ignore_label_id", None),
+        number("num_puzzle_identifiers", 1),
+        number("total_groups", 0),
+    )
 
 
 def _is_set_name(name: Any) -> bool:
@@ -223,8 +229,8 @@ class PuzzleFolder:
         """
         path: the split's folder (see `find_splits`).
         task: what the examples are puzzles of; it must have their length and vocabulary.
-        Raises DataError naming the file where the structure is not sound. The examples themselves are looked at
-        when they are taken; `check_folder` looks at all.
+        Raises DataError naming the file where the structure is not sound. The examples themselves are looked
+        at when they are taken; `check_folder` looks at all.
         """
         self.path = Path(path)
         self.task = task
@@ -323,6 +329,7 @@ def _check_fits(file: Path, metadata: Metadata, task: PuzzleTask) -> None:
     if size is not None and side != size and side * side == metadata.seq_len:
         fix = f"choose size {side} instead of {size}, or the task that it was made for"
     raise DataError(
-        f"{file}: seq_len is {found[0]} and vocab_size {found[1]}, but task '{task.name}' has {wanted[0]} and "
+        f"{file}: seq_len is {found[0]} and vocab_size {found[1]}, but task '{task.name}' has {wanted[0]} "
+        "and "
         f"{wanted[1]}: {fix}"
     )

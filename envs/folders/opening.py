@@ -36,7 +36,8 @@ def _open_training(task: PuzzleTask, path: Path) -> tuple[Puzzles, Puzzles | Non
 
 
 def _check_sample(task: PuzzleTask, folder: PuzzleFolder) -> None:
-    """Look at some examples of a folder, or all of a small one, as `build_dataset.py --check` looks at all."""
+    """Look at some examples of a folder, or all of a small one, as `build_dataset.py
+    --check` looks at all."""
     rows = np.unique(np.linspace(0, len(folder) - 1, CHECKED_EXAMPLES).astype(np.int64))
     sample = folder.take(rows)
     faults = task.faults(sample.inputs, sample.solution)

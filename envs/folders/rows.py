@@ -1,7 +1,7 @@
 """Some rows of a CSV file of puzzles, without reading all the others.
 
-Collections have millions of rows and tasks read, and check, whole files; so the wanted rows go to a task as small
-files of their own, and faults are reported by their place in the original.
+Collections have millions of rows and tasks read, and check, whole files; so the wanted rows go to a task as
+small files of their own, and faults are reported by their place in the original.
 """
 
 from __future__ import annotations
@@ -57,14 +57,16 @@ class PuzzleFile:
             self.rows = self._rows_from(min_rating, columns)
         if not len(self.rows):
             raise DataError(
-                f"{path}: has a header but no rows{'' if min_rating is None else f' rated {min_rating:g} or more'}"
+                f"{path}: has a header but no "
+                f"rows{'' if min_rating is None else f' rated {min_rating:g} or more'}"
             )
 
     rows: NDArray[np.int64]
     """(N,) numbers of the rows on offer, ascending; row 0 is the first after the header."""
 
     def read(self, rows: NDArray[np.int64]) -> Iterator[PuzzleBatch]:
-        """The puzzles of `rows` (ascending), at most CHUNK at a time. Raises DataError naming line and reason."""
+        """The puzzles of `rows` (ascending), at most CHUNK at a time. Raises DataError
+        naming line and reason."""
         if self._whole is not None:
             yield self._whole.take(rows)
             return

@@ -26,8 +26,8 @@ SET_NAME = "all"
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path` that becomes `path` at the end; after an error or Ctrl-C nothing is left.
-    Raises DataError if there is something at `path` other than an empty folder."""
+    """A temporary folder beside `path` that becomes `path` at the end; after an error or Ctrl-C nothing is
+    left. Raises DataError if there is something at `path` other than an empty folder."""
     refuse_existing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")

@@ -1,11 +1,12 @@
 """Mazes of rare levels, made once and kept on disk.
 
-A pool holds `count` mazes and a tenth more that are held out. It is a function of what its file name says, whoever
-makes it with however many threads: maze i comes from a seed of its own, and goes to the held-out part or to the
-other by a hash that its symmetries share, so that no maze of one part can be turned into a maze of the other.
+A pool holds `count` mazes and a tenth more that are held out. It is a function of what its file
+name says, whoever makes it with however many threads: maze i comes from a seed of its own, and goes
+to the held-out part or to the other by a hash that its symmetries share, so that no maze of one
+part can be turned into a maze of the other.
 
-Files lie in the folder that HRM_RL_CACHE names, else in $XDG_CACHE_HOME/hrm_rl, else in ~/.cache/hrm_rl. They may
-be deleted at any time; one that is damaged is made again.
+Files lie in the folder that HRM_RL_CACHE names, else in $XDG_CACHE_HOME/hrm_rl, else in ~/.cache/hrm_rl. They
+may be deleted at any time; one that is damaged is made again.
 """
 
 from __future__ import annotations
@@ -67,8 +68,8 @@ class Pools:
         self._loaded: dict[Level, Pool] = {}
 
     def of(self, level: Level, progress: Progress) -> Pool:
-        """The pool of a level, from memory, from disk or made now. Of several processes that ask at once one makes
-        it and the others wait. Where the folder cannot be written to, the pool is kept in memory alone.
+        """The pool of a level, from memory, from disk or made now. Of several processes that ask at once one
+        makes it and the others wait. Where the folder cannot be written to, the pool is kept in memory alone.
 
         Raises ValueError for a level that is too rare.
         """
@@ -78,8 +79,8 @@ class Pools:
 
     def path(self, level: Level) -> Path:
         """The file of a level's pool."""
-        lengths = f"{level.fewest}-{level.most}"
-        name = f"maze-{level.size}x{level.size}-{lengths}-{self.rule}-{self.count}-seed{self.seed}-v{VERSION}.npz"
+        kind = f"{level.size}x{level.size}-{level.fewest}-{level.most}-{self.rule}"
+        name = f"maze-{kind}-{self.count}-seed{self.seed}-v{VERSION}.npz"
         return cache_folder() / name
 
     def _read_or_make(self, level: Level, progress: Progress) -> Pool:
@@ -117,7 +118,8 @@ class _Making:
         self.counts = [0, 0]  # how many of them belong to each part
 
     def run(self, progress: Progress) -> Pool:
-        """Make the mazes on all cores. What is made is saved from time to time, also when this is interrupted."""
+        """Make the mazes on all cores. What is made is saved from time to time, also
+        when this is interrupted."""
         for maze in [] if self.mazes else _read_partial(self.partial, self.level):
             self._keep(maze)
         threads = _cores()
@@ -247,8 +249,8 @@ def _write(path: Path, arrays: dict[str, Any]) -> None:
 
 @contextmanager
 def _lock(path: Path, what: str, progress: Progress) -> Iterator[None]:
-    """Hold a lock that only one process, or thread, has at a time. It ends with the process, so that none is left
-    behind by one that was killed."""
+    """Hold a lock that only one process, or thread, has at a time. It ends with the process, so that none is
+    left behind by one that was killed."""
     with path.open("w") as file:
         told = False
         while fcntl is not None:

@@ -1,11 +1,12 @@
-"""Maze files: CSV with `question,answer` or `puzzle,solution` columns, or plain text with empty lines between mazes.
+"""Maze files: CSV with `question,answer` or `puzzle,solution` columns, or plain text
+with empty lines between mazes.
 
-Walls are '#', free cells ' ', and 'S', 'G' and (in answers) 'o' stand for start, goal and path. Blanks are never
-stripped. A CSV field holds a maze as one string, all rows of a square one after the other, or with a line for each
-row. A maze smaller than the canvas lies at its top left; the rest is padding.
+Walls are '#', free cells ' ', and 'S', 'G' and (in answers) 'o' stand for start, goal and path. Blanks are
+never stripped. A CSV field holds a maze as one string, all rows of a square one after the other, or with a
+line for each row. A maze smaller than the canvas lies at its top left; the rest is padding.
 
-A missing answer is made by the rule. A given one has to be a shortest path, but not the one that the rule would
-choose: who trains on a file means its labels.
+A missing answer is made by the rule. A given one has to be a shortest path, but not the one that the rule
+would choose: who trains on a file means its labels.
 
 Legend: N mazes, `size` rows and columns of the canvas, L = size * size cells, row by row.
 """
@@ -33,8 +34,8 @@ _TOKEN_OF[[ord(character) for character in CHARACTERS[1:]]] = np.arange(1, len(C
 def read_mazes(path: Path, size: int) -> tuple[Tokens, Tokens]:
     """All mazes of a file as tokens on the canvas: inputs (N, L) and solutions (N, L).
 
-    Raises DataError, in one line that starts with the path, for a file that cannot be read and for rows that are
-    no maze or whose answer is no shortest path. A maze is named by the line in which it begins.
+    Raises DataError, in one line that starts with the path, for a file that cannot be read and for rows that
+    are no maze or whose answer is no shortest path. A maze is named by the line in which it begins.
     """
     path = Path(path)
     lines, questions, answers = _split(path, read_text(path))
@@ -61,8 +62,9 @@ def read_mazes(path: Path, size: int) -> tuple[Tokens, Tokens]:
 
 
 def parse_maze(text: str, size: int) -> tuple[Tokens, Tokens]:
-    """One maze (1, L) on the canvas and its solution (1, L), from a text with a line for each row or of a square's
-    cells in one line. Raises DataError for text that is no maze and for one in which G cannot be reached."""
+    """One maze (1, L) on the canvas and its solution (1, L), from a text with a line for each
+    row or of a square's cells in one line. Raises DataError for text that is no maze and for
+    one in which G cannot be reached."""
     reasons: dict[int, str] = {}
     text = text.strip("\r\n")
     maze = _rows_of_all([text], [0], size, "maze", reasons)
@@ -77,8 +79,8 @@ def parse_maze(text: str, size: int) -> tuple[Tokens, Tokens]:
 
 
 def write_maze(tokens: Tokens, size: int) -> str:
-    """One maze (L,) without its padding, as a CSV field that `read_mazes` reads: one string for a square, a line
-    for each row for any other shape."""
+    """One maze (L,) without its padding, as a CSV field that `read_mazes` reads: one string for a square, a
+    line for each row for any other shape."""
     grid = tokens.reshape(size, size)
     rows, columns = np.nonzero(grid != PAD)
     height, width = int(rows.max(initial=-1)) + 1, int(columns.max(initial=-1)) + 1
@@ -87,8 +89,8 @@ def write_maze(tokens: Tokens, size: int) -> str:
 
 
 def faults(inputs: Tokens, solution: Tokens, size: int) -> dict[int, str]:
-    """What is wrong with mazes (N, L) and their solutions (N, L), whose tokens are below V: row -> reason, the
-    first one found of each row that has any."""
+    """What is wrong with mazes (N, L) and their solutions (N, L), whose tokens are below V: row -> reason,
+    the first one found of each row that has any."""
     reasons: dict[int, str] = {}
     for n, cell in _first_of_each(inputs == PATH):
         reasons[n] = f"{_place(cell, size)} of the question is {CHARACTERS[PATH]!r}, which only answers have"
@@ -137,7 +139,8 @@ def _split(path: Path, text: str) -> tuple[list[int], list[str], list[str]]:
 
 
 def _blocks(text: str) -> tuple[list[int], list[str]]:
-    """First lines and text of the mazes that empty lines separate. A line of blanks is a row of free cells."""
+    """First lines and text of the mazes that empty lines separate. A line of blanks is
+    a row of free cells."""
     lines: list[int] = []
     mazes: list[str] = []
     inside = False
@@ -154,7 +157,8 @@ def _blocks(text: str) -> tuple[list[int], list[str]]:
 def _rows_of_all(
     texts: Sequence[str], wanted: Iterable[int], size: int, what: str, reasons: dict[int, str]
 ) -> list[list[str]]:
-    """The rows of the wanted mazes, none for the others and for those with a fault, which goes to `reasons`."""
+    """The rows of the wanted mazes, none for the others and for those with a fault,
+    which goes to `reasons`."""
     mazes: list[list[str]] = [[] for _ in texts]
     for i in wanted:
         rows = _rows_of(texts[i])

@@ -1,10 +1,11 @@
-"""Compiled code that reads mazes: shortest paths, the rule, symmetries. That which draws them is in sampling.py.
+"""Compiled code that reads mazes: shortest paths, the rule, symmetries. That which
+draws them is in sampling.py.
 
 Numba's cache notices a change in the file of a function, not in those it calls: no function here calls one of
 another file.
-Grids are walked with a border of walls around them, so that no step has to ask whether it leaves the canvas: a
-cell's number is then `(row + 1) * width + column + 1` with `width = columns + 2`. `nogil` lets a background
-thread make puzzles.
+Grids are walked with a border of walls around them, so that no step has to ask whether it leaves the
+canvas: a cell's number is then `(row + 1) * width + column + 1` with `width = columns + 2`. `nogil`
+lets a background thread make puzzles.
 
 Legend: N mazes, L = rows * columns cells of the canvas, C cells with the border.
 """
@@ -19,8 +20,8 @@ from envs.maze.grid import FREE, GOAL, PAD, PATH, START, WALL
 
 @njit(cache=True, nogil=True)
 def _load(maze, rows, columns, passable):
-    """Fill passable (C,) from the tokens of a maze (L,). Returns the cells of S and G, 0 for one that is missing
-    or there twice."""
+    """Fill passable (C,) from the tokens of a maze (L,). Returns the cells of S and G, 0 for
+    one that is missing or there twice."""
     width = columns + 2
     start, goal, starts, goals = 0, 0, 0, 0
     passable[:] = False
@@ -42,8 +43,8 @@ def _load(maze, rows, columns, passable):
 def _spread(passable, width, source, target, distance, queue):
     """Breadth-first distances of passable cells (C,) from `source`, in steps, -1 where it cannot be reached.
 
-    Stops when `target` is reached (0 for none): then only cells nearer than it are sure to have their distance.
-    Returns the number of cells reached, which are queue[:number] in order of distance.
+    Stops when `target` is reached (0 for none): then only cells nearer than it are sure to have their
+    distance. Returns the number of cells reached, which are queue[:number] in order of distance.
     """
     distance[:] = -1
     distance[source] = 0
@@ -65,7 +66,8 @@ def _spread(passable, width, source, target, distance, queue):
 
 @njit(cache=True, nogil=True)
 def label_all(mazes, rows, columns, solutions, lengths):
-    """The deterministic shortest path of each maze (N, L), into solutions (N, L) and lengths (N,); see `label`."""
+    """The deterministic shortest path of each maze (N, L), into solutions (N, L) and
+    lengths (N,); see `label`."""
     width = columns + 2
     passable = np.zeros((rows + 2) * width, np.bool_)
     distance = np.zeros(len(passable), np.int32)
@@ -92,8 +94,8 @@ def label_all(mazes, rows, columns, solutions, lengths):
 
 @njit(cache=True, nogil=True)
 def distances_all(mazes, rows, columns, distances):
-    """Steps to G from each cell of each maze (N, L), into distances (N, L); -1 for walls, for cells that do not
-    reach G, and everywhere in a maze without exactly one G."""
+    """Steps to G from each cell of each maze (N, L), into distances (N, L); -1 for walls, for cells that do
+    not reach G, and everywhere in a maze without exactly one G."""
     width = columns + 2
     passable = np.zeros((rows + 2) * width, np.bool_)
     distance = np.zeros(len(passable), np.int32)
@@ -113,8 +115,8 @@ def distances_all(mazes, rows, columns, distances):
 def _line_steps(maze, answer, rows, columns, marked):
     """Steps of the line from S to G that an answer (L,) draws in a maze (L,), 0 if it draws none.
 
-    A line keeps everything that is given, marks nothing but itself and never touches itself: following it, every
-    marked cell has one marked neighbour behind it and one before it.  marked: (C,) scratch.
+    A line keeps everything that is given, marks nothing but itself and never touches itself: following it,
+    every marked cell has one marked neighbour behind it and one before it.  marked: (C,) scratch.
     """
     width = columns + 2
     marked[:] = False
@@ -167,8 +169,8 @@ def _line_steps(maze, answer, rows, columns, marked):
 
 @njit(cache=True, nogil=True)
 def judge_all(mazes, answers, rows, columns, solved, excess):
-    """Whether each answer (N, L) is a shortest path, into solved (N,), and the steps that a line is longer, into
-    excess (N,); see `judge`."""
+    """Whether each answer (N, L) is a shortest path, into solved (N,), and the steps that a line is
+    longer, into excess (N,); see `judge`."""
     width = columns + 2
     passable = np.zeros((rows + 2) * width, np.bool_)
     distance = np.zeros(len(passable), np.int32)
@@ -219,8 +221,8 @@ def canonical_all(mazes, size, smallest):
 
 @njit(cache=True, nogil=True)
 def _bounds(maze, size, extent):
-    """Top, left, height and width of the rectangle of a maze (L,) that holds all cells that are not padding, into
-    extent (4,); an empty maze has height and width 0."""
+    """Top, left, height and width of the rectangle of a maze (L,) that holds all cells that are not padding,
+    into extent (4,); an empty maze has height and width 0."""
     top, left, bottom, right = size, size, -1, -1
     for row in range(size):
         for column in range(size):
@@ -233,8 +235,8 @@ def _bounds(maze, size, extent):
 
 @njit(cache=True, nogil=True)
 def _transform(maze, size, extent, transform, moved):
-    """Write the rectangle of a maze (L,) to the top left of moved (L,): rows reversed if bit 0 of `transform` is
-    set, columns reversed if bit 1, then rows and columns exchanged if bit 2."""
+    """Write the rectangle of a maze (L,) to the top left of moved (L,): rows reversed if bit 0 of `transform`
+    is set, columns reversed if bit 1, then rows and columns exchanged if bit 2."""
     top, left, height, width = extent
     for i in range(height):
         row = top + (height - 1 - i if transform & 1 else i)

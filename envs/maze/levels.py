@@ -9,9 +9,9 @@ Lengths count the cells of the path with both ends. By default a task has one si
 | medium    | n to below 3.8n - 4         | 5-14   | 10-33  | 20-71  | 30-109 |
 | hard      | 3.8n - 4 (rounded down) up  | 15-    | 34-    | 72-    | 110-   |
 
-3.8n - 4 gives the 110 cells of Maze-Hard for n = 30 and is as rare for all sizes: 1 to 4 in 100,000 random mazes
-reach it, measured for n = 5, 10, 20, 30, 40 and 64. Very-easy has at least the length 3, and easy begins behind it,
-which matters for n below 7.
+3.8n - 4 gives the 110 cells of Maze-Hard for n = 30 and is as rare for all sizes: 1 to 4 in 100,000 random
+mazes reach it, measured for n = 5, 10, 20, 30, 40 and 64. Very-easy has at least the length 3, and easy
+begins behind it, which matters for n below 7.
 
 A curriculum names levels of its own, as a string such as "s6=6:3-,s10=10:10-36,hard=30:110-".
 """
@@ -90,8 +90,8 @@ def parse_levels(text: str, canvas: int) -> tuple[Level, ...]:
 def level_of(
     levels: Sequence[Level], extents: NDArray[np.int64], lengths: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """(N,) the first level that fits each maze, as an index into `levels`, or NO_LEVEL; extents: (N, 2) rows and
-    columns of the mazes; lengths: (N,) cells of their shortest paths."""
+    """(N,) the first level that fits each maze, as an index into `levels`, or NO_LEVEL; extents: (N, 2) rows
+    and columns of the mazes; lengths: (N,) cells of their shortest paths."""
     result = np.full(len(lengths), NO_LEVEL, np.int64)
     for index, level in reversed(list(enumerate(levels))):
         fits = (extents == level.size).all(axis=1) & (lengths >= level.fewest) & (lengths <= level.most)

@@ -1,10 +1,11 @@
 """Pictures of a maze: text for a terminal and an RGB image.
 
-Both show the question and, on top of it, what an answer does. A marked cell is *answered* if it lies on a shortest
-path, whichever, so that nothing in a right answer is wrong; else it is *off*, or *through a wall*. A cell is
-*changed* if it is answered with something that cannot stand there. The cells of the solution that an answer leaves
-free are shown as *shortest* path: what was to be found where the answer is wrong, another way just as short where
-it is right. What is answered at padding never matters. Neither picture relies on colour alone.
+Both show the question and, on top of it, what an answer does. A marked cell is *answered* if it lies on
+a shortest path, whichever, so that nothing in a right answer is wrong; else it is *off*, or *through a
+wall*. A cell is *changed* if it is answered with something that cannot stand there. The cells of the
+solution that an answer leaves free are shown as *shortest* path: what was to be found where the answer
+is wrong, another way just as short where it is right. What is answered at padding never matters.
+Neither picture relies on colour alone.
 
 Legend: `size` rows and columns of the canvas, L = size * size cells, row by row; c pixels along a cell.
 """
@@ -105,13 +106,14 @@ def render_text(
     size: int,
     before: Tokens | None = None,
 ) -> str:
-    """One maze (L,) as lines of text with ANSI colours, two columns a cell, and the verdict on an answer below.
+    """One maze (L,) as lines of text with ANSI colours, two columns a cell, and the
+    verdict on an answer below.
 
-    Walls are ##, the answered path is o, the shortest path that it misses is a dot. A wrong cell is on orange and
-    has two characters: what is answered (? for no token of a maze), then what stands in the question, or ! for a
-    free cell. So o! is off every shortest path, o# goes through a wall, oS has overwritten the start. Cells that
-    differ from the answer before are underlined, with a trailing * where there is room. Padding around the maze is
-    left out.
+    Walls are ##, the answered path is o, the shortest path that it misses is a dot. A wrong cell is on
+    orange and has two characters: what is answered (? for no token of a maze), then what stands in the
+    question, or ! for a free cell. So o! is off every shortest path, o# goes through a wall, oS has
+    overwritten the start. Cells that differ from the answer before are underlined, with a trailing * where
+    there is room. Padding around the maze is left out.
     """
     kinds = cell_kinds(inputs, answer, solution, size).reshape(size, size)
     question = inputs.reshape(size, size)
@@ -179,11 +181,11 @@ def render_rgb(
 ) -> Image:
     """One maze (L,) as an image (height, width, 3), the same on every machine.
 
-    The answered path is a blue line, the shortest path that it misses a row of blue rings. Wrong cells are orange:
-    crossed out where they are off every shortest path, a cross on the wall that they go through, and a sign of what
-    is answered where that cannot stand, within an edge in the colour of what the question has. The frame is blue
-    and whole for a right answer, orange and broken for a wrong one, grey without an answer. Padding is hatched. Cells
-    that differ from the answer before have a green edge.
+    The answered path is a blue line, the shortest path that it misses a row of blue rings. Wrong cells are
+    orange: crossed out where they are off every shortest path, a cross on the wall that they go through, and
+    a sign of what is answered where that cannot stand, within an edge in the colour of what the question has.
+    The frame is blue and whole for a right answer, orange and broken for a wrong one, grey without an answer.
+    Padding is hatched. Cells that differ from the answer before have a green edge.
     """
     c = cell_pixels(size)
     layers = (cell_kinds(inputs, answer, solution, size), inputs, inputs if answer is None else answer)
@@ -212,8 +214,8 @@ _FIRST_ANSWERED = _FIRST_CHANGED + (PATH + 1) * _SIGNS
 
 
 def _tile_numbers(kinds: Tokens, asked: Tokens, answered: Tokens) -> NDArray[np.int64]:
-    """(size, size) index into `_tiles`: an answered cell by the neighbours that its line goes on to, a changed one
-    by what is asked and answered (each (size, size)), any other by its kind."""
+    """(size, size) index into `_tiles`: an answered cell by the neighbours that its line goes on to, a
+    changed one by what is asked and answered (each (size, size)), any other by its kind."""
     joined = np.pad(np.isin(kinds, (Kind.ANSWERED, Kind.START, Kind.GOAL)), 1)
     up, down, left, right = joined[:-2, 1:-1], joined[2:, 1:-1], joined[1:-1, :-2], joined[1:-1, 2:]
     variants = {
@@ -246,7 +248,8 @@ def _tiles(c: int) -> Image:
 
 
 def _shapes(c: int) -> tuple[NDArray[np.int64], NDArray[np.float64], Mask]:
-    """(c, c) distance from the middle of a cell: along the farther axis, and as the crow flies; and a cross."""
+    """(c, c) distance from the middle of a cell: along the farther axis, and as the
+    crow flies; and a cross."""
     across = np.abs(np.arange(c) - c // 2)
     radius = np.maximum(across, across[:, None])
     cross = np.abs(across[:, None] - across) <= 0.75 * (max(1, c // 9) - 1)

@@ -1,7 +1,7 @@
 """Shortest paths and what counts as one: the label of a maze, and the rule that judges an answer.
 
-Mazes have many shortest paths (a median of 3.8 million in Maze-Hard). The label is one of them, chosen by a fixed
-rule; the judge takes any.
+Mazes have many shortest paths (a median of 3.8 million in Maze-Hard). The label is one of them, chosen
+by a fixed rule; the judge takes any.
 
 Legend: N mazes, L = rows * columns cells; `shape` is (rows, columns).
 """
@@ -19,9 +19,10 @@ from envs.puzzle import Tokens
 def label(inputs: Tokens, shape: tuple[int, int]) -> tuple[Tokens, NDArray[np.int64]]:
     """The solution of each maze (N, L) as the Maze-Hard set writes it, and the length of its path.
 
-    From S always step to a neighbour that is one nearer to G; where several are, take the first of down, left,
-    right, up. Returns (N, L) the mazes with the cells between S and G marked PATH, and (N,) the number of cells
-    with both ends: 0 where G cannot be reached or where there is not one S and one G, and then nothing is marked.
+    From S always step to a neighbour that is one nearer to G; where several are, take the first of
+    down, left, right, up. Returns (N, L) the mazes with the cells between S and G marked PATH, and
+    (N,) the number of cells with both ends: 0 where G cannot be reached or where there is not one S
+    and one G, and then nothing is marked.
     """
     inputs = _checked(inputs, shape)
     solution = np.empty_like(inputs)
@@ -43,9 +44,10 @@ def judge(
 ) -> tuple[NDArray[np.bool_], NDArray[np.float64]]:
     """(N,) whether each answer (N, L) is a shortest path, and (N,) how many cells its path is too long.
 
-    The second is 0 for a shortest path and NaN where the answer draws no path: it must keep walls, S and G, answer
-    every free cell with FREE or PATH, and its marks must form one line from S to G without branches that neither
-    crosses nor touches itself. What is answered at padding does not matter. Any uint8 may stand in an answer.
+    The second is 0 for a shortest path and NaN where the answer draws no path: it must keep walls, S
+    and G, answer every free cell with FREE or PATH, and its marks must form one line from S to G
+    without branches that neither crosses nor touches itself. What is answered at padding does not
+    matter. Any uint8 may stand in an answer.
     """
     inputs = _checked(inputs, shape)
     if answer.shape != inputs.shape:
@@ -57,9 +59,9 @@ def judge(
 
 
 def broken_rules(inputs: Tokens, answer: Tokens, shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """(N, 4) what is wrong with each answer (N, L), the first that is: it overwrites a wall, S or G, or answers a
-    free cell with neither FREE nor PATH; its marks do not join S and G; they do, but are not one line; the line is
-    longer than a shortest path. None of them is what `judge` calls solved."""
+    """(N, 4) what is wrong with each answer (N, L), the first that is: it overwrites a wall, S or G, or
+    answers a free cell with neither FREE nor PATH; its marks do not join S and G; they do, but are not one
+    line; the line is longer than a shortest path. None of them is what `judge` calls solved."""
     solved, excess = judge(inputs, answer, shape)
     marked = answer == PATH
     stands = (answer == inputs) | ((inputs == FREE) & (marked | (answer == FREE))) | (inputs == PAD)

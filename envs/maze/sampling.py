@@ -1,18 +1,19 @@
 """Compiled code that draws random mazes until one has a path of the wanted length.
 
-Of a hundred thousand random mazes of 30x30 two have a path of 110 cells, so all is done to be quick with the others.
-A row of a maze is a word with a bit for each column, and all cells of a row are drawn, and reached by a search, at
-once. A board is 7 groups of n + 2 rows in one array, of which the first and the last row of each stay empty:
+Of a hundred thousand random mazes of 30x30 two have a path of 110 cells, so all is done to be quick
+with the others. A row of a maze is a word with a bit for each column, and all cells of a row are
+drawn, and reached by a search, at once. A board is 7 groups of n + 2 rows in one array, of which the
+first and the last row of each stay empty:
 
     0 the free cells             1 free cells the first search has not reached    2 ... the second search
     3 and 4 the fronts of the two searches: the cells reached last                5 and 6 their next fronts
 
-All of it stands in one file because Numba's cache notices a change in the file of a function, not in those it calls.
-`nogil` lets threads draw side by side. Loops count in unsigned numbers, which spares Numba the question whether an
-index is negative, and so lets it take several rows at once.
+All of it stands in one file because Numba's cache notices a change in the file of a function, not in those it
+calls. `nogil` lets threads draw side by side. Loops count in unsigned numbers, which spares Numba the
+question whether an index is negative, and so lets it take several rows at once.
 
-Legend: N mazes; n rows and columns, 64 at most; rows are numbered 1..n, columns 0..n-1; `board` (7 * (n + 2),)
-uint64; `seed` a uint64 random state, always given back.
+Legend: N mazes; n rows and columns, 64 at most; rows are numbered 1..n, columns 0..n-1; `board` (7 * (n +
+2),) uint64; `seed` a uint64 random state, always given back.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ _32 = np.uint64(32)
 
 @njit(cache=True, nogil=True)
 def _next_random(seed):
-    """One step of splitmix64: the new state and 64 random bits. A maze depends on its seed alone, never on which
-    thread made it."""
+    """One step of splitmix64: the new state and 64 random bits. A maze depends on its seed
+    alone, never on which thread made it."""
     seed += np.uint64(0x9E3779B97F4A7C15)
     z = seed
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -58,9 +59,10 @@ def _ones(word):
 def _draw_walls(n, walls, seed, board):
     """Draw a board with exactly `walls` walls, every choice of their cells as likely as any other.
 
-    First every cell is a wall with a probability close to walls / n^2, in steps of 1/256: its number of eight random
-    bits is below that, compared bit by bit for 64 cells at once. Then walls are added to, or taken from, random
-    cells until their number is right. Both steps treat all cells alike, so that all choices stay equally likely.
+    First every cell is a wall with a probability close to walls / n^2, in steps of 1/256: its number
+    of eight random bits is below that, compared bit by bit for 64 cells at once. Then walls are added
+    to, or taken from, random cells until their number is right. Both steps treat all cells alike, so
+    that all choices stay equally likely.
     """
     size = np.uint64(n)
     row_mask = ~_0 >> (np.uint64(64) - size)
@@ -117,8 +119,9 @@ def _begin(n, search, row, column, board):
 
 @njit(cache=True, nogil=True)
 def _advance(board, front, after, unseen, other, top, bottom):
-    """Take one search a step further, where its next front lies in rows top..bottom; the arguments are where the
-    groups of rows begin. Returns the bits of the next front and those that it shares with the other search's."""
+    """Take one search a step further, where its next front lies in rows top..bottom; the
+    arguments are where the groups of rows begin. Returns the bits of the next front and those
+    that it shares with the other search's."""
     reached, shared = _0, _0
     for row in range(top, bottom + _1):
         here = board[front + row]
@@ -135,8 +138,8 @@ def _advance(board, front, after, unseen, other, top, bottom):
 def _path_length(n, start_row, start_column, goal_row, goal_column, board):
     """Cells of the shortest path between two cells, 0 if there is none.
 
-    Two searches, from S and from G, take turns: their fronts first share a cell when their depths add up to the
-    distance, and one that is shut in is soon at its end.
+    Two searches, from S and from G, take turns: their fronts first share a cell when their depths add up to
+    the distance, and one that is shut in is soon at its end.
     """
     size, group = np.uint64(n), np.uint64(n + 2)
     _begin(n, _0, start_row, start_column, board)
@@ -160,7 +163,8 @@ def _path_length(n, start_row, start_column, goal_row, goal_column, board):
 
 @njit(cache=True, nogil=True)
 def _farthest(n, row, column, seed, board):
-    """A random one of the cells farthest from a cell: the new state, its row, its column and the steps to it."""
+    """A random one of the cells farthest from a cell: the new state, its row, its
+    column and the steps to it."""
     size, group = np.uint64(n), np.uint64(n + 2)
     _begin(n, _0, row, column, board)
     front, after = _3 * group, _5 * group
@@ -191,10 +195,10 @@ def _farthest(n, row, column, seed, board):
 def draw_all(n, fewest, most, two_sweeps, seeds, tries, most_tries, budget, mazes):
     """Draw mazes until each of N has a shortest path of `fewest` to `most` cells, into mazes (N, n * n).
 
-    two_sweeps: take S farthest from a random cell and G farthest from S, instead of two random cells.
-    seeds: (N,) random state of each maze.  tries: (N,) draws so far.  Both are brought up to date, so that a call
-    that ends for `budget`, the draws of one call, can be followed by another.  most_tries: gives up at a maze that
-    takes more.  Returns the number of mazes that are ready, which are the first ones.
+    two_sweeps: take S farthest from a random cell and G farthest from S, instead of two random cells. seeds:
+    (N,) random state of each maze.  tries: (N,) draws so far.  Both are brought up to date, so that a call
+    that ends for `budget`, the draws of one call, can be followed by another.  most_tries: gives up at a maze
+    that takes more.  Returns the number of mazes that are ready, which are the first ones.
     """
     board = np.zeros(7 * (n + 2), np.uint64)
     lowest, highest = (3 * n * n + 9) // 10, n * n // 2  # 30 to 50 % of the cells

@@ -1,7 +1,7 @@
 """The eight symmetries of a square: what turns a maze into one that is as hard.
 
-A maze that is smaller than its canvas is turned within the rectangle it fills and stays at the top left.
-A solution must not be turned: which of the shortest paths is the label depends on the directions (see `label`).
+A maze that is smaller than its canvas is turned within the rectangle it fills and stays at the top left. A
+solution must not be turned: which of the shortest paths is the label depends on the directions (see `label`).
 
 Legend: N mazes, L = size * size cells of a square canvas.
 """
@@ -60,8 +60,8 @@ class MazeSymmetries:
 
 
 def transform(inputs: Tokens, size: int, which: NDArray[np.int64]) -> Tokens:
-    """Each maze (N, L) under the symmetry which (N,), 0..7: rows reversed (1), columns reversed (2), then rows and
-    columns exchanged (4). 0 moves a maze to the top left and changes nothing else."""
+    """Each maze (N, L) under the symmetry which (N,), 0..7: rows reversed (1), columns reversed (2), then
+    rows and columns exchanged (4). 0 moves a maze to the top left and changes nothing else."""
     moved = np.empty_like(inputs)
     transform_all(np.ascontiguousarray(inputs), size, which, moved)
     return moved

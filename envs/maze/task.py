@@ -22,22 +22,22 @@ from envs.task import Progress, PuzzleTask
 class MazeTask(PuzzleTask):
     """Mark a shortest path from S to G.
 
-    Tokens: 0 padding, 1 wall '#', 2 free ' ', 3 S, 4 G, 5 path 'o'. A maze smaller than the canvas of size x size
-    cells stands at its top left; the rest is padding, which counts as wall and has no label.
+    Tokens: 0 padding, 1 wall '#', 2 free ' ', 3 S, 4 G, 5 path 'o'. A maze smaller than the canvas of size x
+    size cells stands at its top left; the rest is padding, which counts as wall and has no label.
 
-    An answer is right if it keeps walls, S and G, answers every free cell with ' ' or 'o', and its 'o' are a path
-    from S to G that is as short as possible, whichever: mazes have many. The solution is one of them, fixed by the
-    rule of Maze-Hard (see `envs.maze.rule.label`).
+    An answer is right if it keeps walls, S and G, answers every free cell with ' ' or 'o', and its 'o' are a
+    path from S to G that is as short as possible, whichever: mazes have many. The solution is one of them,
+    fixed by the rule of Maze-Hard (see `envs.maze.rule.label`).
 
-    Measures: `valid_longer` is 1 for an answer that draws a path but not a shortest one, else 0; `excess_length` is
-    the number of cells by which a path is too long (0 for a shortest), NaN where the answer draws no path. A path
-    here is a line of 'o' from S to G without branches that neither crosses nor touches itself, and nothing else is
-    marked; S and G side by side need no 'o'.
+    Measures: `valid_longer` is 1 for an answer that draws a path but not a shortest one, else 0;
+    `excess_length` is the number of cells by which a path is too long (0 for a shortest), NaN where the
+    answer draws no path. A path here is a line of 'o' from S to G without branches that neither crosses nor
+    touches itself, and nothing else is marked; S and G side by side need no 'o'.
 
     Levels: very-easy, easy, medium, hard, by number of cells of the shortest path, or those that the option
     `levels` names (see envs/maze/levels.py). Mazes are drawn at random and kept if their path has the length
-    wanted. A level that fewer than one in 1,000 random mazes reaches, such as hard, is made once and kept on disk
-    (see envs/maze/cache.py); `generate` then draws from these under random symmetries.
+    wanted. A level that fewer than one in 1,000 random mazes reaches, such as hard, is made once and kept on
+    disk (see envs/maze/cache.py); `generate` then draws from these under random symmetries.
     """
 
     name = "maze"
@@ -61,13 +61,16 @@ class MazeTask(PuzzleTask):
     ) -> None:
         """
         size: rows and columns of the canvas, 5 to 64.
-        levels: levels of a curriculum by size and length of path, as NAME=SIZE:FEWEST-MOST with commas between:
+        levels: levels of a curriculum by size and length of path, as
+        NAME=SIZE:FEWEST-MOST with commas between:
             "s6=6:3-,s10=10:10-36,hard=30:110-". Without it, the four default levels of `size`.
-        rule: how mazes are drawn. "unbiased": S and G are random cells, as in Maze-Hard. "two-sweeps": S is the cell
-            farthest from a random one, G the cell farthest from S; 40 times as quick for hard mazes of 30x30, but
-            their paths have 116.4 cells on average instead of 114.9 and end nearer to the border, 3.1 cells from
-            it instead of 3.7 (see envs/maze/generator.py).
-        cache: mazes made and kept for each level that is too rare to be made on the fly, and a tenth more for the
+        rule: how mazes are drawn. "unbiased": S and G are random cells, as in
+        Maze-Hard. "two-sweeps": S is the cell
+            farthest from a random one, G the cell farthest from S; 40 times as quick for hard mazes of 30x30,
+            but their paths have 116.4 cells on average instead of 114.9 and end nearer to the border, 3.1
+            cells from it instead of 3.7 (see envs/maze/generator.py).
+        cache: mazes made and kept for each level that is too rare to be made on the
+        fly, and a tenth more for the
             held-out part.
         cache_seed: another number makes other mazes for these.
         """
@@ -111,8 +114,8 @@ class MazeTask(PuzzleTask):
         return {"length": self.path_lengths}[name](inputs)
 
     def level_of(self, inputs: Tokens) -> NDArray[np.int64]:
-        """(N,) index of the first level that has mazes (N, L) of this size and length of path, or NO_LEVEL. The size
-        is that of the rectangle without padding."""
+        """(N,) index of the first level that has mazes (N, L) of this size and length of path, or NO_LEVEL.
+        The size is that of the rectangle without padding."""
         return level_of(self.ranges, extents(inputs, self.size), self.path_lengths(inputs))
 
     def prepare(self, levels: Sequence[str], progress: Progress) -> None:
@@ -127,8 +130,8 @@ class MazeTask(PuzzleTask):
     ) -> PuzzleBatch:
         """`count` new mazes of `level` with their solutions: a pure function of its arguments.
 
-        held_out: take mazes of a level that is kept on disk from its held-out part, which shares none with the
-        other part, not even up to symmetry; mazes made on the fly know no parts.
+        held_out: take mazes of a level that is kept on disk from its held-out part, which shares none with
+        the other part, not even up to symmetry; mazes made on the fly know no parts.
         Raises ValueError for a level that is unknown or too rare.
         """
         wanted = self._level(level)
@@ -148,8 +151,8 @@ class MazeTask(PuzzleTask):
         return self._batch(wanted, self._pools.of(wanted, stderr_progress).training)
 
     def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
-        """Every maze under a random one of the eight symmetries of the square, and the solution that the rule gives
-        it: the old solution, turned, would be another of its shortest paths."""
+        """Every maze under a random one of the eight symmetries of the square, and the solution that the rule
+        gives it: the old solution, turned, would be another of its shortest paths."""
         inputs = transform(batch.inputs, self.size, rng.integers(SYMMETRIES, size=len(batch)))
         return PuzzleBatch(inputs, label(inputs, self.grid_shape)[0], batch.level, batch.identifier)
 

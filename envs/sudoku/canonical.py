@@ -1,22 +1,24 @@
-"""The canonical form of a Sudoku: the same tokens for two puzzles exactly if a symmetry turns one into the other.
+"""The canonical form of a Sudoku: the same tokens for two puzzles exactly if a symmetry
+turns one into the other.
 
 The form is always an image of the puzzle under one of its symmetries, so two puzzles with the same form are
 symmetries of each other. For the converse, the choice among the images must not depend on which of them one
 starts from. There are two ways to choose:
 
-*The smallest image* of the puzzle, read row by row, blanks first, with digits named 1, 2, 3, ... as they appear.
-This works for any board and takes a walk over all moves of its rows and columns. 4x4 and 6x6 boards use it, and
-9x9 boards without exactly one solution, clashing ones too.
+*The smallest image* of the puzzle, read row by row, blanks first, with digits named 1, 2, 3, ... as they
+appear. This works for any board and takes a walk over all moves of its rows and columns. 4x4 and 6x6 boards
+use it, and 9x9 boards without exactly one solution, clashing ones too.
 
-*By the solution*, for 9x9 puzzles with exactly one. Let S solve P, and let M(S) be the symmetries that make S as
-small as a board can be made. The form is the smallest of the images g(P) with g in M(S). If P' = h(P), its
-solution is S' = h(S), the smallest board is the same and M(S') = {g h^-1 : g in M(S)}, so P' has the very same
-images to choose from. M(S) has one element for most boards, and 648 at most, one for each symmetry of S itself.
+*By the solution*, for 9x9 puzzles with exactly one. Let S solve P, and let M(S) be the symmetries
+that make S as small as a board can be made. The form is the smallest of the images g(P) with g in
+M(S). If P' = h(P), its solution is S' = h(S), the smallest board is the same and M(S') = {g h^-1 : g
+in M(S)}, so P' has the very same images to choose from. M(S) has one element for most boards, and 648
+at most, one for each symmetry of S itself.
 
 As both ways give images of the puzzle, forms that come from different ways are never equal.
 
-Legend: N puzzles, n digits, L = n*n cells. Compiled code stands here and calls nothing outside, because Numba's
-cache notices a change in the file of a function, not in those it calls.
+Legend: N puzzles, n digits, L = n*n cells. Compiled code stands here and calls nothing outside, because
+Numba's cache notices a change in the file of a function, not in those it calls.
 """
 
 from __future__ import annotations
@@ -35,9 +37,9 @@ from envs.sudoku.solver import check_tokens, solve
 def canonical(puzzles: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(N, L) the canonical form of each puzzle (N, L): a symmetry of it, the same for all its symmetries.
 
-    On one core a 9x9 puzzle takes 0.1 ms (30 clues: 0.09, 17 clues: 0.13), a 6x6 puzzle 0.025 ms, a 4x4 puzzle
-    0.004 ms. A 9x9 board without exactly one solution takes 0.7 ms if it has 16 clues, more the fewer it has, and
-    0.6 s if it has none.
+    On one core a 9x9 puzzle takes 0.1 ms (30 clues: 0.09, 17 clues: 0.13), a 6x6 puzzle 0.025 ms, a 4x4
+    puzzle 0.004 ms. A 9x9 board without exactly one solution takes 0.7 ms if it has 16 clues, more the
+    fewer it has, and 0.6 s if it has none.
     Raises ValueError for tokens that are neither blank nor digit.
     """
     board = board_of(puzzles)
@@ -54,7 +56,8 @@ def canonical(puzzles: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def smallest_images(puzzles: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(N, L) the smallest image of each puzzle (N, L) of blanks and digits, whatever its number of solutions."""
+    """(N, L) the smallest image of each puzzle (N, L) of blanks and digits, whatever
+    its number of solutions."""
     board = board_of(puzzles)
     rows, columns = line_orders(board.size, board.box_rows), line_orders(board.size, board.box_columns)
     sharing = [(rows[:, : k + 1] == rows[0, : k + 1]).all(axis=1).sum() for k in range(board.size)]
@@ -67,8 +70,8 @@ def smallest_images(puzzles: NDArray[np.uint8]) -> NDArray[np.uint8]:
 def forms_by_solution(
     puzzles: NDArray[np.uint8], solutions: NDArray[np.uint8]
 ) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
-    """The canonical forms (N, 81) of 9x9 puzzles (N, 81) whose only solutions are `solutions` (N, 81), and the
-    solutions of these forms (N, 81): the smallest boards that symmetries make of `solutions`."""
+    """The canonical forms (N, 81) of 9x9 puzzles (N, 81) whose only solutions are `solutions` (N, 81), and
+    the solutions of these forms (N, 81): the smallest boards that symmetries make of `solutions`."""
     forms, boards = np.empty_like(puzzles), np.empty_like(puzzles)
     _forms_by_solution(puzzles, solutions, np.array(list(permutations(range(3))), np.int64), forms, boards)
     return forms, boards
@@ -76,7 +79,8 @@ def forms_by_solution(
 
 @cache
 def line_orders(size: int, length: int) -> NDArray[np.int64]:
-    """(M, n) every order of n rows that keeps bands of `length` rows together (or of columns and stacks), sorted."""
+    """(M, n) every order of n rows that keeps bands of `length` rows together (or of
+    columns and stacks), sorted."""
     blocks = [range(start, start + length) for start in range(0, size, length)]
     orders = [
         sum(inner, ()) for order in permutations(blocks) for inner in product(*map(permutations, order))
@@ -86,8 +90,8 @@ def line_orders(size: int, length: int) -> NDArray[np.int64]:
 
 @njit(cache=True, nogil=True)
 def _smallest_images(puzzles, row_orders, column_orders, sharing, transposes, images):
-    """Fill images (N, L). sharing: (n,) how many of the sorted `row_orders` begin with the same k + 1 rows: an
-    image that is too large in row k is so under all of these, and they are passed over together."""
+    """Fill images (N, L). sharing: (n,) how many of the sorted `row_orders` begin with the same k + 1 rows:
+    an image that is too large in row k is so under all of these, and they are passed over together."""
     size = row_orders.shape[1]
     board = np.zeros((size, size), np.uint8)
     names = np.zeros(size + 2, np.uint8)
@@ -134,14 +138,15 @@ def _lower(board, rows, columns, names, best):
 def _forms_by_solution(puzzles, solutions, orders, forms, boards):
     """Fill forms (N, 81) and boards (N, 81). orders: (6, 3) every order of three columns.
 
-    In the smallest board the first row reads 123456789. Choose the transposition, the rows that become the first
-    and the second, the first stack and the order of its columns: 2 x 9 x 2 x 3 x 6 ways. The first three digits
-    of the second row are found in the other two stacks of the first row, all three in one of them or two in one.
-    If that stack becomes the second and its digits come first, the second row starts 456 or 457; otherwise it
-    starts with more than 457, which is no smallest board, as other orders of the same columns do better. Then the
-    columns of the second and third stack must stand in the order in which the second row meets their digits, or
-    it would have, say, a 5 before a 4; and the lower rows must be sorted by their first digits, which are all
-    different. So each of these ways has one board at most, and all smallest ones are among them.
+    In the smallest board the first row reads 123456789. Choose the transposition, the rows that become
+    the first and the second, the first stack and the order of its columns: 2 x 9 x 2 x 3 x 6 ways. The
+    first three digits of the second row are found in the other two stacks of the first row, all three in
+    one of them or two in one. If that stack becomes the second and its digits come first, the second row
+    starts 456 or 457; otherwise it starts with more than 457, which is no smallest board, as other orders
+    of the same columns do better. Then the columns of the second and third stack must stand in the order
+    in which the second row meets their digits, or it would have, say, a 5 before a 4; and the lower rows
+    must be sorted by their first digits, which are all different. So each of these ways has one board at
+    most, and all smallest ones are among them.
     """
     solution, puzzle = np.zeros((9, 9), np.uint8), np.zeros((9, 9), np.uint8)
     place = np.zeros((9, 11), np.int64)  # [row, token]: its column in the solution
@@ -181,9 +186,9 @@ def _forms_by_solution(puzzles, solutions, orders, forms, boards):
 
 @njit(cache=True, nogil=True)
 def _follow(above, columns):
-    """Fill columns[3:] so that, with columns[:3] as they are, the second row is smallest. Returns False if another
-    order of the first three makes it smaller still. above: (9,) the column in which the first row has the digit
-    that the second row has in this column."""
+    """Fill columns[3:] so that, with columns[:3] as they are, the second row is smallest. Returns False if
+    another order of the first three makes it smaller still. above: (9,) the column in which the first row has
+    the digit that the second row has in this column."""
     a, b, c = above[columns[0]], above[columns[1]], above[columns[2]]
     second = a // 3
     if b // 3 != second:
@@ -205,8 +210,8 @@ def _follow(above, columns):
 
 @njit(cache=True, nogil=True)
 def _lower_both(solution, puzzle, rows, columns, names, best, form):
-    """Write the image of `solution` to `best` and that of `puzzle` to `form`, all (9, 9), if the first is smaller,
-    or equal and the second smaller. rows: the first three are given, the others are sorted here."""
+    """Write the image of `solution` to `best` and that of `puzzle` to `form`, all (9, 9), if the first is
+    smaller, or equal and the second smaller. rows: the first three are given, the others are sorted here."""
     difference = _compare(solution, rows, columns, names, 1, 3, best)
     if difference > 0:
         return
@@ -223,8 +228,8 @@ def _lower_both(solution, puzzle, rows, columns, names, best, form):
 
 @njit(cache=True, nogil=True)
 def _sort_lower_bands(solution, rows, columns, names):
-    """Fill rows[3:] in the order that makes the image smallest: by the name of their first digit within a band,
-    and the bands likewise."""
+    """Fill rows[3:] in the order that makes the image smallest: by the name of their first digit
+    within a band, and the bands likewise."""
     row_of = np.zeros(11, np.int64)  # by the name of its first digit
     for row in range(9):
         row_of[names[solution[row, columns[0]]]] = row
@@ -246,8 +251,8 @@ def _sort_lower_bands(solution, rows, columns, names):
 
 @njit(cache=True, nogil=True)
 def _compare(board, rows, columns, names, start, stop, best):
-    """-1, 0 or 1: whether rows start..stop of the image of `board` (9, 9) are smaller than those of `best` (9, 9),
-    equal or larger."""
+    """-1, 0 or 1: whether rows start..stop of the image of `board` (9, 9) are smaller than those
+    of `best` (9, 9), equal or larger."""
     for i in range(start, stop):
         for j in range(9):
             name = names[board[rows[i], columns[j]]]

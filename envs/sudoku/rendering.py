@@ -75,8 +75,9 @@ def render_text(
 ) -> str:
     """One puzzle (L,) as lines of text with ANSI colours.
 
-    A clue stands alone and bold, an answered digit has a trailing ' and is blue, a wrong one has a trailing !
-    on orange, a blank is a dot, and ? is a token that is no digit. A * follows where the answer before was another.
+    A clue stands alone and bold, an answered digit has a trailing ' and is blue, a wrong one
+    has a trailing ! on orange, a blank is a dot, and ? is a token that is no digit. A * follows
+    where the answer before was another.
     """
     board, shown, given, wrong = _examine(inputs, answer, solution)
     changed = changed_cells(inputs, answer, before)

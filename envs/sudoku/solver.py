@@ -68,8 +68,8 @@ def is_solved(inputs: NDArray[np.uint8], answer: NDArray[np.uint8]) -> NDArray[n
 
 
 def broken_rules(inputs: NDArray[np.uint8], answer: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """(N, 5) whether each answer (N, L) changes a clue, leaves a cell without a digit, or has a digit twice in a row,
-    a column, a box. None of them is what `is_solved` asks for."""
+    """(N, 5) whether each answer (N, L) changes a clue, leaves a cell without a digit, or has a digit twice
+    in a row, a column, a box. None of them is what `is_solved` asks for."""
     board = board_of(inputs)
     changed = (inputs > BLANK) & (answer != inputs)
     missing = (answer <= BLANK) | (answer > board.size + 1)

@@ -90,9 +90,9 @@ def symmetry_hash(inputs: NDArray[np.uint8]) -> NDArray[np.uint64]:
 
     Colour refinement: a cell starts as clue or blank and is told, again and again, the colours of its row,
     column, box, band and stack and of the clues with its digit, always as sums, so that no order matters; row
-    and column enter alike. Puzzles that are no symmetries of each other may share a hash, if rarely; where that
-    matters there is `envs.sudoku.canonical`. The split of a catalogue rests on the values: they must not change.
-    A 9x9 puzzle takes 3 µs on one core. Raises ValueError for a token above that of the last digit.
+    and column enter alike. Puzzles that are no symmetries of each other may share a hash, if rarely; where
+    that matters there is `envs.sudoku.canonical`. The split of a catalogue rests on the values: they must not
+    change. A 9x9 puzzle takes 3 µs on one core. Raises ValueError for a token above that of the last digit.
     """
     board = board_of(inputs)
     if len(inputs) and inputs.max() > board.size + 1:

@@ -128,7 +128,8 @@ class SudokuTask(PuzzleTask):
         return canonical(inputs)
 
     def faults(self, inputs: Tokens, solution: Tokens) -> dict[int, str]:
-        """Row -> reason, for puzzles (N, L) without exactly one solution, or with one that is not `solution`."""
+        """Row -> reason, for puzzles (N, L) without exactly one solution, or with one
+        that is not `solution`."""
         return files.faults(inputs, solution)
 
     def parse(self, text: str) -> PuzzleBatch:

@@ -35,8 +35,8 @@ def build_learner(config: Config, data: Data, device: torch.device, rank: int, w
 
 
 def can_record(config: Config) -> bool:
-    """Whether segments are to be recorded and every update is one pass forward and one backward over the same number
-    of slots: a recorded backward pass leaves the gradients where the next one writes its own."""
+    """Whether segments are to be recorded and every update is one pass forward and one backward over the same
+    number of slots: a recorded backward pass leaves the gradients where the next one writes its own."""
     train = config.train
     one_pass = config.halting.q_target != "lambda" and train.micro_batches == 1
     return train.cuda_graphs and one_pass and not train.batch_warmup_updates

@@ -64,9 +64,11 @@ class AdamATan2(torch.optim.Optimizer):
 
 
 class MuonWithAdamW(torch.optim.Optimizer):
-    """Muon (torch.optim.Muon) for `matrices`, AdamW for `others`, as one optimiser with one state and one rate.
+    """Muon (torch.optim.Muon) for `matrices`, AdamW for `others`, as one optimiser with
+    one state and one rate.
 
-    Muon's step is scaled to the size of AdamW's (arXiv 2502.16982), so that a rate found for one fits the other.
+    Muon's step is scaled to the size of AdamW's (arXiv 2502.16982), so that a rate
+    found for one fits the other.
     """
 
     def __init__(
@@ -80,7 +82,8 @@ class MuonWithAdamW(torch.optim.Optimizer):
         """Raises UserError if this torch has no Muon."""
         if not hasattr(torch.optim, "Muon"):
             raise UserError(
-                f"optim.name muon needs torch 2.9 or newer, this is {torch.__version__}: choose adamw or adam_atan2"
+                f"optim.name muon needs torch 2.9 or newer, this is {torch.__version__}: choose adamw or "
+                "adam_atan2"
             )
         self.parts: list[torch.optim.Optimizer] = []
         if matrices:
@@ -103,8 +106,8 @@ class MuonWithAdamW(torch.optim.Optimizer):
 
 
 class LossScale:
-    """The factor on the loss that keeps small gradients from vanishing in float16 (arXiv 1710.03740): halved when a
-    gradient overflows, doubled after `PATIENCE` updates without. Always 1 for other types."""
+    """The factor on the loss that keeps small gradients from vanishing in float16 (arXiv 1710.03740): halved
+    when a gradient overflows, doubled after `PATIENCE` updates without. Always 1 for other types."""
 
     PATIENCE = 2000
 
@@ -251,8 +254,8 @@ class AveragedWeights:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Inside, the model has the averaged weights; afterwards its own, bit for bit. They are copied to where the
-        weights are, since recorded kernels look there."""
+        """Inside, the model has the averaged weights; afterwards its own, bit for bit. They are copied to
+        where the weights are, since recorded kernels look there."""
         weights = [p.detach() for p in self.params.values()]
         own = [w.clone() for w in weights]
         with torch.no_grad():

@@ -18,7 +18,8 @@ SUMS = (
     "updates", "skipped_updates", "slots", "loss", "lm_loss", "q_halt_loss", "q_continue_loss",
     "grad_norm", "seconds", "data_wait_seconds",
     # per finished episode
-    "episodes", "exact", "solved", "cells", "cells_right", "blanks", "blanks_right", "segments", "segments_solved",
+    "episodes", "exact", "solved", "cells", "cells_right", "blanks", "blanks_right", "segments",
+    "segments_solved",
     "forced", "explored", "q_halt", "q_halt_solved", "q_continue", "q_halt_right",
 )  # fmt: skip
 

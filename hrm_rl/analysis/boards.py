@@ -114,8 +114,8 @@ def steps_of(seen: list[Segment], task: PuzzleTask, puzzle: PuzzleBatch, q_targe
 
 
 def draw(render: Any, puzzle: PuzzleBatch, step: Step | None) -> Any:
-    """`task.render_text` or `task.render_rgb` of the question, or of a step with its changes marked if the task's
-    method knows of them."""
+    """`task.render_text` or `task.render_rgb` of the question, or of a step with its changes marked if
+    the task's method knows of them."""
     if step is None:
         return render(puzzle.inputs[0])
     solution = puzzle.solution[0] if step.wrong is not None else None
@@ -159,8 +159,10 @@ def write_png(path: Path, task: PuzzleTask, puzzle: PuzzleBatch, steps: list[Ste
         panels.append(np.concatenate([_words(_caption(step), board.shape[1], 52), board]))
     columns = min(COLUMNS, len(panels))
     panels += [np.full_like(panels[0], 255)] * (-len(panels) % columns)
-    rows = [np.concatenate([_framed(p) for p in panels[i : i + columns]], axis=1)
-            for i in range(0, len(panels), columns)]  # fmt: skip
+    rows = [
+        np.concatenate([_framed(p) for p in panels[i : i + columns]], axis=1)
+        for i in range(0, len(panels), columns)
+    ]
     width = rows[0].shape[1]
     figure, axis = plots.canvas(width / plots.DPI, 2.3)
     draw_q_values(axis, steps, steps[-1].number)

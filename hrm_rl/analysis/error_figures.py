@@ -47,11 +47,17 @@ def by_rule(studies: Sequence[Study]) -> Exhibit:
     axis.set_xlim(0, 100)
     axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return Exhibit(
-        name, title, figure,
+        name,
+        title,
+        figure,
         "Longer bars are the mistakes to work on. An answer may break several rules at once.",
-        basis(studies, "answers with which the model halts, within the budget of training, that the rule rejects"),
-        ("puzzles", "rule", "answers", "wrong_answers"), rows,
-    )  # fmt: skip
+        basis(
+            studies,
+            "answers with which the model halts, within the budget of training, that the rule rejects",
+        ),
+        ("puzzles", "rule", "answers", "wrong_answers"),
+        rows,
+    )
 
 
 def _broken(group: Group) -> tuple[np.ndarray, int]:
@@ -95,12 +101,15 @@ def by_cell(study: Study) -> Exhibit:
         step = max(1, -(-count // 12))
         ticks(range(0, count, step), range(1, count + 1, step))
     return Exhibit(
-        name, title, figure,
+        name,
+        title,
+        figure,
         "An even picture is a model that treats all places alike; bright spots are places where it is weak. "
         "White cells "
         "were never to be found.",
-        f"Computed from the {len(wrong):,} answers that the rule rejects, where the model halts within the budget of "
+        f"Computed from the {len(wrong):,} answers that the rule rejects, where the model halts within the "
+        "budget of "
         "training; a cell is wrong if it differs from the label, of the cells that were not given.",
         ("row", "column", "wrong", "asked"),
         [(i // columns + 1, i % columns + 1, int(missed[i]), int(asked[i])) for i in range(len(asked))],
-    )  # fmt: skip
+    )

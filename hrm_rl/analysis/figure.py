@@ -55,7 +55,8 @@ class Group:
 
 
 def groups(studies: Sequence[Study]) -> list[Group]:
-    """The curves of a figure: all puzzles of each run where runs are compared, else all and those of each level."""
+    """The curves of a figure: all puzzles of each run where runs are compared, else all
+    and those of each level."""
     if len(studies) > 1:
         return [Group(study.name, study, np.arange(len(study.puzzles))) for study in studies]
     study = studies[0]

@@ -47,13 +47,18 @@ def training(studies: Sequence[Study]) -> Exhibit:
         handles, labels = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=3, frameon=False)
     return Exhibit(
-        "training", "Training", figure,
+        "training",
+        "Training",
+        figure,
         "Loss should fall and the share of solved puzzles rise. Segments begin at the budget, fall once the "
         "model dares "
         "to halt, and q_halt should come to say rightly, by its sign, whether an answer is right.",
-        "Read from metrics.jsonl of the run: training episodes since the last point, and evaluations on held-out "
-        "puzzles.", ("run", "tag", "update", "value"), rows,
-    )  # fmt: skip
+        "Read from metrics.jsonl of the run: training episodes since the last point, and evaluations on "
+        "held-out "
+        "puzzles.",
+        ("run", "tag", "update", "value"),
+        rows,
+    )
 
 
 def halting(studies: Sequence[Study]) -> Exhibit:
@@ -70,8 +75,16 @@ def halting(studies: Sequence[Study]) -> Exhibit:
     kinds = (("solved", solved, plots.SOLVED, 0), ("not solved", ~solved, plots.UNSOLVED, 1))
     for label, mask, colour, hatch in kinds:
         counts = np.bincount(halted[mask], minlength=budget + 1)[1:]
-        left.bar(numbers, counts, bottom=below, color=colour, hatch=plots.HATCHES[hatch], edgecolor="white",
-                 width=0.85, label=f"{label} ({mask.sum():,})")  # fmt: skip
+        left.bar(
+            numbers,
+            counts,
+            bottom=below,
+            color=colour,
+            hatch=plots.HATCHES[hatch],
+            edgecolor="white",
+            width=0.85,
+            label=f"{label} ({mask.sum():,})",
+        )
         below = below + counts
         rows += [("all", label, k, int(c)) for k, c in zip(numbers, counts, strict=True)]
     plots.tidy(left, "segment after which it halts", "puzzles", "by outcome")
@@ -89,13 +102,18 @@ def halting(studies: Sequence[Study]) -> Exhibit:
     right.set_title("by level (mean segments)", fontsize="medium", loc="left")
     forced = float((~study.thoughts.wants[:budget].any(axis=0)).mean())
     return Exhibit(
-        "halting", "When it halts", figure,
-        "Bars far left are puzzles answered at once. Easy levels should lie left of hard ones, and unsolved puzzles "
-        "should take longer than solved ones; a pile at the last segment are puzzles that the budget cut off.",
+        "halting",
+        "When it halts",
+        figure,
+        "Bars far left are puzzles answered at once. Easy levels should lie left of hard ones, and unsolved "
+        "puzzles "
+        "should take longer than solved ones; a pile at the last segment are puzzles that the budget cut "
+        "off.",
         basis(studies, f"halting is adaptive, with the budget of {budget} segments of training"),
-        ("level", "outcome", "segment", "puzzles"), rows,
+        ("level", "outcome", "segment", "puzzles"),
+        rows,
         f"Mean {halted.mean():.2f} segments; {forced:.1%} of the puzzles were cut off by the budget.",
-    )  # fmt: skip
+    )
 
 
 def heat(axis: Any, table: Any, label: str, columns: Any, rows: Sequence[str], annotate: bool) -> None:
@@ -131,9 +149,14 @@ def _halting_of_several(studies: Sequence[Study]) -> Exhibit:
         frameon=False, fontsize="small", title="mean segments", title_fontsize="small", loc="upper left"
     )
     return Exhibit(
-        "halting", "When it halts", figure, "Curves further left are runs that spend less on a puzzle.",
-        basis(studies, "halting is adaptive, with the budget of training"), ("run", "segment", "puzzles"), rows,
-    )  # fmt: skip
+        "halting",
+        "When it halts",
+        figure,
+        "Curves further left are runs that spend less on a puzzle.",
+        basis(studies, "halting is adaptive, with the budget of training"),
+        ("run", "segment", "puzzles"),
+        rows,
+    )
 
 
 def calibration(studies: Sequence[Study]) -> Exhibit:
@@ -164,22 +187,32 @@ def calibration(studies: Sequence[Study]) -> Exhibit:
         findings.append(
             f"{label}Brier score {score:.4f} ({base * (1 - base):.4f} for always saying the base rate of "
             f"{base:.1%}), "
-            f"AUC {area:.4f}, mean distance from the diagonal {found.error:.4f}; where it halts, Brier {at_halt:.4f}."
+            f"AUC {area:.4f}, mean distance from the diagonal {found.error:.4f}; where it halts, Brier "
+            f"{at_halt:.4f}."
         )
     plots.tidy(top, "", "answers that are right (share)")
     plots.tidy(bottom, "q_halt as a probability", "predictions (%)")
     top.legend(frameon=False, fontsize="small", loc="upper left")
     top.set_ylim(-0.03, 1.03)
     return Exhibit(
-        "calibration", "Does q_halt know?", figure,
-        "Points on the diagonal are honest: of the answers that q_halt gives 80 %, 80 % are right. Below it the "
+        "calibration",
+        "Does q_halt know?",
+        figure,
+        "Points on the diagonal are honest: of the answers that q_halt gives 80 %, 80 % are right. Below it "
+        "the "
         "model "
         "trusts itself too much, above too little. The bars show how often it says what. Brier score: 0 is "
         "best; AUC: "
         "how often a right answer has the larger q_halt, 1 is best and 0.5 is chance.",
-        basis(studies, "every segment of the training budget is one prediction, halted or not; right is what the "
-              "task's rule says"), ("run", "predicted", "observed", "predictions"), rows, " ".join(findings),
-    )  # fmt: skip
+        basis(
+            studies,
+            "every segment of the training budget is one prediction, halted or not; right is what the "
+            "task's rule says",
+        ),
+        ("run", "predicted", "observed", "predictions"),
+        rows,
+        " ".join(findings),
+    )
 
 
 def accuracy(studies: Sequence[Study]) -> Exhibit:
@@ -194,31 +227,49 @@ def accuracy(studies: Sequence[Study]) -> Exhibit:
         numbers = np.arange(1, thoughts.budget + 1)
         axis.plot(numbers, 100 * solved, **plots.line_of(i), label=group.label)
         halted, right = group.mean(group.study.halted), group.mean(group.study.solved)
-        axis.plot(halted, 100 * right, "*", color=plots.CYCLE[i % len(plots.CYCLE)], markersize=13,
-                  markeredgecolor="black", markeredgewidth=0.6)  # fmt: skip
+        axis.plot(
+            halted,
+            100 * right,
+            "*",
+            color=plots.CYCLE[i % len(plots.CYCLE)],
+            markersize=13,
+            markeredgecolor="black",
+            markeredgewidth=0.6,
+        )
         rows += [(group.label, *row) for row in zip(numbers, solved, exact, strict=True)]
         if i == 0 or len(studies) > 1:
             findings.append(
-                f"{group.label}: halting by itself {right:.1%} after {halted:.2f} segments on average, at the end of "
+                f"{group.label}: halting by itself {right:.1%} after {halted:.2f} segments on average, at "
+                "the end of "
                 f"{thoughts.budget} segments {solved[-1]:.1%} (best {solved.max():.1%})."
             )
     for budget in {study.thoughts.trained_budget for study in studies}:
         if budget < studies[0].thoughts.budget:
             axis.axvline(budget + 0.5, color=plots.GREY, linestyle=":", linewidth=1.2)
-            axis.text(budget + 0.6, 0.02, "beyond the budget of training", color=plots.GREY, fontsize=8,
-                      transform=axis.get_xaxis_transform())  # fmt: skip
+            axis.text(
+                budget + 0.6,
+                0.02,
+                "beyond the budget of training",
+                color=plots.GREY,
+                fontsize=8,
+                transform=axis.get_xaxis_transform(),
+            )
     plots.tidy(axis, "segments", "puzzles solved (%)")
     plots.whole_numbers(axis, studies[0].thoughts.budget)
     axis.plot([], [], "*", color="0.7", markeredgecolor="black", markersize=11, label="halting by itself")
     axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return Exhibit(
-        "accuracy", "What more thinking gives", figure,
+        "accuracy",
+        "What more thinking gives",
+        figure,
         "Lines: every puzzle gets that many segments. A star left of and as high as its line's end has saved "
         "segments at "
         "no loss; a line that falls loses answers that it had.",
         basis(studies, "solved by the task's rule; the CSV file has the share equal to the label too"),
-        ("puzzles", "segments", "solved", "exact"), rows, " ".join(findings),
-    )  # fmt: skip
+        ("puzzles", "segments", "solved", "exact"),
+        rows,
+        " ".join(findings),
+    )
 
 
 def regret(studies: Sequence[Study]) -> Exhibit:
@@ -235,8 +286,15 @@ def regret(studies: Sequence[Study]) -> Exhibit:
         budget = min(study.thoughts.trained_budget, study.thoughts.budget)
         what = measures.regret(study.thoughts.solved[:budget][:, group.rows], study.halted[group.rows])
         kept = what.wasted >= 0
-        share = np.array([(what.wasted == 0).mean(), (what.wasted > 0).mean(), what.lost.mean(),
-                          what.too_early.mean(), what.never.mean()])  # fmt: skip
+        share = np.array(
+            [
+                (what.wasted == 0).mean(),
+                (what.wasted > 0).mean(),
+                what.lost.mean(),
+                what.too_early.mean(),
+                what.never.mean(),
+            ]
+        )
         shares.append(100 * share)
         rows += [
             (group.label, "share", kind.replace("\n", " "), value)
@@ -245,14 +303,20 @@ def regret(studies: Sequence[Study]) -> Exhibit:
         if i and len(studies) == 1:
             continue
         counts = np.bincount(what.wasted[kept], minlength=budget)[:budget]
-        left.bar(np.arange(budget) + (i - (len(studies) - 1) / 2) * width, 100 * counts / max(1, kept.sum()),
-                 width=width, label=group.label, **plots.bar_of(i))  # fmt: skip
+        left.bar(
+            np.arange(budget) + (i - (len(studies) - 1) / 2) * width,
+            100 * counts / max(1, kept.sum()),
+            width=width,
+            label=group.label,
+            **plots.bar_of(i),
+        )
         rows += [
             (group.label, "segments after the first right answer", k, int(c)) for k, c in enumerate(counts)
         ]
         spent = what.wasted[kept].mean() if kept.any() else float("nan")
         findings.append(
-            f"{group.label}: {spent:.2f} segments on average after the first right answer; {share[2]:.1%} had "
+            f"{group.label}: {spent:.2f} segments on average after the first right answer; {share[2]:.1%} "
+            "had "
             f"been right "
             f"and were lost, {share[3]:.1%} halted too early."
         )
@@ -262,15 +326,22 @@ def regret(studies: Sequence[Study]) -> Exhibit:
     heat(right, np.stack(shares), "puzzles (%)", kinds, [group.label for group in found], annotate=True)
     right.tick_params(axis="x", labelsize="small")
     return Exhibit(
-        "regret", "Regret", figure,
-        "Left: 0 is perfect, the model stopped at its first right answer; all else was spent for nothing, or to "
+        "regret",
+        "Regret",
+        figure,
+        "Left: 0 is perfect, the model stopped at its first right answer; all else was spent for nothing, "
+        "or to "
         "make sure. "
         "Right: lost answers had been right before it halted; too early means that it would have been right "
         "later within "
         "the budget; never right no halting rule can help.",
-        basis(studies, "halting is adaptive, with the budget of training; right is what the task's rule says"),
-        ("puzzles", "what", "which", "value"), rows, " ".join(findings),
-    )  # fmt: skip
+        basis(
+            studies, "halting is adaptive, with the budget of training; right is what the task's rule says"
+        ),
+        ("puzzles", "what", "which", "value"),
+        rows,
+        " ".join(findings),
+    )
 
 
 __all__ = ["Group", "accuracy", "calibration", "halting", "heat", "regret", "training"]

@@ -20,14 +20,14 @@ def sigmoid(logits: NDArray) -> Numbers:
 
 
 def brier(probability: Numbers, happened: Flags) -> float:
-    """Mean squared difference between a predicted probability (M,) and what happened (M,): 0 is best; always saying
-    the base rate b gives b * (1 - b) (Brier 1950)."""
+    """Mean squared difference between a predicted probability (M,) and what happened (M,): 0 is best; always
+    saying the base rate b gives b * (1 - b) (Brier 1950)."""
     return float(np.mean((probability - happened) ** 2))
 
 
 def auc(score: Numbers, happened: Flags) -> float:
-    """Area under the ROC curve: how often the score (M,) of something that happened is above that of something that
-    did not, ties counting half (Mann and Whitney's U). NaN if only one of the two occurs."""
+    """Area under the ROC curve: how often the score (M,) of something that happened is above that of
+    something that did not, ties counting half (Mann and Whitney's U). NaN if only one of the two occurs."""
     positive = int(happened.sum())
     negative = len(happened) - positive
     if not positive or not negative:
@@ -71,8 +71,8 @@ class Regret:
     first_right: NDArray[np.int64]
     """Segment of the first right answer before the budget ends, 0 if there was none."""
     wasted: NDArray[np.int64]
-    """Segments spent after the first right answer, for puzzles that were right before they halted and at the end;
-    -1 for the others."""
+    """Segments spent after the first right answer, for puzzles that were right before they halted
+    and at the end; -1 for the others."""
     lost: Flags
     """Right before it halted, and not when it halted."""
     too_early: Flags
@@ -82,8 +82,8 @@ class Regret:
 
 
 def regret(right: Flags, halted: NDArray[np.int64]) -> Regret:
-    """right: (K, N) whether the answer after each segment is, if thinking goes on to the budget K. halted: (N,) the
-    segment after which the model stops, from 1."""
+    """right: (K, N) whether the answer after each segment is, if thinking goes on to the budget K. halted:
+    (N,) the segment after which the model stops, from 1."""
     ever: Flags = np.asarray(right.any(axis=0))
     first = np.where(ever, right.argmax(axis=0) + 1, 0)
     in_time = ever & (first <= halted)
@@ -98,8 +98,8 @@ def regret(right: Flags, halted: NDArray[np.int64]) -> Regret:
 
 
 def participation_ratio(covariance: Numbers) -> float:
-    """How many directions share the variance: (sum of eigenvalues)^2 / sum of their squares of a covariance (D, D):
-    1 for a line, D if all directions are alike. Eigenvalues are not needed: these are traces."""
+    """How many directions share the variance: (sum of eigenvalues)^2 / sum of their squares of a covariance
+    (D, D): 1 for a line, D if all directions are alike. Eigenvalues are not needed: these are traces."""
     squares = float(np.square(covariance).sum())
     return float(np.trace(covariance) ** 2 / squares) if squares else float("nan")
 
@@ -126,8 +126,8 @@ class Covariance:
 
 
 def principal_components(points: NDArray, components: int = 3) -> tuple[Numbers, Numbers]:
-    """Points (P, X) in the directions in which they vary most, (P, components), and the share of the variance that
-    each direction has. Works on the P x P products, since X is large."""
+    """Points (P, X) in the directions in which they vary most, (P, components), and the share of the variance
+    that each direction has. Works on the P x P products, since X is large."""
     centred = points.astype(np.float64) - points.mean(axis=0)
     values, vectors = np.linalg.eigh(centred @ centred.T)
     order = np.argsort(values)[::-1][:components]
@@ -141,7 +141,7 @@ def principal_components(points: NDArray, components: int = 3) -> tuple[Numbers,
 
 
 def effective_number(weights: Numbers) -> Numbers:
-    """exp(entropy) over the last axis of weights that add up to 1: 1 if all weight is at one place, n if it is spread
-    evenly over n."""
+    """exp(entropy) over the last axis of weights that add up to 1: 1 if all weight is at one place,
+    n if it is spread evenly over n."""
     logs = np.log(np.clip(weights, 1e-30, None))
     return np.exp(-(weights * logs).sum(axis=-1))

@@ -38,8 +38,8 @@ _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <title>{title}</title>
 <style>
-body {{ font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 62rem; margin: 2rem auto;
-       padding: 0 1rem; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; color: #222; background: #fff; max-width: 62rem;
+       margin: 2rem auto; padding: 0 1rem; }}
 h1 {{ font-size: 1.6rem; }} h2 {{ font-size: 1.2rem; margin: 2.5rem 0 .3rem; }}
 img {{ max-width: 100%; display: block; margin: .6rem 0; }}
 table {{ border-collapse: collapse; }} td, th {{ padding: .15rem .9rem .15rem 0; text-align: left; }}
@@ -68,8 +68,8 @@ def write(
     facts: Sequence[tuple[str, str]],
     progress: Callable[[str], None] = lambda name: None,
 ) -> Path:
-    """report.html, and NAME.png and NAME.csv of each figure, into the folder `out`. facts: what stands at the top.
-    progress: told the name of each figure when it is done. Returns the path of the report."""
+    """report.html, and NAME.png and NAME.csv of each figure, into the folder `out`. facts: what stands at the
+    top. progress: told the name of each figure when it is done. Returns the path of the report."""
     out.mkdir(parents=True, exist_ok=True)
     shown: list[tuple[Exhibit, bytes | None]] = []
     for exhibit in exhibits(studies):

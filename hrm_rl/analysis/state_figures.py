@@ -42,8 +42,10 @@ def convergence(studies: Sequence[Study]) -> Exhibit:
             for u in mine:
                 place, change = study.places[u], study.change[:, u].astype(np.float64)
                 mean = change.mean(axis=1)
-                rows += [(study.name, NAMES[level], place.cycle, place.step, k, m, *np.quantile(c, (0.1, 0.9)))
-                         for k, m, c in zip(numbers, mean, change, strict=True)]  # fmt: skip
+                rows += [
+                    (study.name, NAMES[level], place.cycle, place.step, k, m, *np.quantile(c, (0.1, 0.9)))
+                    for k, m, c in zip(numbers, mean, change, strict=True)
+                ]
                 if len(studies) > 1 and u != mine[-1]:
                     continue
                 label = study.name if len(studies) > 1 else f"cycle {place.cycle}, update {place.step}"
@@ -57,13 +59,18 @@ def convergence(studies: Sequence[Study]) -> Exhibit:
         axis.legend(frameon=False, fontsize="small", loc="upper right")
     shown = "the last update of each segment" if len(studies) > 1 else "one line for each update of a segment"
     return Exhibit(
-        "convergence", "Does the state come to rest?", figure,
+        "convergence",
+        "Does the state come to rest?",
+        figure,
         "Each point says by how much an update moves the state: norm of the difference over norm of the new "
         "state; 0.01 is "
-        "a move by one percent. A line that falls converges; one that stays up keeps computing or goes round in "
-        "circles.", basis(studies, f"{shown}, means over the puzzles, halted or not (CSV: 10 % and 90 % quantiles)"),
-        ("run", "state", "cycle", "update", "segment", "mean", "quantile_10", "quantile_90"), rows,
-    )  # fmt: skip
+        "a move by one percent. A line that falls converges; one that stays up keeps computing or goes "
+        "round in "
+        "circles.",
+        basis(studies, f"{shown}, means over the puzzles, halted or not (CSV: 10 % and 90 % quantiles)"),
+        ("run", "state", "cycle", "update", "segment", "mean", "quantile_10", "quantile_90"),
+        rows,
+    )
 
 
 def dimension(studies: Sequence[Study]) -> Exhibit:
@@ -88,13 +95,20 @@ def dimension(studies: Sequence[Study]) -> Exhibit:
     plots.whole_numbers(axis, studies[0].thoughts.budget)
     axis.legend(frameon=False, fontsize="small", loc="lower right")
     return Exhibit(
-        "dimension", "How many dimensions the states use", figure,
-        "The participation ratio, (sum of the variances)^2 / sum of their squares along the principal axes, is "
+        "dimension",
+        "How many dimensions the states use",
+        figure,
+        "The participation ratio, (sum of the variances)^2 / sum of their squares along the principal axes, "
+        "is "
         "about the "
-        "number of directions that share the variance. The HRM paper finds more of them in z_h than in z_l after "
-        "training.", basis(studies, "states of all cells of all puzzles at the end of each segment"),
-        ("run", "state", "segment", "participation_ratio"), rows, " ".join(findings),
-    )  # fmt: skip
+        "number of directions that share the variance. The HRM paper finds more of them in z_h than in z_l "
+        "after "
+        "training.",
+        basis(studies, "states of all cells of all puzzles at the end of each segment"),
+        ("run", "state", "segment", "participation_ratio"),
+        rows,
+        " ".join(findings),
+    )
 
 
 def trajectories(study: Study) -> Exhibit:
@@ -110,8 +124,16 @@ def trajectories(study: Study) -> Exhibit:
         segment = np.arange(len(path)) // each + 1
         points, shares = measures.principal_components(path, 3)
         axis.plot(points[:, 0], points[:, 1], color="0.6", linewidth=0.8, zorder=1)
-        image = axis.scatter(points[:, 0], points[:, 1], c=segment, cmap="viridis", s=22, zorder=2,
-                             edgecolors="0.3", linewidths=0.4)  # fmt: skip
+        image = axis.scatter(
+            points[:, 0],
+            points[:, 1],
+            c=segment,
+            cmap="viridis",
+            s=22,
+            zorder=2,
+            edgecolors="0.3",
+            linewidths=0.4,
+        )
         halted = int(study.halted[n])
         right = study.thoughts.solved[:, n]
         _mark(axis, points[halted * each - 1], "s", "halts")
@@ -119,8 +141,12 @@ def trajectories(study: Study) -> Exhibit:
             _mark(axis, points[(int(right.argmax()) + 1) * each - 1], "o", "first right")
         outcome = "solved" if study.solved[n] else "not solved"
         share = [f"{100 * value:.0f} %" for value in shares]
-        plots.tidy(axis, f"1st component ({share[0]})", f"2nd ({share[1] if len(share) > 1 else '0 %'})",
-                   f"{names[study.puzzles.level[n]]}, {outcome}")  # fmt: skip
+        plots.tidy(
+            axis,
+            f"1st component ({share[0]})",
+            f"2nd ({share[1] if len(share) > 1 else '0 %'})",
+            f"{names[study.puzzles.level[n]]}, {outcome}",
+        )
         rows += [(int(n), int(k), *point) for k, point in zip(segment, points, strict=True)]
     handles, labels = axes[0][0].get_legend_handles_labels()
     for axis in axes[0][1:]:
@@ -131,21 +157,36 @@ def trajectories(study: Study) -> Exhibit:
     figure.legend(handles, labels, loc="outside lower center", ncols=2, frameon=False, fontsize="small")
     figure.colorbar(image, ax=list(axes[0]), label="segment", pad=0.01)
     return Exhibit(
-        "trajectories", "The way through z_h", figure,
-        "One panel a puzzle, one point an update of z_h, from dark to light. Points that pile up have come to "
+        "trajectories",
+        "The way through z_h",
+        figure,
+        "One panel a puzzle, one point an update of z_h, from dark to light. Points that pile up have come "
+        "to "
         "rest; a way "
-        "that turns round or jumps has given up a partial answer. Axes are the directions in which this puzzle's "
+        "that turns round or jumps has given up a partial answer. Axes are the directions in which this "
+        "puzzle's "
         "state varies most, in the units of the state; the percentages say how much of it they show.",
-        f"Computed from {count} of the puzzles, evenly spaced, by principal components of the whole state (all "
-        "cells).", ("puzzle", "segment", *[f"component_{i + 1}" for i in range(3)]), rows,
-    )  # fmt: skip
+        f"Computed from {count} of the puzzles, evenly spaced, by principal components of the whole state "
+        "(all "
+        "cells).",
+        ("puzzle", "segment", *[f"component_{i + 1}" for i in range(3)]),
+        rows,
+    )
 
 
 def _mark(axis: Any, point: Any, marker: str, label: str) -> None:
     size = 110 if marker == "s" else 170
     colour = plots.RED if marker == "s" else plots.BLUE
-    axis.scatter(*point[:2], s=size, marker=marker, facecolors="none", edgecolors=colour, linewidths=1.6, zorder=3,
-                 label=label)  # fmt: skip
+    axis.scatter(
+        *point[:2],
+        s=size,
+        marker=marker,
+        facecolors="none",
+        edgecolors=colour,
+        linewidths=1.6,
+        zorder=3,
+        label=label,
+    )
 
 
 def attention(study: Study) -> Exhibit:
@@ -154,8 +195,11 @@ def attention(study: Study) -> Exhibit:
         why = "This network mixes positions with an MLP (model.mixer mlp): it has no attention to look at."
         return Exhibit("attention", "Attention", None, why)
     last = max(study.attention)
-    maps = [(place, layer, weights) for place, layers in study.attention[last]
-            for layer, weights in enumerate(layers, start=1)]  # fmt: skip
+    maps = [
+        (place, layer, weights)
+        for place, layers in study.attention[last]
+        for layer, weights in enumerate(layers, start=1)
+    ]
     final = {(place.level, place.cycle): place.step for place, _, _ in maps}
     shown = [m for m in maps if final[m[0].level, m[0].cycle] == m[0].step][:MOST_ROWS]
     heads, positions = shown[0][2].shape[:2]
@@ -177,27 +221,37 @@ def attention(study: Study) -> Exhibit:
     figure.supylabel("looking", fontsize="small")
     header, rows = _attention_rows(study, positions)
     spread = {
-        level: np.mean([measures.effective_number(w.astype(np.float64)).mean()
-                        for place, _, w in maps if place.level == level])
+        level: np.mean(
+            [
+                measures.effective_number(w.astype(np.float64)).mean()
+                for place, _, w in maps
+                if place.level == level
+            ]
+        )
         for level in {place.level for place, _, _ in maps}
-    }  # fmt: skip
+    }
     words = ", ".join(f"{NAMES[level]} {value:.1f}" for level, value in sorted(spread.items()))
     before = study.config.model.prefix_positions
     return Exhibit(
-        "attention", "Where it looks", figure,
+        "attention",
+        "Where it looks",
+        figure,
         "A row of a small picture is a cell that looks, a column one that is looked at, both in the order of "
         "the board"
         + (f" after {before} positions of the puzzle's prefix" if before else "")
-        + ". A diagonal is a cell looking at itself, blocks and parallel lines are rows, columns or boxes, an "
-          "upright "
+        + ". A diagonal is a cell looking at itself, blocks and parallel lines are rows, columns or boxes, "
+        "an upright "
         "line is a cell that all look at.",
-        f"Computed from one puzzle, in segment {last}, the one in which it halts; of each cycle the last update "
+        f"Computed from one puzzle, in segment {last}, the one in which it halts; of each cycle the last "
+        "update "
         f"of each "
         "state, all layers and heads"
         + (f" (the first {MOST_ROWS} rows)" if len(shown) == MOST_ROWS else "")
-        + ". The CSV file has every update, and segment 1 too.", header, rows,
+        + ". The CSV file has every update, and segment 1 too.",
+        header,
+        rows,
         f"Positions looked at on average (exp of the entropy): {words} of {positions}.",
-    )  # fmt: skip
+    )
 
 
 def _brightest(shown: Sequence[Any]) -> float:

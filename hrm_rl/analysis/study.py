@@ -1,7 +1,7 @@
 """Running one model on puzzles and keeping what the report is made of.
 
-Memory grows with the budget and the width of the network, but with the number of puzzles only by their answers.
-Legend: N puzzles, K segments, U updates a segment, B puzzles of a part, S positions, D hidden size.
+Memory grows with the budget and the width of the network, but with the number of puzzles only by their
+answers. Legend: N puzzles, K segments, U updates a segment, B puzzles of a part, S positions, D hidden size.
 """
 
 from __future__ import annotations
@@ -44,16 +44,18 @@ class Study:
     places: list[Place]
     """(U) the updates of a segment."""
     change: NDArray[np.float32]
-    """(K, U, N) by how much an update changes its state: norm of the difference over norm of the new state."""
+    """(K, U, N) by how much an update changes its state: norm of the difference over
+    norm of the new state."""
     participation: dict[str, NDArray[np.float64]]
-    """`h`, and `l` if there is a z_l: (K,) participation ratio of the states of all cells of all puzzles after each
-    segment."""
+    """`h`, and `l` if there is a z_l: (K,) participation ratio of the states of all cells
+    of all puzzles after each segment."""
     followed: NDArray[np.int64]
     """(T,) which puzzles were followed closely."""
     paths: list[NDArray[np.float32]]
     """For each of these (K * updates of z_h, S * D): z_h after each of its updates."""
     attention: Attention
-    """Of the first of these, in its first segment and in the one in which it halts; empty with an MLP mixer."""
+    """Of the first of these, in its first segment and in the one in which it halts;
+    empty with an MLP mixer."""
     records: list[dict[str, Any]] = field(default_factory=list)
     """metrics.jsonl of the run, if there is one."""
 
@@ -146,7 +148,8 @@ def _states(carry: Carry) -> dict[str, torch.Tensor]:
 
 
 def _changes(watched: Trace, before: dict[str, torch.Tensor]) -> NDArray[np.float32]:
-    """(U, B) relative change of each update of a segment; `before` holds the states and is brought up to date."""
+    """(U, B) relative change of each update of a segment; `before` holds the states and
+    is brought up to date."""
     found = []
     for update in watched.take():
         level = update.place.level

@@ -18,7 +18,8 @@ from hrm_rl.agents.act.segments import Segment
 
 @dataclass(frozen=True)
 class Thoughts:
-    """What a model says to N puzzles after each of K segments. It never stops; where it would have is `halted`."""
+    """What a model says to N puzzles after each of K segments. It never stops; where it
+    would have is `halted`."""
 
     answers: Tokens
     """(K, N, L)"""

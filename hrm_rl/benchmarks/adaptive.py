@@ -1,5 +1,5 @@
-"""How much faster adaptive inference is than a fixed budget, and what watching costs: the same model and puzzles, in
-one run.
+"""How much faster adaptive inference is than a fixed budget, and what watching costs: the
+same model and puzzles, in one run.
 
 Halting after `mean` segments of a budget makes budget / mean possible. How much of that arrives is for
 continuous batching to say: slots that wait, carries that are replaced and batches that shrink cost the rest.
@@ -39,7 +39,8 @@ ROUNDS = 2
 
 @dataclass(frozen=True)
 class Schedule:
-    """A rule that looks at no Q-value: puzzle n stops after `segments[n]`. For timing without a trained model."""
+    """A rule that looks at no Q-value: puzzle n stops after `segments[n]`. For timing
+    without a trained model."""
 
     budget: int
     segments: NDArray[np.int64]
@@ -47,7 +48,8 @@ class Schedule:
 
     @staticmethod
     def drawn(puzzles: int, budget: int, rng: np.random.Generator) -> Schedule:
-        """Most puzzles stop early, some never: 1 plus a geometric number with mean budget / 4, cut at the budget."""
+        """Most puzzles stop early, some never: 1 plus a geometric number with mean
+        budget / 4, cut at the budget."""
         return Schedule(budget, np.minimum(rng.geometric(1 / (1 + budget / 4), puzzles), budget))
 
     def stops(self, thoughts: Thoughts) -> NDArray[np.bool_]:
@@ -58,8 +60,8 @@ class Schedule:
 def time_adaptive(checkpoint: str | None, slots: int, puzzles: int, device: str) -> dict[str, Any]:
     """Time the engine with a fixed budget and with halting, in turns, and take the faster of ROUNDS of each.
 
-    checkpoint: a model whose own halting is timed, in its own type; without one, a sudoku4-quick network with random
-    weights and the lengths of `Schedule.drawn`, in each of DTYPES.
+    checkpoint: a model whose own halting is timed, in its own type; without one, a sudoku4-quick network with
+    random weights and the lengths of `Schedule.drawn`, in each of DTYPES.
     """
     found: dict[str, Any] = {
         "model": checkpoint or "sudoku4-quick, random weights",
@@ -107,8 +109,8 @@ def _time_halting(
 
 
 def time_tracing(checkpoint: str | None, slots: int, segments: int) -> dict[str, Any]:
-    """What the hooks of `hrm_rl.models.tracing` cost a segment on the CPU: a network that was never watched, one that
-    was and is no longer, and one that is. They take turns; medians, in ms of this process."""
+    """What the hooks of `hrm_rl.models.tracing` cost a segment on the CPU: a network that was never watched,
+    one that was and is no longer, and one that is. They take turns; medians, in ms of this process."""
     never, task, config = _network(checkpoint)
     watched = deepcopy(never)
     with trace(watched):
@@ -162,8 +164,8 @@ def _puzzles(task: PuzzleTask, config: Config, count: int) -> PuzzleBatch:
 def _run(
     model: RecurrentModel, task: PuzzleTask, puzzles: PuzzleBatch, rule: StoppingRule, slots: int
 ) -> tuple[float, float]:
-    """Seconds, and the mean number of segments. On a CPU those that this process computed, so that others on the same
-    machine do not count."""
+    """Seconds, and the mean number of segments. On a CPU those that this process computed, so that others
+    on the same machine do not count."""
     on_cpu = next(model.parameters()).device.type == "cpu"
     clock = time.process_time if on_cpu else time.perf_counter
     started, segments = clock(), 0

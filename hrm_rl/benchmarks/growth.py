@@ -1,7 +1,7 @@
 """How the cost of an update grows with each of its quantities, one at a time from one base network.
 
-Time and memory are measured; beside the time stands what the matrix products alone say. A worker's own cost does not
-depend on how many there are: what workers give is part `ray` (hrm_rl/benchmarks/workers.py).
+Time and memory are measured; beside the time stands what the matrix products alone say. A worker's own cost
+does not depend on how many there are: what workers give is part `ray` (hrm_rl/benchmarks/workers.py).
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ VALUES: dict[str, tuple[int, ...]] = {
     "hidden_size": (32, 64, 128, 256),
     "slots": (16, 32, 64, 128, 256),
 }
-"""What each quantity is set to while the others are as in BASE. `segments` is the budget of an evaluation that spends
-it all, which is timed in place of an update."""
+"""What each quantity is set to while the others are as in BASE. `segments` is the budget of an evaluation
+that spends it all, which is timed in place of an update."""
 ROUNDS = 3
 """Calls that are timed, the fastest of which counts."""
 SUDOKUS = (4, 6, 9)
@@ -77,8 +77,9 @@ def config_of(quantities: Mapping[str, int]) -> Config:
 
 
 def time_growth(device: torch.device, values: Mapping[str, Sequence[int]] = VALUES) -> dict[str, Any]:
-    """A row for each quantity and value: milliseconds, products in GFLOP and memory, of an update or, for `segments`,
-    of the evaluation of a puzzle (memory: of the batch), and each of them over that of the base."""
+    """A row for each quantity and value: milliseconds, products in GFLOP and memory, of an
+    update or, for `segments`, of the evaluation of a puzzle (memory: of the batch), and
+    each of them over that of the base."""
     rows, aims = [], []
     for quantity, column in values.items():
         found = over_base(_measure(quantity, column, device), BASE[quantity])

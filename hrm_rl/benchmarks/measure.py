@@ -1,4 +1,5 @@
-"""What the parts of scripts/benchmark.py measure with: time, products, memory, and whether an aim is reached."""
+"""What the parts of scripts/benchmark.py measure with: time, products, memory, and
+whether an aim is reached."""
 
 from __future__ import annotations
 
@@ -62,8 +63,8 @@ def _wait(device: torch.device) -> None:
 
 
 def fastest(works: Mapping[Any, Work], rounds: int, device: torch.device) -> dict[Any, float]:
-    """Seconds of the fastest call of each, in `rounds` of at least one call and TURN_SECONDS. Calls take turns, so
-    that a machine whose speed drifts, or that does other work, slows all."""
+    """Seconds of the fastest call of each, in `rounds` of at least one call and TURN_SECONDS. Calls take
+    turns, so that a machine whose speed drifts, or that does other work, slows all."""
     seconds = dict.fromkeys(works, float("inf"))
     for _ in range(rounds):
         left = dict.fromkeys(works, TURN_SECONDS)
@@ -106,9 +107,9 @@ def flop_of_update(config: Config, device: torch.device) -> int:
 def peak_bytes(work: Work, device: torch.device) -> int:
     """The most bytes of tensors that a call has allocated at any time, beside what there was before it.
 
-    On the CPU the sum over torch's own record of allocations: what matrix libraries allocate themselves is not in
-    it, and neither is the release of what there was before. The process grows by 0.5 % more where malloc gives every
-    block back at once, by 30 to 50 % more where it keeps blocks (docs/performance.md).
+    On the CPU the sum over torch's own record of allocations: what matrix libraries allocate themselves is
+    not in it, and neither is the release of what there was before. The process grows by 0.5 % more where
+    malloc gives every block back at once, by 30 to 50 % more where it keeps blocks (docs/performance.md).
     """
     if device.type == "cuda":
         _wait(device)

@@ -1,8 +1,8 @@
 """What scripts/compare_recipes.py compares: models, gradients and Q-targets on small Sudokus, all else equal.
 
-A *recipe* is a name such as `hrm/one_step/bootstrap`; a *measurement* is one recipe with one seed on one board, up to
-the goal or to the end of its time. An *ablation*, `transformer/last_cycle/delayed/cosine`, is a recipe with one more
-change, measured for a fixed number of updates.
+A *recipe* is a name such as `hrm/one_step/bootstrap`; a *measurement* is one recipe with one seed on one
+board, up to the goal or to the end of its time. An *ablation*, `transformer/last_cycle/delayed/cosine`, is a
+recipe with one more change, measured for a fixed number of updates.
 """
 
 from __future__ import annotations
@@ -65,7 +65,8 @@ class Board:
 BOARDS = {
     "4x4": Board(
         {"task": "sudoku", "size": 4}, ("easy=1,medium=1,hard=1,extreme=1",),
-        hidden_size=64, layers=1, h_cycles=2, optimizer="adamw", goal=0.9, limit_s=24, recipes=tuple(recipes()),
+        hidden_size=64, layers=1, h_cycles=2, optimizer="adamw", goal=0.9, limit_s=24,
+        recipes=tuple(recipes()),
     ),
     "6x6": Board(
         {"task": "sudoku", "size": 6}, ("medium=1,hard=1",),
@@ -83,7 +84,8 @@ CHANGES: dict[str, dict[str, dict[str, Any]]] = {
     "batch-128": {"train": {"global_batch_size": 128}},
     "adamw": {"optim": {"name": "adamw"}},
 }
-"""Of the optimisation, one at a time. `batch-128` does half as many updates, so that all see as many segments."""
+"""Of the optimisation, one at a time. `batch-128` does half as many updates, so that
+all see as many segments."""
 
 ABLATED = "transformer/last_cycle/delayed"
 ABLATION_UPDATES = 240
@@ -106,9 +108,9 @@ class Measurement:
     commit: str
     """The code that was measured."""
     curve: list[tuple[int, float, float, float]]
-    """Update, CPU seconds of training so far, held-out exact accuracy, mean segments, for each evaluation. CPU time
-    of the process, which has one thread, is about what the clock would show on an idle machine, and stays right on a
-    busy one."""
+    """Update, CPU seconds of training so far, held-out exact accuracy, mean segments, for each
+    evaluation. CPU time of the process, which has one thread, is about what the clock would show on an
+    idle machine, and stays right on a busy one."""
     failure: str = ""
     """Why the training ended before its time, if it did."""
 
@@ -127,7 +129,8 @@ class Measurement:
 
 
 def configuration(board: str, recipe: str, seed: int) -> Config:
-    """The whole configuration: 64 slots, budget 8, a constant rate of 2e-3 after 20 updates, no averaged weights."""
+    """The whole configuration: 64 slots, budget 8, a constant rate of 2e-3 after 20
+    updates, no averaged weights."""
     model, gradient, target, *changes = recipe.split("/")
     kind = BOARDS[board]
     values = get_preset("sudoku4-quick").model_dump()
@@ -150,9 +153,12 @@ def configuration(board: str, recipe: str, seed: int) -> Config:
     }
     every = EVALUATE_EVERY // (4 if target == "lambda" else 1)  # an update of lambda is four segments
     values["train"] |= {
-        "max_updates": 1_000_000, "log_every": 10, "eval_every": every, "checkpoint_every": 1_000_000,
+        "max_updates": 1_000_000,
+        "log_every": 10,
+        "eval_every": every,
+        "checkpoint_every": 1_000_000,
         "device": "cpu",
-    }  # fmt: skip
+    }
     values["curriculum"] |= {"stages": kind.stages}
     for change in changes:
         for section, fields in CHANGES[change].items():

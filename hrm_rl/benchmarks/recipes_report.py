@@ -78,8 +78,8 @@ def _range(values: Sequence[float], form: str) -> str:
 def draw(
     board: str, measurements: list[Measurement], path: Path, shown: Literal["exact", "segments"]
 ) -> None:
-    """Held-out accuracy, or segments spent on a held-out puzzle, against training time, a panel for each model: mean
-    and range over the seeds."""
+    """Held-out accuracy, or segments spent on a held-out puzzle, against training time, a panel for each
+    model: mean and range over the seeds."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -116,8 +116,8 @@ def draw(
 def _on_common_times(
     runs: list[Measurement], shown: Literal["exact", "segments"]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Times (T,) and the accuracy in %, or the segments, of each run (R, T); a run that ended at its goal stays
-    where it was."""
+    """Times (T,) and the accuracy in %, or the segments, of each run (R, T); a run that
+    ended at its goal stays where it was."""
     column, factor, start = {"exact": (2, 100.0, [0.0]), "segments": (3, 1.0, [8.0])}[shown]
     times = np.linspace(0, max(run.curve[-1][1] for run in runs), 100)
     curves = [

@@ -1,10 +1,10 @@
 """What share of the machine's matrix-multiply peak an update reaches, against what it should reach.
 
 Two networks: `reference`, the training step that sapientinc/HRM was measured with (hidden 256, 4+4 layers, 81
-tokens, stablemax, AdamATan2), and `small`, where passes over memory and overhead rule (hidden 64, 1+1 layers, 16
-tokens). Both have 64 slots and HRM's bootstrap target; optimiser, environment and metrics are part of an update. The
-peak is that of a square product of the same type and threads, taken in turns with the updates, so that a machine
-whose speed drifts, or that does other work, slows both.
+tokens, stablemax, AdamATan2), and `small`, where passes over memory and overhead rule (hidden 64, 1+1 layers,
+16 tokens). Both have 64 slots and HRM's bootstrap target; optimiser, environment and metrics are part of an
+update. The peak is that of a square product of the same type and threads, taken in turns with the updates, so
+that a machine whose speed drifts, or that does other work, slows both.
 """
 
 from __future__ import annotations
@@ -82,9 +82,9 @@ KINDS = {
 
 
 def time_targets(kinds: dict[str, Measured]) -> dict[str, Any]:
-    """For each kind milliseconds, products in GFLOP, share of the peak or ratio to another kind's time, memory beside
-    weights, optimisers and carry, and seconds of the first update, which compiles. Kinds that cannot be compiled here
-    are left out, and it is said why. On the CPU."""
+    """For each kind milliseconds, products in GFLOP, share of the peak or ratio to another kind's time,
+    memory beside weights, optimisers and carry, and seconds of the first update, which compiles. Kinds that
+    cannot be compiled here are left out, and it is said why. On the CPU."""
     device = torch.device("cpu")
     found: dict[str, Any] = {}
     works, sources = {}, []

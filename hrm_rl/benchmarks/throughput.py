@@ -33,8 +33,8 @@ def _rate(work: Callable[[], int], seconds: float) -> float:
 
 
 def time_generator(seconds: float) -> dict[str, Any]:
-    """Puzzles a second and core, by task, size and level: Sudokus, every one proven unique, and mazes of the levels
-    that are made on the fly."""
+    """Puzzles a second and core, by task, size and level: Sudokus, every one proven unique, and mazes of the
+    levels that are made on the fly."""
     rates: dict[str, Any] = {}
     for name, size in GENERATED:
         task = make_task(name, size=size)

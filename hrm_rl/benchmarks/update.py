@@ -87,8 +87,8 @@ def _instrument(learner: Learner, watch: Stopwatch) -> None:
 
 
 def time_update(config: Config, seconds: float) -> dict[str, Any]:
-    """Time of an update, its phases, its share of the machine's own matrix-multiply peak, and the memory it takes
-    beside weights, optimisers and carry."""
+    """Time of an update, its phases, its share of the machine's own matrix-multiply peak, and the memory it
+    takes beside weights, optimisers and carry."""
     data = build_data(config)
     device = choose_device(config.train.device)
     learner = build_learner(config, data, device, rank=0, world_size=1)

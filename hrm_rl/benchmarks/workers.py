@@ -1,10 +1,10 @@
 """What Ray costs and what a second worker gives: whole runs of scripts/train_ray.py, timed from outside.
 
-Kinds of run take turns: in one process without Ray, with one Ray worker, with two, and two runs without Ray side by
-side, which know nothing of each other: what these give over one is what the machine has to give. Each worker has one
-thread and the same number of slots. A run's telemetry has records with the time of day; the slots of the updates
-between two records over the time between them is the rate of the whole loop, with what workers tell each other and
-the log.
+Kinds of run take turns: in one process without Ray, with one Ray worker, with two, and two runs without Ray
+side by side, which know nothing of each other: what these give over one is what the machine has to give. Each
+worker has one thread and the same number of slots. A run's telemetry has records with the time of day; the
+slots of the updates between two records over the time between them is the rate of the whole loop, with what
+workers tell each other and the log.
 """
 
 from __future__ import annotations
@@ -52,8 +52,8 @@ class Pace:
 
 
 def time_ray() -> dict[str, Any]:
-    """Segments a second by number of workers, how two workers scale, what Ray costs one, and seconds until the first
-    update."""
+    """Segments a second by number of workers, how two workers scale, what Ray costs one,
+    and seconds until the first update."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     paces: dict[int, list[Pace]] = {workers: [] for workers in WORKERS if workers <= cores}
     strangers: list[float] = []

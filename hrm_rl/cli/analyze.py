@@ -42,7 +42,8 @@ class AnalyzeCommand(PuzzleChoice):
     max_segments: Positive | None = None
     """Segments to watch each puzzle for; twice the budget of training if not given."""
     weights: Literal["raw", "ema"] | None = None
-    """The trained weights or their moving average; those that the run's own evaluations judged if not given."""
+    """The trained weights or their moving average; those that the run's own evaluations
+    judged if not given."""
     batch_size: Positive = 128
     """Puzzles thought about at once."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -106,7 +107,8 @@ def _folders(command: AnalyzeCommand) -> list[str]:
     if bool(command.checkpoint) == bool(command.compare):
         wrong = "not both" if command.compare else "one of them"
         raise UserError(
-            f"give --checkpoint runs/NAME or --compare runs/A runs/B, {wrong}: {PROGRAM} --checkpoint runs/NAME "
+            f"give --checkpoint runs/NAME or --compare runs/A runs/B, {wrong}: {PROGRAM} --checkpoint "
+            "runs/NAME "
             f"--out DIR"
         )
     if len(command.compare) == 1:
@@ -159,8 +161,10 @@ def _facts(
         facts += [
             (
                 f"model {study.name}",
-                f"{config.name}, {config.mixer}, hidden {config.hidden_size}, {config.h_cycles} x {config.l_cycles} "
-                f"cycles, budget {opened.config.halting.halt_max_steps}; {opened.path} (update {opened.update}, "
+                f"{config.name}, {config.mixer}, hidden {config.hidden_size}, {config.h_cycles} x "
+                f"{config.l_cycles} "
+                f"cycles, budget {opened.config.halting.halt_max_steps}; {opened.path} (update "
+                f"{opened.update}, "
                 f"{opened.weights} weights)",
             ),
             (

@@ -1,7 +1,7 @@
 """`scripts/benchmark.py`: how fast this machine makes puzzles, steps environments, learns and answers.
 
-All parts are timed in one run, and all but whole runs with and without Ray in one process, so that the ratios mean
-something on any machine.
+All parts are timed in one run, and all but whole runs with and without Ray in one process, so that the
+ratios mean something on any machine.
 """
 
 from __future__ import annotations
@@ -42,8 +42,8 @@ class BenchmarkCommand(Config):
     plot: str | None = None
     """Picture of part growth to write, a PNG; if part ray runs too, with a panel for its workers."""
     checkpoint: str | None = None
-    """Parts adaptive and tracing: a run's folder, whose own halting is timed; a random network with drawn lengths if
-    not given."""
+    """Parts adaptive and tracing: a run's folder, whose own halting is timed; a random network
+    with drawn lengths if not given."""
     adaptive_puzzles: Positive = 1024
     """Part adaptive: puzzles, the fewer of which the more of the time is spent on the end of the queue."""
     threads: Positive = 1

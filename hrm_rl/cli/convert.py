@@ -1,4 +1,5 @@
-"""`scripts/convert_checkpoint.py`: another project's checkpoint to a folder for scripts/evaluate.py, or back."""
+"""`scripts/convert_checkpoint.py`: another project's checkpoint to a folder for
+scripts/evaluate.py, or back."""
 
 from __future__ import annotations
 
@@ -31,8 +32,10 @@ from hrm_rl.utils.files import provenance
 
 PROGRAM = "python scripts/convert_checkpoint.py"
 
-DESCRIPTION = """Convert a checkpoint of sapientinc/HRM, TinyRecursiveModels or the MLX Swift version of HRM to a
-folder for scripts/evaluate.py and from_pretrained; with --to official, a run or such a folder to the format of the
+DESCRIPTION = """Convert a checkpoint of sapientinc/HRM, TinyRecursiveModels or the MLX Swift version of HRM
+to a
+folder for scripts/evaluate.py and from_pretrained; with --to official, a run or such a folder to the format
+of the
 first two. Only tensors are unpickled: a file that holds anything else is refused."""
 
 
@@ -40,17 +43,18 @@ class ConvertCommand(Section):
     """Flags of scripts/convert_checkpoint.py."""
 
     source: Annotated[str, tyro.conf.arg(name="from")] = ""
-    """Checkpoint file to convert; with --to official a run, a checkpoint's folder or a folder made by this script or
-    by scripts/export.py. Required."""
+    """Checkpoint file to convert; with --to official a run, a checkpoint's folder or a folder made by this
+    script or by scripts/export.py. Required."""
     out: str = ""
     """Folder to write; it must not exist yet. Required."""
     to: Literal["hrm-rl", "official"] = "hrm-rl"
-    """What to write: this project's folder, or state dict and all_config.yaml of sapientinc/HRM (for a trm, of
-    TinyRecursiveModels)."""
+    """What to write: this project's folder, or state dict and all_config.yaml of sapientinc/HRM
+    (for a trm, of TinyRecursiveModels)."""
     format: Literal["hrm", "trm", "mlx"] | None = None
     """Layout of the file; found out from its names if not given."""
     task: str | None = None
-    """Task that it was trained on, as in envs.TASKS. Without one the folder can be loaded, but not evaluated."""
+    """Task that it was trained on, as in envs.TASKS. Without one the folder can be
+    loaded, but not evaluated."""
     size: Positive | None = None
     """Edge of the board; the task's own default if not given."""
     options: dict[str, int | float | bool | str] = Field(default_factory=dict)
@@ -58,7 +62,8 @@ class ConvertCommand(Section):
     seq_len: Positive | None = None
     """Tokens of a puzzle, where no --task says so."""
     config: str | None = None
-    """all_config.yaml of the run; taken from beside the checkpoint if it is there. The flags below go before it."""
+    """all_config.yaml of the run; taken from beside the checkpoint if it is there. The
+    flags below go before it."""
     num_heads: Positive | None = None
     """Attention heads."""
     h_cycles: Positive | None = None
@@ -178,12 +183,14 @@ def _caveats(model: RecurrentModel, config: Config | None) -> list[str]:
     found = []
     if config.train.loss_on == "blanks":
         found.append(
-            "trained on the blank cells alone (train.loss_on blanks), its answer for given cells means nothing: copy "
+            "trained on the blank cells alone (train.loss_on blanks), its answer for given cells means "
+            "nothing: copy "
             "these from the puzzle before judging it, which upstream's evaluation does not"
         )
     if model.config.name == "hrm" and config.halting.q_target == "halt_only":
         found.append(
-            "it halts where q_halt > 0 (halting.q_target halt_only); sapientinc/HRM compares with q_continue, which "
+            "it halts where q_halt > 0 (halting.q_target halt_only); sapientinc/HRM compares with "
+            "q_continue, which "
             "was never trained"
         )
     return found

@@ -1,4 +1,5 @@
-"""`scripts/build_dataset.py`: make a data set folder from a generator, a CSV file or the hub, or check one."""
+"""`scripts/build_dataset.py`: make a data set folder from a generator, a CSV file or
+the hub, or check one."""
 
 from __future__ import annotations
 
@@ -27,8 +28,10 @@ from hrm_rl.utils.errors import UserError, nearest
 
 PROGRAM = "python scripts/build_dataset.py"
 
-DESCRIPTION = """Make a folder of puzzles in the format of sapientinc/HRM, for --data.path of scripts/train_ray.py.
-Puzzles come from the task's generator (--level), a CSV file (--csv) or the Hugging Face hub (--hub); --check DIR
+DESCRIPTION = """Make a folder of puzzles in the format of sapientinc/HRM, for --data.path of
+scripts/train_ray.py.
+Puzzles come from the task's generator (--level), a CSV file (--csv) or the Hugging Face hub (--hub); --check
+DIR
 validates a folder instead. Test puzzles are never augmented and no symmetric version of one is trained on."""
 
 
@@ -48,8 +51,8 @@ class DatasetCommand(Section):
     puzzles: Positive | None = None
     """Training puzzles to generate (1000)."""
     test_puzzles: Annotated[int | None, Field(ge=0)] = None
-    """Test puzzles: to generate (a tenth of --puzzles), to take at random from the test file (all), or to hold out of
-    --csv (a tenth, at most 1000). 0 writes no test split."""
+    """Test puzzles: to generate (a tenth of --puzzles), to take at random from the test file (all), or to
+    hold out of --csv (a tenth, at most 1000). 0 writes no test split."""
     csv: str | None = None
     """CSV file of training puzzles, columns question,answer or puzzle,solution; .gz is fine."""
     test_csv: str | None = None
@@ -130,7 +133,8 @@ def _refuse_contradictions(command: DatasetCommand) -> None:
     given = [flag for flag, value in origins.items() if value is not None]
     if len(given) != 1:
         raise UserError(
-            "say where the puzzles come from with one of --level LEVEL (generated), --csv FILE and --hub OWNER/NAME"
+            "say where the puzzles come from with one of --level LEVEL (generated), --csv FILE and --hub "
+            "OWNER/NAME"
             f"{'' if not given else '; not with ' + ' and '.join(given)}"
         )
     of_files: dict[str, object] = {"--subsample": command.subsample, "--min-rating": command.min_rating}
@@ -213,7 +217,8 @@ def _check(command: DatasetCommand, path: Path) -> None:
     console.print(_table(summaries))
     if leaked:
         console.print(
-            f"warning: {leaked:,} of the {summaries[1].examples:,} test puzzles are trained on too, be it turned or "
+            f"warning: {leaked:,} of the {summaries[1].examples:,} test puzzles are trained on too, be it "
+            "turned or "
             "renamed; training on this folder is refused unless --data.leaks warn is given"
         )
 
@@ -245,7 +250,8 @@ def _task_of(command: DatasetCommand, split: Path) -> PuzzleTask:
     found = f"seq_len {metadata.seq_len} and vocab_size {metadata.vocab_size}"
     fit = " or ".join(f"--task {task.name}" for task in fitting)
     raise UserError(
-        f"{split / METADATA_FILE}: {found} {'fit several tasks' if fitting else 'fit no known task'}: name it with "
+        f"{split / METADATA_FILE}: {found} {'fit several tasks' if fitting else 'fit no known task'}: name "
+        "it with "
         f"{fit or '--task NAME --size N (tasks: ' + ', '.join(TASKS) + ')'}"
     )
 

@@ -57,32 +57,39 @@ class EvaluateCommand(PuzzleChoice):
     """Run folder (its best checkpoint is taken, else the last), one checkpoint's folder, or a folder made by
     scripts/export.py or scripts/convert_checkpoint.py. Several are compared on the same puzzles. Required."""
     halting: Halting = "adaptive"
-    """Stop each puzzle where the model says so, spend the whole budget on each, or stop where answers agree."""
+    """Stop each puzzle where the model says so, spend the whole budget on each, or stop
+    where answers agree."""
     max_segments: str | None = None
     """Budget of segments, or a multiple of the training run's such as 2x; the training run's if not given."""
     halt_threshold: float | None = None
-    """Adaptive halting: how far q_halt has to be above q_continue, in logits (0). A larger one thinks longer."""
+    """Adaptive halting: how far q_halt has to be above q_continue, in logits (0). A
+    larger one thinks longer."""
     min_segments: Positive = 1
     """Segments before which nothing stops, unless the budget ends there."""
     patience: AtLeastTwo | None = None
     """Halting by agreement: equal answers in a row that it takes (2)."""
     vote: AtLeastTwo | None = None
-    """Besides, ask about this many forms of each puzzle, itself and random symmetries, and take the answer that most
-    give."""
+    """Besides, ask about this many forms of each puzzle, itself and random symmetries,
+    and take the answer that most give."""
     retry: Positive | None = None
-    """Besides, ask again, up to so many times, under other symmetries, where an answer breaks the task's rule."""
+    """Besides, ask again, up to so many times, under other symmetries, where an answer
+    breaks the task's rule."""
     by: str = "level"
-    """What the table splits puzzles by: level, or a trait of the task (Sudoku: clues, guesses; maze: length)."""
+    """What the table splits puzzles by: level, or a trait of the task (Sudoku: clues,
+    guesses; maze: length)."""
     sweep: bool = False
-    """Print accuracy and cost for many thresholds and budgets instead, from one run with the largest budget."""
+    """Print accuracy and cost for many thresholds and budgets instead, from one run
+    with the largest budget."""
     thresholds: tuple[float, ...] = ()
-    """With --sweep: thresholds of adaptive halting (-4 to 0.25; -2 to 4 for a model with q_target halt_only)."""
+    """With --sweep: thresholds of adaptive halting (-4 to 0.25; -2 to 4 for a model
+    with q_target halt_only)."""
     budgets: tuple[str, ...] = ("1x", "2x", "4x")
     """With --sweep: budgets, as numbers or multiples of the training run's."""
     predictions: str | None = None
     """File to write every answer to: NAME.csv or NAME.npz."""
     weights: Literal["raw", "ema"] | None = None
-    """The trained weights or their moving average; those that the run's own evaluations judged if not given."""
+    """The trained weights or their moving average; those that the run's own evaluations
+    judged if not given."""
     batch_size: Positive = 256
     """Slots: puzzles thought about at once."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -157,7 +164,8 @@ def _segments(text: str, flag: str, trained: int) -> int:
     found = int(match[1]) * (trained if match[2] else 1) if match else 0
     if not 1 <= found <= MOST_SEGMENTS:
         raise UserError(
-            f"{flag} {text}: it must be a number of segments, 1 to {MOST_SEGMENTS:,}, or a multiple such as 2x"
+            f"{flag} {text}: it must be a number of segments, 1 to {MOST_SEGMENTS:,}, or a multiple such as "
+            "2x"
         )
     return found
 
@@ -194,9 +202,11 @@ def _warn_of_shared_streams(command: EvaluateCommand, first: OpenedModel, other:
     same = all(getattr(first.config, part) == getattr(other.config, part) for part in ("env", "data", "seed"))
     if command.own_held_out and other.config.data.path is None and not same:
         Console(stderr=True).print(
-            f"warning: {other.name} made its training puzzles without knowing those that {first.name} held out: some "
-            "may be among them (--seed N makes new ones)", soft_wrap=True,
-        )  # fmt: skip
+            f"warning: {other.name} made its training puzzles without knowing those that {first.name} held "
+            "out: some "
+            "may be among them (--seed N makes new ones)",
+            soft_wrap=True,
+        )
 
 
 @contextmanager
@@ -204,9 +214,14 @@ def _bar(command: EvaluateCommand, what: str, total: int) -> Iterator[Callable[[
     """A progress bar on a terminal; inside, the function that is told how much is done."""
     console = Console(stderr=True)
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=console, transient=True, disable=command.as_json or not console.is_terminal,
-    ) as progress:  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=command.as_json or not console.is_terminal,
+    ) as progress:
         bar = progress.add_task(what, total=total)
         yield lambda done: progress.update(bar, completed=done)
 
@@ -240,10 +255,12 @@ def _judge(command: EvaluateCommand, opened: OpenedModel, rule: Stopping, puzzle
             for retries, outcome in enumerate(outcomes, start=1):
                 extra["1 retry" if retries == 1 else f"{retries} retries"] = outcome
     about = _about(command, opened) | {
-        "halting": rule.halting, "rule": _in_words(rule), "budget": rule.budget,
+        "halting": rule.halting,
+        "rule": _in_words(rule),
+        "budget": rule.budget,
         "threshold": rule.threshold if rule.halting == "adaptive" else None,
         "puzzles_per_s": len(puzzles) / seconds,
-    }  # fmt: skip
+    }
     groups = split(command.by, task, puzzles)
     return Report(about, result, task, groups, seconds, command.chosen_seed, extra)
 
@@ -277,8 +294,14 @@ def _sweep(
         started = time.perf_counter()
         with _bar(command, "evaluating", len(puzzles)) as progress:
             noted = record(
-                network, model.task, puzzles, budgets[-1], command.batch_size, model.config.train.loss_on, progress
-            )  # fmt: skip
+                network,
+                model.task,
+                puzzles,
+                budgets[-1],
+                command.batch_size,
+                model.config.train.loss_on,
+                progress,
+            )
         about = _about(command, model) | {"puzzles_per_s": len(puzzles) / (time.perf_counter() - started)}
         thresholds = command.thresholds or THRESHOLDS.get(rule.q_target, THRESHOLDS["bootstrap"])
         points: list[Point] = curve(noted, rule, budgets, sorted(set(thresholds)))

@@ -1,4 +1,5 @@
-"""`scripts/export.py`: a run's model as a folder with a model card, for others or for the Hugging Face hub."""
+"""`scripts/export.py`: a run's model as a folder with a model card, for others or for
+the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -17,7 +18,8 @@ from hrm_rl.utils.errors import UserError
 PROGRAM = "python scripts/export.py"
 
 DESCRIPTION = """Write config.json, model.safetensors and a model card of a run, loadable without Ray:
-RecurrentModel.from_pretrained(DIR), or scripts/evaluate.py --checkpoint DIR. With --push, upload the folder too."""
+RecurrentModel.from_pretrained(DIR), or scripts/evaluate.py --checkpoint DIR. With --push, upload the folder
+too."""
 
 
 class ExportCommand(Section):
@@ -28,7 +30,8 @@ class ExportCommand(Section):
     out: str = ""
     """Folder to write, which must not exist yet; without --checkpoint, a folder written earlier. Required."""
     weights: Weights | None = None
-    """The trained weights or their moving average; those that the run's own evaluations judged if not given."""
+    """The trained weights or their moving average; those that the run's own evaluations
+    judged if not given."""
     push: str | None = None
     """Model repository on the Hugging Face hub, OWNER/NAME, to upload the folder to."""
     private: bool = False

@@ -1,5 +1,5 @@
-"""Flags to typed settings: preset, then file, then flags. tyro does the parsing and the help; this module adds
-the order of precedence and turns every mistake into one line."""
+"""Flags to typed settings: preset, then file, then flags. tyro does the parsing and the help; this module
+adds the order of precedence and turns every mistake into one line."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ Command = TypeVar("Command", bound=BaseModel)
 
 
 def flag_value(args: Sequence[str], name: str) -> str | None:
-    """The value given for flag `name` (as in `--preset x` or `--preset=x`), the last one if there are several;
-    `--run_name` is `--run-name`, as it is to tyro. For the few flags that decide what the defaults of all
-    others are."""
+    """The value given for flag `name` (as in `--preset x` or `--preset=x`), the last one if there
+    are several; `--run_name` is `--run-name`, as it is to tyro. For the few flags that decide
+    what the defaults of all others are."""
     value = None
     for i, arg in enumerate(args):
         flag, equals, rest = arg.partition("=")
@@ -109,7 +109,8 @@ def _one_line(box: str) -> str:
 
 
 def _flag(match: re.Match[str]) -> str:
-    """`--section.field: ` from tyro's name of the section (the command's class, at top level) and the field."""
+    """`--section.field: ` from tyro's name of the section (the command's class, at top
+    level) and the field."""
     section, field = match.groups()
     parts = [part for part in ("" if section[0].isupper() else section, field) if part]
     return f"--{'.'.join(parts).replace('_', '-')}: " if parts else ""

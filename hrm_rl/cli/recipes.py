@@ -37,13 +37,15 @@ class RecipesCommand(Section):
     boards: tuple[str, ...] = tuple(BOARDS)
     """Boards to measure on: 4x4 (to 90 % exact), 6x6 (to 50 %)."""
     recipes: tuple[str, ...] = ()
-    """Recipes MODEL/GRADIENT/Q_TARGET to measure; on 4x4 all, on 6x6 those of the last cycle, if not given."""
+    """Recipes MODEL/GRADIENT/Q_TARGET to measure; on 4x4 all, on 6x6 those of the last
+    cycle, if not given."""
     ablations: bool = False
     """Measure single changes of the optimisation instead, each for the same number of segments."""
     seeds: Positive = 3
     """Seeds of each, from 0."""
     seconds: tuple[Positive, ...] = ()
-    """CPU seconds of training that a measurement gets at most, for each of the boards; 24 and 150 if not given."""
+    """CPU seconds of training that a measurement gets at most, for each of the boards;
+    24 and 150 if not given."""
     processes: Positive = 2
     """Measurements at a time, each with one thread: at most the cores that have nothing else to do."""
     results: str = "docs/recipes.jsonl"
@@ -98,7 +100,8 @@ def main(args: Sequence[str]) -> int:
 
 
 def read_results(path: Path) -> list[Measurement]:
-    """The measurements in a file of results; none if there is no such file. Raises UserError for a damaged one."""
+    """The measurements in a file of results; none if there is no such file. Raises
+    UserError for a damaged one."""
     if not path.exists():
         return []
     try:

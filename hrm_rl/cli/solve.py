@@ -37,10 +37,11 @@ class SolveCommand(Section):
     """Run folder (its best checkpoint is taken, else the last), one checkpoint's folder, or a folder made by
     scripts/export.py or scripts/convert_checkpoint.py. Required."""
     puzzle: str | None = None
-    """The puzzle as text. Sudoku: cells row by row, . or 0 for a blank; maze: '#', ' ', S and G, a line for each
-    row."""
+    """The puzzle as text. Sudoku: cells row by row, . or 0 for a blank; maze: '#', ' ',
+    S and G, a line for each row."""
     file: str | None = None
-    """File with the puzzle, as for --puzzle or as scripts/evaluate.py --data reads it; - is standard input."""
+    """File with the puzzle, as for --puzzle or as scripts/evaluate.py --data reads it;
+    - is standard input."""
     number: Positive = 1
     """Which puzzle of a file that holds several."""
     random: str | None = None
@@ -56,7 +57,8 @@ class SolveCommand(Section):
     gif: str | None = None
     """Write an animation to this file."""
     weights: Literal["raw", "ema"] | None = None
-    """The trained weights or their moving average; those that the run's own evaluations judged if not given."""
+    """The trained weights or their moving average; those that the run's own evaluations
+    judged if not given."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
     """Where the network runs."""
     threads: Positive | None = None

@@ -97,8 +97,8 @@ def main(args: Sequence[str]) -> int:
         dry_run(config, plan, machine, run_dir)
         return 0
     with slow_work() as progress:
-        # What is wrong with files, levels and sizes is said, and what is slow to make is made, before any worker
-        # starts.
+        # What is wrong with files, levels and sizes is said, and what is slow to make is made, before any
+        # worker starts.
         data = build_data(config, progress=progress)
     data.source.close()
     about = banner(config, data, plan, run_dir)

@@ -48,9 +48,11 @@ class TuneCommand(Section):
     storage_path: str = "sweeps"
     """Folder that holds the sweeps; on a cluster, one that all nodes share."""
     resume: bool = False
-    """Go on with the sweep called --sweep-name; trials that are over are left alone. --num-samples adds to it."""
+    """Go on with the sweep called --sweep-name; trials that are over are left alone.
+    --num-samples adds to it."""
     report: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
-    """Make table, results.csv, best.yaml and pictures of the sweep in DIR again, running or broken as it may be."""
+    """Make table, results.csv, best.yaml and pictures of the sweep in DIR again,
+    running or broken as it may be."""
     workers_per_trial: int = 1
     """1: a trial is one process. More: each trial is a Ray Train run of so many workers."""
     cpus_per_trial: float | None = None
@@ -62,7 +64,8 @@ class TuneCommand(Section):
     address: str | None = None
     """Ray cluster to run on, for example auto; Ray is started on this machine if not given."""
     dry_run: bool = False
-    """Print the space, the first samples, the plan and the time it would take. Starts no Ray, writes nothing."""
+    """Print the space, the first samples, the plan and the time it would take. Starts
+    no Ray, writes nothing."""
     verbose: bool = False
     """Show Ray's own messages too."""
 
@@ -104,9 +107,14 @@ def main(args: Sequence[str]) -> int:
 
         machine = connect(remote, machine, command.verbose)
     resources = plan_resources(
-        command.workers_per_trial, command.cpus_per_trial, command.gpus_per_trial, command.max_concurrent,
-        machine, sweep.space, f"{typed('python')} {SCRIPT} {_without(args, RESOURCE_FLAGS)}".strip(),
-    )  # fmt: skip
+        command.workers_per_trial,
+        command.cpus_per_trial,
+        command.gpus_per_trial,
+        command.max_concurrent,
+        machine,
+        sweep.space,
+        f"{typed('python')} {SCRIPT} {_without(args, RESOURCE_FLAGS)}".strip(),
+    )
     if command.dry_run:
         shown = yaml.safe_dump(sweep.content, sort_keys=False)
         dry_run(sweep.space, shown, sweep.seed, sweep.trials, resources, machine)
@@ -147,8 +155,11 @@ def main(args: Sequence[str]) -> int:
     except Exception as error:
         return _failed(error, sweep.folder, resume)
     print(write_report(sweep.folder))
-    print(f"updates    {spent.share:.0%} of the time since the first trial started ({duration(spent.seconds)} x "
-          f"{spent.concurrent} trials at once) was spent in updates")  # fmt: skip
+    print(
+        f"updates    {spent.share:.0%} of the time since the first trial started ({duration(spent.seconds)} "
+        "x "
+        f"{spent.concurrent} trials at once) was spent in updates"
+    )
     if not spent.complete:
         print(f"stopped; go on with: {resume}")
         return 130
@@ -174,7 +185,8 @@ def _new(command: TuneCommand) -> Sweep:
     folder = _folder(command, name)
     if folder.exists():
         raise UserError(
-            f"sweep {name} exists in {folder.parent}: go on with it with --sweep-name {name} --resume, or choose "
+            f"sweep {name} exists in {folder.parent}: go on with it with --sweep-name {name} --resume, or "
+            "choose "
             "another --sweep-name"
         )
     return Sweep(folder, content, file.name, space, command.seed, trials)
@@ -190,7 +202,8 @@ def _resumed(command: TuneCommand, args: Sequence[str]) -> Sweep:
     if command.sweep_name is None:
         names = sorted(path.parent.name for path in root.glob(f"*/{SWEEP_FILE}"))
         raise UserError(
-            f"--resume needs --sweep-name NAME, the sweep to go on with (in {root}: {', '.join(names) or 'none'})"
+            f"--resume needs --sweep-name NAME, the sweep to go on with (in {root}: "
+            f"{', '.join(names) or 'none'})"
         )
     folder = _folder(command, command.sweep_name)
     if not (folder / SWEEP_FILE).exists():
@@ -222,7 +235,8 @@ def _banner(sweep: Sweep, resources: str, over: int) -> str:
         ("search", f"{names} ({file.searcher.name})"),
         (
             "aim",
-            f"{file.mode} {file.metric}, {file.budget.max_updates} updates a trial, scheduler {file.scheduler.name}",
+            f"{file.mode} {file.metric}, {file.budget.max_updates} updates a trial, scheduler "
+            f"{file.scheduler.name}",
         ),
         ("trials", resources),
         ("folder", shown_path(sweep.folder)),
@@ -238,7 +252,8 @@ def _failed(error: Exception, folder: Path, resume: str) -> int:
     (folder / "error.log").write_text("".join(traceback.format_exception(error)))
     summary = " ".join(str(error).split())[:500]
     print(
-        f"error: {type(error).__name__}: {summary} (all of it: {shown_path(folder)}/error.log)\ngo on with: {resume}",
+        f"error: {type(error).__name__}: {summary} (all of it: {shown_path(folder)}/error.log)\ngo on with: "
+        f"{resume}",
         file=sys.stderr,
     )
     return 1

@@ -1,6 +1,7 @@
 """`HRMACTv1`: the interface of sapientinc/HRM's HierarchicalReasoningModel_ACTV1 over our HRM.
 
-Legend: B slots, L tokens, V vocabulary. The golden trace passes through this form too (tests/compat/test_compat.py).
+Legend: B slots, L tokens, V vocabulary. The golden trace passes through this form too
+(tests/compat/test_compat.py).
 """
 
 from __future__ import annotations
@@ -54,11 +55,19 @@ class ACTV1Config(Section):
     def model(self) -> ModelConfig:
         """The same network in this project's settings."""
         return ModelConfig(
-            name="hrm", hidden_size=self.hidden_size, num_heads=self.num_heads, h_layers=self.H_layers,
-            l_layers=self.L_layers, h_cycles=self.H_cycles, l_cycles=self.L_cycles, expansion=self.expansion,
-            pos_encodings=self.pos_encodings, rope_theta=self.rope_theta, puzzle_emb_ndim=self.puzzle_emb_ndim,
+            name="hrm",
+            hidden_size=self.hidden_size,
+            num_heads=self.num_heads,
+            h_layers=self.H_layers,
+            l_layers=self.L_layers,
+            h_cycles=self.H_cycles,
+            l_cycles=self.L_cycles,
+            expansion=self.expansion,
+            pos_encodings=self.pos_encodings,
+            rope_theta=self.rope_theta,
+            puzzle_emb_ndim=self.puzzle_emb_ndim,
             dtype=self.forward_dtype,
-        )  # fmt: skip
+        )
 
 
 @dataclass
@@ -75,18 +84,19 @@ class ACTV1Carry:
 
 
 class HRMACTv1(nn.Module):
-    """HRM with adaptive computation time, slot replacement and Q-targets inside the model, as upstream has it.
+    """HRM with adaptive computation time, slot replacement and Q-targets inside the
+    model, as upstream has it.
 
         model = HRMACTv1(config_dict)
         carry = model.initial_carry(batch)
         carry, outputs = model(carry, batch)
 
-    outputs: `logits` (B, L, V), `q_halt_logits` and `q_continue_logits` (B,), and in training mode, unless the
-    budget is one segment, `target_q_continue` (B,). In training mode a slot halts by its Q-values, with
-    exploration from torch's global CPU generator; in evaluation mode every slot runs to `halt_max_steps`, as
-    upstream does. scripts/evaluate.py halts adaptively instead. The weights are those of `model.inner`, our HRM;
-    load_state_dict takes upstream's names, under any of its wrappers' prefixes, as well as ours, which state_dict
-    gives.
+    outputs: `logits` (B, L, V), `q_halt_logits` and `q_continue_logits` (B,), and in training mode,
+    unless the budget is one segment, `target_q_continue` (B,). In training mode a slot halts by its
+    Q-values, with exploration from torch's global CPU generator; in evaluation mode every slot runs to
+    `halt_max_steps`, as upstream does. scripts/evaluate.py halts adaptively instead. The weights are
+    those of `model.inner`, our HRM; load_state_dict takes upstream's names, under any of its wrappers'
+    prefixes, as well as ours, which state_dict gives.
     """
 
     def __init__(self, config_dict: Mapping[str, Any]):
@@ -141,15 +151,16 @@ class HRMACTv1(nn.Module):
         return ACTV1Carry(inner, steps, halted, data), outputs
 
     def _explore(self, steps: Tensor) -> Tensor:
-        """(B,) the least number of segments before which halting is forbidden, drawn anew at every segment."""
+        """(B,) the least number of segments before which halting is forbidden, drawn
+        anew at every segment."""
         none = torch.zeros(len(steps), dtype=torch.int64)
         floor = halting.explore(none, steps.cpu(), self.halting, torch.default_generator)
         return floor.to(steps.device)
 
 
 def _take_upstreams_names(model: nn.Module, state_dict: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Give what a state dict holds for `model`, under `prefix`, our names, in place. What is no weight of the model
-    keeps its name, to be reported."""
+    """Give what a state dict holds for `model`, under `prefix`, our names, in place. What is no weight of the
+    model keeps its name, to be reported."""
     assert isinstance(model, HRMACTv1)
     ours = {f"inner.{name}" for name in model.inner.state_dict()}
     for key in [key for key in state_dict if key.startswith(prefix)]:

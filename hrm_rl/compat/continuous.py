@@ -26,8 +26,9 @@ States = tuple[Tensor, Tensor]
 class HierarchicalReasoningModel(nn.Module):
     """N high-level cycles of T low-level updates a segment: `states, output = model(x, states)`.
 
-    x: (B, L, input_dim) numbers.  output: (B, L, output_dim).  states: detached, for the next segment; without
-    them the segment begins at the initial states. Only the last update of each level carries gradient.
+    x: (B, L, input_dim) numbers.  output: (B, L, output_dim).  states: detached, for the
+    next segment; without them the segment begins at the initial states. Only the last
+    update of each level carries gradient.
     """
 
     h_init: Tensor
@@ -56,9 +57,15 @@ class HierarchicalReasoningModel(nn.Module):
             raise UserError(f"HierarchicalReasoningModel: {', '.join(wrong)}")
         try:
             self.config = ModelConfig(
-                hidden_size=hidden_dim, num_heads=num_heads, h_layers=num_transformer_layers,
-                l_layers=num_transformer_layers, h_cycles=N, l_cycles=T, expansion=expansion, swiglu_multiple=1,
-            )  # fmt: skip
+                hidden_size=hidden_dim,
+                num_heads=num_heads,
+                h_layers=num_transformer_layers,
+                l_layers=num_transformer_layers,
+                h_cycles=N,
+                l_cycles=T,
+                expansion=expansion,
+                swiglu_multiple=1,
+            )
         except ValidationError as error:
             first = error.errors()[0]
             reason = ": ".join([*map(str, first["loc"]), first["msg"].removeprefix("Value error, ")])
@@ -123,7 +130,8 @@ class DeepSupervisionTrainer:
         """Learn from one batch: x (B, L, input_dim), y as `loss_of` takes it.
 
         max_grad_norm: largest gradient norm; 0 does not clip.
-        Returns `segment_losses`, their `total_loss` and `average_loss`, the last `grad_norm` and the `states`.
+        Returns `segment_losses`, their `total_loss` and `average_loss`, the last
+        `grad_norm` and the `states`.
         """
         self.model.train()
         states, losses = initial_states, []
@@ -164,9 +172,9 @@ class DeepSupervisionTrainer:
 def loss_of(criterion: Callable[[Tensor, Tensor], Tensor], output: Tensor, y: Tensor) -> Tensor:
     """The criterion on an output (B, L, output_dim).
 
-    Integers y are classes, one for each position: (B, L), or (B,) where L is 1; the criterion sees (B*L, classes)
-    and (B*L,). Numbers y are compared as they are, (B, L, output_dim), or (B, output_dim) where L is 1. Raises
-    UserError for other shapes, which a criterion might broadcast.
+    Integers y are classes, one for each position: (B, L), or (B,) where L is 1; the criterion sees (B*L,
+    classes) and (B*L,). Numbers y are compared as they are, (B, L, output_dim), or (B, output_dim) where L is
+    1. Raises UserError for other shapes, which a criterion might broadcast.
     """
     if not y.is_floating_point():
         if y.numel() != output.shape[:2].numel():

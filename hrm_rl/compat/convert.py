@@ -1,4 +1,5 @@
-"""Checkpoints of other projects to ours and back: the network's sizes from the shapes, every key accounted for.
+"""Checkpoints of other projects to ours and back: the network's sizes from the shapes,
+every key accounted for.
 
 Legend: D hidden size, V vocabulary, L tokens, P positions before them, S = P + L.
 """
@@ -16,8 +17,8 @@ from hrm_rl.utils.errors import UserError
 def convert(source: Source, sizes: Sizes, vocab_size: int | None = None) -> RecurrentModel:
     """Our network with the file's weights.
 
-    vocab_size: of the task it is for. Raises UserError that names all missing, unexpected and misshapen keys, one
-    line for each of the three.
+    vocab_size: of the task it is for. Raises UserError that names all missing, unexpected and misshapen
+    keys, one line for each of the three.
     """
     config, length = infer(source, sizes)
     tensors = source.tensors
@@ -26,7 +27,8 @@ def convert(source: Source, sizes: Sizes, vocab_size: int | None = None) -> Recu
         identifiers = len(tensors["puzzle_emb.weight"])
     if vocab_size is not None and tokens != vocab_size:
         raise UserError(
-            f"the checkpoint knows {tokens} tokens, the task has {vocab_size}: name the task it was trained on"
+            f"the checkpoint knows {tokens} tokens, the task has {vocab_size}: name the task it was trained "
+            "on"
         )
     model = build_model(config, tokens, np.zeros((length, 1), np.int64), identifiers)
     refuse_misfits(source, model)

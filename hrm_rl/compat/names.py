@@ -1,7 +1,8 @@
-"""Others' checkpoint files: reading them without unpickling anything but tensors, and their names for our weights.
+"""Others' checkpoint files: reading them without unpickling anything but tensors, and
+their names for our weights.
 
-Our state dict's names are the middle: a layout maps a file's tensors to them, hrm_rl/compat/convert.py does the rest.
-Legend: D hidden size, V vocabulary.
+Our state dict's names are the middle: a layout maps a file's tensors to them, hrm_rl/compat/convert.py does
+the rest. Legend: D hidden size, V vocabulary.
 """
 
 from __future__ import annotations
@@ -144,8 +145,8 @@ def strip(name: str) -> str:
 
 
 def from_official(name: str) -> str:
-    """Our name of a tensor of sapientinc's or TinyRecursiveModels', given without prefixes; what the layout does not
-    know, ours among it, stays as it is."""
+    """Our name of a tensor of sapientinc's or TinyRecursiveModels', given without prefixes; what the layout
+    does not know, ours among it, stays as it is."""
     if name in _OFFICIAL:
         return _OFFICIAL[name]
     return re.sub(r"^([HL])_level\.", lambda m: f"{m.group(1).lower()}_level.", name)
@@ -183,8 +184,8 @@ def to_mlx(name: str) -> str:
 def _from_mlx_order(name: str, value: Tensor) -> Tensor:
     """A tensor of the Swift version in our order: matrices are (in, out) there, and there is no PAD token.
 
-    PAD, our token 0, is in no puzzle of the Swift version. Its embedding is zero; its logit is that of blank, which
-    is never a right answer, so that it takes no place from a digit.
+    PAD, our token 0, is in no puzzle of the Swift version. Its embedding is zero; its logit is that of blank,
+    which is never a right answer, so that it takes no place from a digit.
     """
     if name == "embed_tokens.weight" and value.ndim == 2:
         return torch.cat((torch.zeros_like(value[:1]), value))

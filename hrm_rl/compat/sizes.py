@@ -18,7 +18,8 @@ from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import read_yaml
 
 ARCH_FILE = "all_config.yaml"
-"""Beside a checkpoint, both upstream projects write the run's configuration, with the network under `arch`."""
+"""Beside a checkpoint, both upstream projects write the run's configuration, with the
+network under `arch`."""
 
 
 PUBLISHED = {
@@ -64,15 +65,21 @@ class Arch(Section):
     halt_max_steps: Positive = 16
     halt_exploration_prob: Probability = 0.1
     no_ACT_continue: bool | None = None
-    """Halt where q_halt > 0 instead of q_halt > q_continue; if not given, as a TRM does and an HRM does not."""
+    """Halt where q_halt > 0 instead of q_halt > q_continue; if not given, as a TRM does
+    and an HRM does not."""
 
     def sizes(self) -> dict[str, Any]:
         """The fields of Sizes."""
         return {
-            "num_heads": self.num_heads, "h_cycles": self.H_cycles, "l_cycles": self.L_cycles,
-            "pos_encodings": self.pos_encodings, "rope_theta": self.rope_theta,
-            "puzzle_emb_len": self.puzzle_emb_len, "expansion": self.expansion, "dtype": self.forward_dtype,
-        }  # fmt: skip
+            "num_heads": self.num_heads,
+            "h_cycles": self.H_cycles,
+            "l_cycles": self.L_cycles,
+            "pos_encodings": self.pos_encodings,
+            "rope_theta": self.rope_theta,
+            "puzzle_emb_len": self.puzzle_emb_len,
+            "expansion": self.expansion,
+            "dtype": self.forward_dtype,
+        }
 
     def halting(self, name: str) -> HaltingConfig:
         """By which rule and within which budget a network of this name halts."""
@@ -85,8 +92,8 @@ class Arch(Section):
 
 
 def read_arch(path: Path) -> Arch:
-    """`arch` of an all_config.yaml; upstream's defaults if there is no such file. Raises UserError that names the
-    file and the key."""
+    """`arch` of an all_config.yaml; upstream's defaults if there is no such file. Raises UserError
+    that names the file and the key."""
     if not path.exists():
         return Arch()
     values = read_yaml(path, "the settings")
@@ -103,7 +110,8 @@ def read_arch(path: Path) -> Arch:
 
 
 def infer(source: Source, sizes: Sizes) -> tuple[ModelConfig, int]:
-    """The network's settings and L, from shapes and, where they do not tell, from `sizes`. Raises UserError."""
+    """The network's settings and L, from shapes and, where they do not tell, from
+    `sizes`. Raises UserError."""
     tensors = source.tensors
     mlp = next((name for name in tensors if name.endswith(".mlp_t.gate_up_proj.weight")), None)
     downs = sorted(name for name in tensors if name.endswith(".mlp.down_proj.weight"))
@@ -168,7 +176,8 @@ _MATRIX = re.compile(
 
 
 def _form(name: str) -> tuple[int | str, ...] | None:
-    """A tensor's shape, as far as it is certain whatever the sizes; None if no network has one of this name."""
+    """A tensor's shape, as far as it is certain whatever the sizes; None if no network
+    has one of this name."""
     return (_FORMS | _SOME_FORMS).get(name) or (("out", "in") if _MATRIX.fullmatch(name) else None)
 
 
@@ -178,8 +187,8 @@ def _has_form(value: Tensor, form: tuple[int | str, ...]) -> bool:
 
 
 def _refuse_unmeasurable(source: Source, measured: list[str]) -> None:
-    """Raise UserError if one of the tensors that sizes are read from is missing or has another number of dimensions,
-    and name whatever else is wrong for certain."""
+    """Raise UserError if one of the tensors that sizes are read from is missing or has another number of
+    dimensions, and name whatever else is wrong for certain."""
     tensors = source.tensors
     forms = {name: _form(name) for name in tensors}
     misshapen = [name for name, form in forms.items() if form and not _has_form(tensors[name], form)]
@@ -232,7 +241,8 @@ def _refuse_unknown_sizes(source: Source, sizes: Sizes, needs_heads: bool) -> No
     asked = [flag for flag, value in flags.items() if value is None]
     if asked:
         raise UserError(
-            f"a checkpoint's shapes do not tell {', '.join(asked)}: give them, or its {ARCH_FILE} with --config (the "
+            f"a checkpoint's shapes do not tell {', '.join(asked)}: give them, or its {ARCH_FILE} with "
+            "--config (the "
             f"published runs have {PUBLISHED[source.layout]})"
         )
 
@@ -250,7 +260,8 @@ def _length(source: Source, sizes: Sizes, prefix: int, mlp: str | None) -> int:
         )
     if found is not None and sizes.length is not None and found != prefix + sizes.length:
         raise UserError(
-            f"the checkpoint has {found} positions, which is not {prefix} before the board and {sizes.length} on it: "
+            f"the checkpoint has {found} positions, which is not {prefix} before the board and "
+            f"{sizes.length} on it: "
             "name the task it was trained on, and for a TRM --puzzle-emb-len"
         )
     length = sizes.length if sizes.length is not None else (found or 0) - prefix
@@ -265,8 +276,8 @@ def _layers(tensors: Mapping[str, Tensor], level: str) -> int:
 
 
 def _expansion(inner: int, width: int, expansion: float) -> tuple[float, int]:
-    """expansion and swiglu_multiple that give this SwiGLU width: the published 256 where it does, else exactly
-    what is there (the Swift version rounds down to 256)."""
+    """expansion and swiglu_multiple that give this SwiGLU width: the published 256 where it does, else
+    exactly what is there (the Swift version rounds down to 256)."""
     if math.ceil(round(expansion * width * 2 / 3) / 256) * 256 == inner:
         return expansion, 256
     return 1.5 * inner / width, 1

@@ -26,8 +26,9 @@ class CastedSparseEmbedding:
         return self.embedding.weight
 
     def buffers(self) -> Iterator[Tensor]:
-        """The table, marked with the embedding it belongs to: the optimiser below takes it from there. Upstream
-        hands over two more buffers, the batch's rows and identifiers, which PuzzleEmbedding remembers itself."""
+        """The table, marked with the embedding it belongs to: the optimiser below takes it from
+        there. Upstream hands over two more buffers, the batch's rows and identifiers, which
+        PuzzleEmbedding remembers itself."""
         weight = self.embedding.weight
         weight.puzzle_embedding = self.embedding  # type: ignore[attr-defined]
         yield weight
@@ -36,8 +37,9 @@ class CastedSparseEmbedding:
 class CastedSparseEmbeddingSignSGD_Distributed(torch.optim.Optimizer):
     """SignSGD under upstream's name and call: `(model.puzzle_emb.buffers(), world_size=1, lr=0.01, ...)`.
 
-    p = p*(1 - lr*wd) - lr*sign(g) for the rows that the last forward pass with gradient looked up; gradients of
-    equal rows are summed over all slots of all ranks first. All ranks must have equally many slots, as upstream.
+    p = p*(1 - lr*wd) - lr*sign(g) for the rows that the last forward pass with gradient looked
+    up; gradients of equal rows are summed over all slots of all ranks first. All ranks must
+    have equally many slots, as upstream.
     """
 
     def __init__(

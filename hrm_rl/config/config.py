@@ -1,7 +1,7 @@
 """Every setting of a run, typed and checked. Each section is owned by the module that its docstring names.
 
-A configuration is built from a preset, then a YAML file, then flags (hrm_rl/cli/flags.py); config.yaml in a run's
-folder is this object written out and is enough to repeat the run.
+A configuration is built from a preset, then a YAML file, then flags (hrm_rl/cli/flags.py); config.yaml in a
+run's folder is this object written out and is enough to repeat the run.
 """
 
 from __future__ import annotations
@@ -59,12 +59,14 @@ class Config(Section):
             )
         if self.train.micro_batches > 1 and self.halting.q_target == "lambda":
             raise ValueError(
-                "train.micro_batches above 1 saves nothing with halting.q_target lambda, which keeps the activations "
+                "train.micro_batches above 1 saves nothing with halting.q_target lambda, which keeps the "
+                "activations "
                 "of a whole rollout: set it to 1, or choose another q_target"
             )
         if self.optim.freeze == "all_but_puzzle_emb" and not self.model.puzzle_emb_ndim:
             raise ValueError(
-                "optim.freeze all_but_puzzle_emb leaves nothing to train without model.puzzle_emb_ndim above 0"
+                "optim.freeze all_but_puzzle_emb leaves nothing to train without model.puzzle_emb_ndim "
+                "above 0"
             )
         return self
 
@@ -84,9 +86,9 @@ RESUMABLE_FIELDS = (
     "model.checkpoint_activations",
     "optim.max_skipped_updates",
 )
-"""Fields that may differ between a checkpoint and the run that resumes it. Not train.log_every: the curriculum
-counts in intervals of it. The two that save memory and those that compile and record give the same gradient, but
-for rounding."""
+"""Fields that may differ between a checkpoint and the run that resumes it. Not train.log_every: the
+curriculum counts in intervals of it. The two that save memory and those that compile and record give the
+same gradient, but for rounding."""
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -106,6 +108,7 @@ def field_names() -> list[str]:
 
 
 def differences(stored: Config, wanted: Config) -> list[str]:
-    """Settings, other than RESUMABLE_FIELDS, in which two configurations differ: `field: stored -> wanted`."""
+    """Settings, other than RESUMABLE_FIELDS, in which two configurations differ:
+    `field: stored -> wanted`."""
     old, new = flatten(stored.model_dump(mode="json")), flatten(wanted.model_dump(mode="json"))
     return [f"{k}: {old[k]} -> {new[k]}" for k in new if old[k] != new[k] and k not in RESUMABLE_FIELDS]

@@ -1,5 +1,5 @@
-"""The settings of the network, and what all groups of settings have in common (hrm_rl/config/config.py has the
-others)."""
+"""The settings of the network, and what all groups of settings have in common
+(hrm_rl/config/config.py has the others)."""
 
 from __future__ import annotations
 
@@ -23,9 +23,11 @@ class ModelConfig(Section):
     num_heads: Positive = 4
     """Attention heads; must divide hidden_size into even parts."""
     num_kv_heads: Positive | None = None
-    """Heads of keys and values (grouped-query attention); must divide num_heads; as many as these if not given."""
+    """Heads of keys and values (grouped-query attention); must divide num_heads; as
+    many as these if not given."""
     causal: bool = False
-    """Attend only to positions before; the Q-values are then read from the last position instead of the first."""
+    """Attend only to positions before; the Q-values are then read from the last
+    position instead of the first."""
     h_layers: Positive = 4
     """Blocks of the high-level module; `trm` has none, `transformer` one network of h_layers + l_layers."""
     l_layers: Positive = 4
@@ -35,8 +37,8 @@ class ModelConfig(Section):
     l_cycles: Positive = 2
     """Low-level updates for each high-level one; `transformer` is applied h_cycles * l_cycles times."""
     gradient: Literal["one_step", "last_cycle", "full"] | None = None
-    """Which updates of a segment run with gradient: the last of each module, the last h_cycle, or all. If not given,
-    as the model was published: one_step for hrm and transformer, last_cycle for trm."""
+    """Which updates of a segment run with gradient: the last of each module, the last h_cycle, or all. If not
+    given, as the model was published: one_step for hrm and transformer, last_cycle for trm."""
     checkpoint_activations: bool = False
     """Keep only what goes into each block for the backward pass and compute the rest again: less memory, more
     time."""
@@ -47,21 +49,21 @@ class ModelConfig(Section):
     dropout: Decay = 0.0
     """Share of what a block adds to the state that is left out in training."""
     pos_encodings: Literal["rope", "learned", "axial", "none"] = "rope"
-    """Positions: rotary along the flattened board; a learned vector for each cell; rotary in each coordinate of a
-    cell (row, column and, in Sudoku, box), which share the numbers of a head; or none."""
+    """Positions: rotary along the flattened board; a learned vector for each cell; rotary in each coordinate
+    of a cell (row, column and, in Sudoku, box), which share the numbers of a head; or none."""
     rope_theta: Annotated[float, Field(gt=0.0)] = 10000.0
     """Base of the rotary frequencies."""
     prefix: Literal["none", "puzzle", "cls"] | None = None
-    """What is put before the board: nothing, the puzzle's embedding, or one trained token. If not given, the puzzle's
-    embedding where puzzle_emb_ndim is above 0."""
+    """What is put before the board: nothing, the puzzle's embedding, or one trained token. If not given, the
+    puzzle's embedding where puzzle_emb_ndim is above 0."""
     puzzle_emb_ndim: Annotated[int, Field(ge=0)] = 0
     """Numbers in a puzzle's embedding; 0 for none."""
     puzzle_emb_len: Positive | None = None
-    """Positions before the board that the embedding fills, with zeros after it; ceil(ndim / hidden_size) if not
-    given."""
+    """Positions before the board that the embedding fills, with zeros after it;
+    ceil(ndim / hidden_size) if not given."""
     dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Type of the computation; the weights and the optimiser stay float32. float16, for GPUs without bfloat16, scales
-    the loss."""
+    """Type of the computation; the weights and the optimiser stay float32. float16, for GPUs
+    without bfloat16, scales the loss."""
 
     @property
     def prefix_positions(self) -> int:
@@ -113,7 +115,8 @@ class ModelConfig(Section):
             )
         if self.prefix in ("none", "cls") and ndim:
             raise ValueError(
-                f"prefix={self.prefix} leaves no place for a puzzle's embedding: puzzle_emb_ndim={ndim} must be 0"
+                f"prefix={self.prefix} leaves no place for a puzzle's embedding: puzzle_emb_ndim={ndim} "
+                "must be 0"
             )
         if length is None:
             return self
@@ -124,7 +127,8 @@ class ModelConfig(Section):
         least = math.ceil(ndim / self.hidden_size)
         if length < least:
             raise ValueError(
-                f"puzzle_emb_len={length} positions of {self.hidden_size} do not hold puzzle_emb_ndim={ndim}; "
+                f"puzzle_emb_len={length} positions of {self.hidden_size} do not hold "
+                f"puzzle_emb_ndim={ndim}; "
                 f"it must be at least {least}"
             )
         return self

@@ -22,7 +22,8 @@ FIVE_STAGES = (
 )
 
 MAZE_LEVELS = "s6=6:3-,s10=10:5-33,s15=15:8-52,s20=20:10-71,s30=30:15-109,hard=30:110-"
-"""Mazes of 6x6 to 30x30 cells and the number of cells of their shortest paths; `hard` are those of Maze-Hard."""
+"""Mazes of 6x6 to 30x30 cells and the number of cells of their shortest paths; `hard`
+are those of Maze-Hard."""
 
 MAZE_STAGES = (
     "s6=1",

@@ -20,8 +20,8 @@ class EnvConfig(Section):
     options: dict[str, int | float | bool | str] = Field(default_factory=dict)
     """Further options of the task, as `name value` pairs (Sudoku: min_guesses, catalogue)."""
     segment_cost: Annotated[float, Field(ge=0.0)] = 0.0
-    """Price of one more segment: the reward of `continue` is minus this. Training pays it with halting.q_target
-    lambda."""
+    """Price of one more segment: the reward of `continue` is minus this. Training pays
+    it with halting.q_target lambda."""
 
 
 class DataConfig(Section):
@@ -32,15 +32,16 @@ class DataConfig(Section):
     required: bool = False
     """This configuration makes sense only with `path` (set by presets that repeat a paper's data set)."""
     max_puzzles: Positive | None = None
-    """Train on a random subset of this many puzzles of `path`; of a folder, with all their symmetric versions."""
+    """Train on a random subset of this many puzzles of `path`; of a folder, with all
+    their symmetric versions."""
     augment: bool = True
     """Apply a random symmetry of the task each time a puzzle of the file is drawn."""
     eval_path: str | None = None
-    """File or folder of held-out puzzles; without it they are generated, taken from the test split of the folder
-    `path`, or split off `path`."""
+    """File or folder of held-out puzzles; without it they are generated, taken from the test split of the
+    folder `path`, or split off `path`."""
     exclude_twins: bool = True
-    """Keep out of generated training puzzles all symmetric versions of held-out ones; if not, these alone: small
-    boards have too few puzzles up to symmetry."""
+    """Keep out of generated training puzzles all symmetric versions of held-out ones; if not, these alone:
+    small boards have too few puzzles up to symmetry."""
     leaks: Literal["refuse", "warn"] = "refuse"
     """What to do if held-out puzzles are in the training set, be it under a symmetry of the task."""
     eval_puzzles: Positive = 512
@@ -57,8 +58,9 @@ class HaltingConfig(Section):
     exploration: Literal["per_segment", "per_episode"] = "per_segment"
     """Draw that number anew at every segment (the reference code) or once an episode (the paper)."""
     q_target: Literal["bootstrap", "delayed", "halt_only", "lambda"] = "bootstrap"
-    """What the value of continuing is taught: the Q-values of one more segment, thought for that alone (HRM); those
-    of the next real segment; nothing, halting where q_halt > 0 (TRM); returns over several segments (PQN)."""
+    """What the value of continuing is taught: the Q-values of one more segment, thought for
+    that alone (HRM); those of the next real segment; nothing, halting where q_halt > 0 (TRM);
+    returns over several segments (PQN)."""
     rollout_segments: Positive = 1
     """Segments an update, with q_target lambda; all their activations are kept until its end."""
     q_lambda: Probability = 0.0
@@ -74,7 +76,8 @@ class HaltingConfig(Section):
             1.0,
         ):
             raise ValueError(
-                f"rollout_segments, q_lambda and discount belong to q_target lambda; with {self.q_target} leave "
+                f"rollout_segments, q_lambda and discount belong to q_target lambda; with {self.q_target} "
+                "leave "
                 "them at 1, 0 and 1"
             )
         return self
@@ -119,13 +122,16 @@ class TrainConfig(Section):
     batch_warmup_updates: Annotated[int, Field(ge=0)] = 0
     """Updates over which the slots grow evenly to global_batch_size."""
     micro_batches: Positive = 1
-    """Slices of a worker's slots that go through the network one after the other: the same gradient, less memory."""
+    """Slices of a worker's slots that go through the network one after the other: the
+    same gradient, less memory."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """Pass the blocks of the network through torch.compile; auto does on a CUDA device. Takes 10 s to a minute at the
-    first update and at the first evaluation; without a compiler the run says so and goes on as it is."""
+    """Pass the blocks of the network through torch.compile; auto does on a CUDA device. Takes
+    10 s to a minute at the first update and at the first evaluation; without a compiler the
+    run says so and goes on as it is."""
     cuda_graphs: bool = False
-    """On a CUDA device, record the kernels of a segment and start them all by one call. For runs with one worker, and
-    without q_target lambda, micro_batches, batch_warmup_updates and dropout; nothing is recorded in others."""
+    """On a CUDA device, record the kernels of a segment and start them all by one call. For
+    runs with one worker, and without q_target lambda, micro_batches, batch_warmup_updates and
+    dropout; nothing is recorded in others."""
     max_updates: Positive = 50_000
     """Updates after which the run is done."""
     init_from: str | None = None
@@ -134,14 +140,15 @@ class TrainConfig(Section):
     loss: Literal["softmax", "stablemax"] = "softmax"
     """Cross entropy of the answer."""
     loss_on: Literal["all", "blanks"] = "all"
-    """Cells that the answer's loss looks at: all that have a label, or only those not given in the puzzle; the given
-    ones are then copied into the answer."""
+    """Cells that the answer's loss looks at: all that have a label, or only those not given in the puzzle;
+    the given ones are then copied into the answer."""
     log_every: Positive = 10
     """Updates between log lines; also the interval at which the curriculum is asked."""
     eval_every: Positive = 250
     """Updates between evaluations on held-out puzzles."""
     eval_weights: Literal["raw", "ema"] = "ema"
-    """Weights that evaluation judges: those trained, or their average (which needs optim.ema_decay above 0)."""
+    """Weights that evaluation judges: those trained, or their average (which needs
+    optim.ema_decay above 0)."""
     checkpoint_every: Positive = 250
     """Updates between checkpoints."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
@@ -159,8 +166,8 @@ class CurriculumConfig(Section):
     stages: tuple[str, ...] = ("easy=1",)
     """One `level=weight,level=weight` for each stage, the first stage first."""
     metric: Literal["exact", "solved", "blank_cells", "cells"] = "exact"
-    """Accuracy of finished episodes that decides: answers equal to the label (exact), right by the task's rule
-    (solved), cells not given, or all cells."""
+    """Accuracy of finished episodes that decides: answers equal to the label (exact), right by the task's
+    rule (solved), cells not given, or all cells."""
     threshold: Probability = 0.85
     """Rolling accuracy at which a stage is graduated from."""
     window: Positive = 300

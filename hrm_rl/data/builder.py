@@ -1,5 +1,5 @@
-"""Data sets for training: puzzles from a generator or a file, split so that nothing held out is trained on, and
-written as folders.
+"""Data sets for training: puzzles from a generator or a file, split so that nothing held out is
+trained on, and written as folders.
 
 A *base* puzzle is one as it was made or read; two puzzles are *twins* if a symmetry turns one into the other.
 Everything is a function of the arguments, seed included, bit for bit.
@@ -32,8 +32,8 @@ FRUITLESS_ROUNDS = 20
 WRITTEN_AT_ONCE = 16_384
 """Examples in memory at a time while versions are made."""
 VERSION_ROUNDS, LEAST_VERSIONS = 12, 16
-"""How often versions are drawn for puzzles that lack some, and how many at least each time: 192 draws miss one of the
-eight versions of a maze once in 10^10."""
+"""How often versions are drawn for puzzles that lack some, and how many at least each time: 192 draws miss
+one of the eight versions of a maze once in 10^10."""
 
 DEFAULT_TEST_SHARE, DEFAULT_TEST_MOST = 10, 1000
 """Held out of a file if nothing else is said: one in 10 puzzles, at most 1000."""
@@ -78,9 +78,12 @@ def generate(
             found, extra = _different(task, level, count, rng, purpose == _TEST, taken, test_forms, progress)
             if len(found) < count:
                 raise UserError(
-                    f"only {len(found):,} of {count:,} different {'test' if purpose == _TEST else 'training'} "
-                    f"puzzles of level '{level}' could be made, and none may be a symmetric version of a test "
-                    "puzzle: ask for fewer, or for another level (a task that keeps rare puzzles on disk may be "
+                    f"only {len(found):,} of {count:,} different "
+                    f"{'test' if purpose == _TEST else 'training'} "
+                    f"puzzles of level '{level}' could be made, and none may be a symmetric version of a "
+                    "test "
+                    "puzzle: ask for fewer, or for another level (a task that keeps rare puzzles on disk "
+                    "may be "
                     "told to keep more: --options cache N)"
                 )
             parts[purpose].append(found)
@@ -168,9 +171,9 @@ def from_file(
 
     test_file: where held-out puzzles come from; without it some are taken from `file`.
     subsample: training puzzles to take at random; None for all.
-    test_puzzles: held-out ones to take at random; None for all of `test_file`, else for a tenth, at most 1000.
-    Equal puzzles are taken once, training puzzles that are twins of held-out ones not at all.
-    Raises DataError for bad rows, UserError for too few puzzles.
+    test_puzzles: held-out ones to take at random; None for all of `test_file`, else for a tenth, at most
+    1000. Equal puzzles are taken once, training puzzles that are twins of held-out ones not at all. Raises
+    DataError for bad rows, UserError for too few puzzles.
     """
     order = np.random.default_rng([seed, _TRAIN]).permutation(file.rows)
     if test_file is not None:
@@ -212,7 +215,8 @@ def from_file(
         )
     if not len(train) or (subsample is not None and len(train) < subsample):
         raise UserError(
-            f"{file.path} has {len(train):,} different training puzzles beside the {len(test):,} held out, not "
+            f"{file.path} has {len(train):,} different training puzzles beside the {len(test):,} held out, "
+            "not "
             f"{wanted:,}{'; ' + notes[0] if notes else ''} (--subsample, --test-puzzles)"
         )
     return Base(train, test, tuple(notes))
@@ -227,8 +231,8 @@ def _collect(
     progress: Progress,
     accept: Callable[[PuzzleBatch], NDArray[np.bool_]] | None = None,
 ) -> tuple[PuzzleBatch, int]:
-    """The first `wanted` different accepted puzzles of the rows `order`, fewer where there are no more, and how many
-    rows that took. They come in the order of the file."""
+    """The first `wanted` different accepted puzzles of the rows `order`, fewer where there are no more, and
+    how many rows that took. They come in the order of the file."""
     batch, used = empty(task), 0
     while len(batch) < wanted and used < len(order):
         rows = np.sort(order[used : used + wanted - len(batch)])
@@ -243,8 +247,8 @@ def _collect(
 
 
 def write(task: PuzzleTask, base: Base, num_aug: int, seed: int, out: Path, progress: Progress) -> int:
-    """Write the folder `out`; each training puzzle is a group with `num_aug` further versions. Returns the number of
-    training examples. Raises DataError where there is something at `out`."""
+    """Write the folder `out`; each training puzzle is a group with `num_aug` further versions. Returns the
+    number of training examples. Raises DataError where there is something at `out`."""
     written = 0
 
     def counted() -> Iterator[tuple[PuzzleBatch, NDArray[np.int64]]]:
@@ -270,8 +274,9 @@ def write(task: PuzzleTask, base: Base, num_aug: int, seed: int, out: Path, prog
 def versions(
     task: PuzzleTask, puzzles: PuzzleBatch, num_aug: int, rng: np.random.Generator
 ) -> Iterator[tuple[PuzzleBatch, NDArray[np.int64]]]:
-    """Each puzzle followed by at most `num_aug` different versions of it under symmetries, chunk by chunk, with the
-    number of examples of each puzzle. There are fewer only where hardly any more exist: a maze has eight in all."""
+    """Each puzzle followed by at most `num_aug` different versions of it under symmetries, chunk
+    by chunk, with the number of examples of each puzzle. There are fewer only where hardly any
+    more exist: a maze has eight in all."""
     step = max(1, WRITTEN_AT_ONCE // (num_aug + 1))
     for start in range(0, len(puzzles), step):
         yield _with_versions(task, puzzles.take(slice(start, start + step)), num_aug, rng)

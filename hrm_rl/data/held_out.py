@@ -55,7 +55,8 @@ def generate_held_out(task: PuzzleTask, levels: list[str], puzzles: int, seed: i
 
 
 def prepare(task: PuzzleTask, levels: list[str], progress: Progress) -> None:
-    """Make what generating these levels draws on. Raises UserError for a level that is unknown or out of reach."""
+    """Make what generating these levels draws on. Raises UserError for a level that is
+    unknown or out of reach."""
     _check_levels(task, levels)
     try:
         task.prepare(levels, progress)
@@ -87,7 +88,8 @@ def _refuse_small_boards(
         if share > MOST_EXCLUDED:
             advice = ", or keep out the held-out puzzles alone (--data.no-exclude-twins)" if twins_too else ""
             raise UserError(
-                f"{share:.0%} of {level} {task.name} puzzles are held out{' up to symmetry' if twins_too else ''}, "
+                f"{share:.0%} of {level} {task.name} puzzles are held "
+                f"out{' up to symmetry' if twins_too else ''}, "
                 f"which leaves too few to train on: hold out fewer (--data.eval-puzzles){advice}"
             )
 
@@ -101,7 +103,8 @@ def _refuse_leaks(
         return ()
     where = config.data.eval_path or f"the test split of {config.data.path}"
     found = (
-        f"{in_held_out.sum()} of the {len(held_out)} held-out puzzles of {where} are also in the training set "
+        f"{in_held_out.sum()} of the {len(held_out)} held-out puzzles of {where} are also in the training "
+        "set "
         f"{config.data.path}, as they are or under a symmetry (the first: held-out puzzle "
         f"{np.argmax(in_held_out) + 1}, training puzzle {np.argmax(in_pool) + 1})"
     )
@@ -122,7 +125,8 @@ def _split(
     count = min(config.data.eval_puzzles, max(1, len(families) // 10))
     if count >= len(families):
         raise UserError(
-            f"{config.data.path} holds {len(families)} puzzle up to symmetry: too few to train on and to hold one "
+            f"{config.data.path} holds {len(families)} puzzle up to symmetry: too few to train on and to "
+            "hold one "
             "out; give held-out puzzles with --data.eval-path"
         )
     order = np.random.default_rng([config.seed, _HELD_OUT_STREAM, 1]).permutation(len(families))
@@ -134,7 +138,8 @@ def _split(
 
 
 def _subset(rows: NDArray[np.int64], groups: NDArray[np.int64] | None, config: Config) -> NDArray[np.int64]:
-    """`data.max_puzzles` of the rows at random, with all symmetric versions that a folder's groups hold of each."""
+    """`data.max_puzzles` of the rows at random, with all symmetric versions that a
+    folder's groups hold of each."""
     unit = rows if groups is None else groups[rows]
     units = np.unique(unit)
     order = np.random.default_rng([config.seed, _HELD_OUT_STREAM, 2]).permutation(len(units))

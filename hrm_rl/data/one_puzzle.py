@@ -11,8 +11,8 @@ from envs.task import PuzzleTask
 
 
 def puzzle_of_file(path: Path, name: str, number: int, task: PuzzleTask) -> PuzzleBatch:
-    """Puzzle `number`, from 1, of a file: CSV as the task reads it, one puzzle a line, or puzzles of several lines
-    with empty lines between them. name: what messages call the file. Raises DataError."""
+    """Puzzle `number`, from 1, of a file: CSV as the task reads it, one puzzle a line, or puzzles of several
+    lines with empty lines between them. name: what messages call the file. Raises DataError."""
     try:
         text = read_text(path)
         header = next(line for line in text.splitlines() if line.strip()).lower()

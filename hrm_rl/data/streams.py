@@ -75,7 +75,8 @@ def build_data(
     if config.data.required and config.data.path is None:
         raise UserError(
             f"preset '{config.preset}' trains on given puzzles: name them with --data.path FILE.csv (columns "
-            "puzzle,solution or question,answer; .gz is fine), or --data.path FOLDER of scripts/build_dataset.py"
+            "puzzle,solution or question,answer; .gz is fine), or --data.path FOLDER of "
+            "scripts/build_dataset.py"
         )
     try:
         if config.data.path is None:
@@ -130,7 +131,8 @@ def _from_file(task: PuzzleTask, config: Config, rank: int, world_size: int) -> 
         chosen = rows if level == ALL_LEVELS else _rows_of_level(task, path, keys.level, rows, level)
         if len(chosen) < world_size:
             raise UserError(
-                f"{world_size} workers cannot share the {len(chosen)} training puzzles of level '{level}' of {path}: "
+                f"{world_size} workers cannot share the {len(chosen)} training puzzles of level '{level}' "
+                f"of {path}: "
                 f"take at most {len(chosen)} workers or a larger file"
             )
         children[level] = PoolSource(
@@ -141,7 +143,8 @@ def _from_file(task: PuzzleTask, config: Config, rank: int, world_size: int) -> 
 
 
 def training_puzzles(task: PuzzleTask, config: Config) -> Puzzles | None:
-    """Everything that a run might train on, up to symmetry, or None if that is without end. Raises DataError."""
+    """Everything that a run might train on, up to symmetry, or None if that is without
+    end. Raises DataError."""
     if config.data.path is not None:
         return _open_training(task, Path(config.data.path))[0]
     stocks = [stock for level in trained_levels(config) if (stock := task.stock(level)) is not None]

@@ -13,7 +13,8 @@ from hrm_rl.utils.errors import UserError
 
 
 def connect(address: str | None, machine: Machine, verbose: bool) -> Machine:
-    """Join the cluster at `address`, or start Ray on this `machine`, and say what there is. Raises UserError."""
+    """Join the cluster at `address`, or start Ray on this `machine`, and say what there
+    is. Raises UserError."""
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")

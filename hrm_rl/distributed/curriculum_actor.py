@@ -1,8 +1,8 @@
 """The curriculum of a run with several workers: an actor adds up what they count.
 
 Every worker sends its counts of an interval and takes the answer one interval later, so nobody waits and all
-switch at the same update. The actor may die at any time: every call carries the state its worker last heard, so
-a restarted actor, which has forgotten everything, knows it again with the first call.
+switch at the same update. The actor may die at any time: every call carries the state its worker last heard,
+so a restarted actor, which has forgotten everything, knows it again with the first call.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ class Ledger:
     def hand_in(
         self, attempt: int, interval: int, rank: int, world_size: int, counts: Counts, known: CurriculumState
     ) -> None:
-        """Take one rank's counts. A later attempt, or a caller that knows more than this ledger (which then is
-        that of a restarted actor), replaces what is here."""
+        """Take one rank's counts. A later attempt, or a caller that knows more than this ledger (which then
+        is that of a restarted actor), replaces what is here."""
         if attempt < self.attempt:
             return
         if attempt > self.attempt or known.interval > self.state.interval:

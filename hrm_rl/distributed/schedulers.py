@@ -93,22 +93,35 @@ def make_scheduler(space: Space, seed: int, book: Book) -> TrialScheduler:
     if isinstance(spec, Pbt):
         random.seed(seed)  # whom to go on from is drawn by Tune
         return Population(
-            space.file.budget.max_updates, metric=metric, mode=mode, log_config=False,
-            perturbation_interval=spec.perturbation_interval, burn_in_period=spec.burn_in_period,
-            quantile_fraction=spec.quantile_fraction, resample_probability=spec.resample_probability,
+            space.file.budget.max_updates,
+            metric=metric,
+            mode=mode,
+            log_config=False,
+            perturbation_interval=spec.perturbation_interval,
+            burn_in_period=spec.burn_in_period,
+            quantile_fraction=spec.quantile_fraction,
+            resample_probability=spec.resample_probability,
             custom_explore_fn=Explore(space, seed, spec.resample_probability),
-        )  # fmt: skip
+        )
     if isinstance(spec, Asha):
         rule: TrialScheduler = AsyncHyperBandScheduler(
-            time_attr=UPDATES, metric=metric, mode=mode, max_t=space.file.budget.max_updates,
-            grace_period=spec.grace_period, reduction_factor=spec.reduction_factor, stop_last_trials=False,
-        )  # fmt: skip
+            time_attr=UPDATES,
+            metric=metric,
+            mode=mode,
+            max_t=space.file.budget.max_updates,
+            grace_period=spec.grace_period,
+            reduction_factor=spec.reduction_factor,
+            stop_last_trials=False,
+        )
     elif isinstance(spec, Median):
         rule = MedianStoppingRule(
-            time_attr=UPDATES, metric=metric, mode=mode, grace_period=spec.grace_period,
+            time_attr=UPDATES,
+            metric=metric,
+            mode=mode,
+            grace_period=spec.grace_period,
             min_samples_required=spec.min_samples_required,
             min_time_slice=math.inf,  # type: ignore[arg-type]  # do not pause a trial to get on with others
-        )  # fmt: skip
+        )
     else:
         return FIFOScheduler()
     curves = {t.id: [(e.update, e.value) for e in t.curve] for t in read_sweep(book.folder).trials}

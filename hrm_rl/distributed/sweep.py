@@ -1,8 +1,8 @@
 """A sweep under Ray Tune: which trial runs when and where, who is stopped, and what is noted of each.
 
-Tune schedules, retries and reuses processes; its schedulers decide whom to stop. All that a sweep needs to go on
-later is in our own files (hrm_rl/sweeps/results/records.py, and the checkpoints of the trials): to Tune every start
-is a new experiment, whose scheduler is told of the curves so far.
+Tune schedules, retries and reuses processes; its schedulers decide whom to stop. All that a sweep needs to go
+on later is in our own files (hrm_rl/sweeps/results/records.py, and the checkpoints of the trials): to Tune
+every start is a new experiment, whose scheduler is told of the curves so far.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ from hrm_rl.utils.errors import UserError
 RETRIES = 2
 """Times that a trial goes on from its last checkpoint after it has failed."""
 PATIENCE_SECONDS, SETTLE_SECONDS = 10.0, 60.0
-"""After the last trial: how long Ray Train has to clear up after stopped trials by itself, and how long it may take
-in all."""
+"""After the last trial: how long Ray Train has to clear up after stopped trials by itself,
+and how long it may take in all."""
 
 
 class Proposals(Searcher):
@@ -73,7 +73,8 @@ class Proposals(Searcher):
 
 
 def next_trial(todo: Proposals) -> dict[str, Any] | None:
-    """Tune's configuration of the next trial, its folder made; None when there is none left. Raises UserError."""
+    """Tune's configuration of the next trial, its folder made; None when there is none
+    left. Raises UserError."""
     if todo.waiting:
         id = todo.waiting.pop(0)
     else:
@@ -151,8 +152,8 @@ def run_sweep(
 ) -> Spent:
     """Run what is left of the sweep's `total` trials, `concurrent` at once; Ray must be connected.
 
-    show: called several times a second. After a Ctrl-C, or when its time is up, the sweep is not complete; a second
-    Ctrl-C ends it at once. Raises UserError if there is nothing to propose.
+    show: called several times a second. After a Ctrl-C, or when its time is up, the sweep is not complete; a
+    second Ctrl-C ends it at once. Raises UserError if there is nothing to propose.
     """
     stop_file = plan.folder / SWEEP_STOP_FILE
     stop_file.unlink(missing_ok=True)
@@ -276,8 +277,8 @@ def _fit(
 def _settle(free: dict[str, float]) -> None:
     """Wait until the processors that were free before the sweep are free again.
 
-    What a stopped nested trial leaves, its placement group, is removed by Ray Train some time after; if it takes too
-    long, here. On a shared cluster only what this driver's sweep made is looked at.
+    What a stopped nested trial leaves, its placement group, is removed by Ray Train some time after; if it
+    takes too long, here. On a shared cluster only what this driver's sweep made is looked at.
     """
     began = time.monotonic()
     removed = False

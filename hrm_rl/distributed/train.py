@@ -1,8 +1,8 @@
 """One run under Ray Train: the adapter that each worker speaks through, and the driver that watches them.
 
-Ray Train starts the workers, joins them in a process group, and starts them again when one dies. Checkpoints are
-hrm_rl.runs.checkpoint's, in the run's folder, so that they are the same with and without Ray; none is reported to
-Ray.
+Ray Train starts the workers, joins them in a process group, and starts them again when one dies.
+Checkpoints are hrm_rl.runs.checkpoint's, in the run's folder, so that they are the same with and
+without Ray; none is reported to Ray.
 """
 
 from __future__ import annotations
@@ -81,8 +81,8 @@ def worker_group(
     verbose: bool = False,
     trial_callback: UserCallback | None = None,
 ) -> TorchTrainer:
-    """Ray Train's workers of a run, not started yet. attempt: a name that was never used before, also that of the
-    curriculum's actor. trial_callback: hears of the evaluations, in a trial of a sweep."""
+    """Ray Train's workers of a run, not started yet. attempt: a name that was never used before, also that of
+    the curriculum's actor. trial_callback: hears of the evaluations, in a trial of a sweep."""
     return TorchTrainer(
         work,  # type: ignore[arg-type]
         train_loop_config={

@@ -62,8 +62,8 @@ class RayWorker:
 
 
 def numbers(progress: Progress, seconds: float) -> dict[str, float]:
-    """What a sweep hears of a trial: the evaluation's metrics by tag and, under names that Ray leaves alone, the
-    update and the seconds that this process has spent, in all and in updates."""
+    """What a sweep hears of a trial: the evaluation's metrics by tag and, under names that Ray leaves alone,
+    the update and the seconds that this process has spent, in all and in updates."""
     spent = {UPDATES: progress.update, SECONDS: seconds, TRAIN_SECONDS: progress.update_seconds}
     return {tag: float(value) for tag, value in progress.metrics.items()} | spent
 

@@ -1,7 +1,7 @@
 """One trial of a sweep, as Tune runs it: a run in its own folder that reports every evaluation.
 
-A trial goes on from the newest checkpoint in its folder, whoever started it and why it stopped. To Tune it gives no
-copy of a checkpoint but a pointer to it, so that nothing is written twice.
+A trial goes on from the newest checkpoint in its folder, whoever started it and why it stopped. To Tune it
+gives no copy of a checkpoint but a pointer to it, so that nothing is written twice.
 """
 
 from __future__ import annotations
@@ -44,11 +44,13 @@ POINTER_FILE = "pointer.json"
 ERROR_FILE = "error.log"
 """In a trial's folder, while its last attempt has failed."""
 RESUMED_AT, SOURCE, PARAMS = "resumed_at", "source", "params"
-"""Further keys of what a trial reports: where and from which trial's checkpoint it went on, with which params."""
+"""Further keys of what a trial reports: where and from which trial's checkpoint it went
+on, with which params."""
 STOP_EVERY = 0.5
 """Seconds between two looks for the stop file."""
 LEAST_KEPT = 4
-"""Checkpoints that a trial of population-based training keeps: others may go on from one that is not its last."""
+"""Checkpoints that a trial of population-based training keeps: others may go on from
+one that is not its last."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,8 @@ def _pointed_to() -> tuple[str, str] | None:
 def run_trial(plan: TrialPlan, params: Params) -> None:
     """The body of a trial, in the process that Tune gave it.
 
-    What the user has to put right is left in error.log, and no retry follows; any other error is raised too, for
-    Tune to try again.
+    What the user has to put right is left in error.log, and no retry follows; any other error
+    is raised too, for Tune to try again.
     """
     id = str(ray.tune.get_context().get_trial_name())
     run_dir = plan.folder / TRIALS / id
@@ -163,8 +165,8 @@ def _run_here(plan: TrialPlan, config: Config, params: Params, id: str, run_dir:
 
 
 def _take_over(plan: TrialPlan, config: Config, id: str, run_dir: Path) -> str | None:
-    """Put the checkpoint that this trial is to go on from with other settings into its folder. The trial that it is
-    from, or None where the trial's own checkpoint goes on as it is."""
+    """Put the checkpoint that this trial is to go on from with other settings into its folder. The trial that
+    it is from, or None where the trial's own checkpoint goes on as it is."""
     pointer = _pointed_to()
     own = selection.latest_sound(run_dir / "checkpoints", lambda line: say_to_file(run_dir, line))
     source, from_trial = own, None
@@ -181,15 +183,21 @@ def _take_over(plan: TrialPlan, config: Config, id: str, run_dir: Path) -> str |
 
 
 def _run_group(plan: TrialPlan, config: Config, run_dir: Path) -> None:
-    """The trial as Ray Train's workers. Tune ends this process to stop it; what it started then ends with it."""
+    """The trial as Ray Train's workers. Tune ends this process to stop it; what it
+    started then ends with it."""
     os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
     attempt = f"{plan.folder.name}-{run_dir.name}-{time.time_ns()}"
     curriculum = start_curriculum(config, attempt)
     logging.getLogger("ray.train").setLevel(logging.ERROR)
     trainer = worker_group(
-        config, run_dir, plan.group, attempt, plan.folder / SWEEP_STOP_FILE, 0,
+        config,
+        run_dir,
+        plan.group,
+        attempt,
+        plan.folder / SWEEP_STOP_FILE,
+        0,
         trial_callback=TuneReportCallback(),
-    )  # fmt: skip
+    )
     try:
         result: Any = trainer.fit()
         values = dict(result.return_value)

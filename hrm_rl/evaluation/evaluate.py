@@ -36,8 +36,8 @@ class Evaluation:
     cells_right: NDArray[np.int64]
     """(N,) labelled cells answered right."""
     exact_after: NDArray[np.bool_]
-    """(N, K) whether the answer held after each segment is exact. An answer that was handed in is held to the end
-    of the budget, unless the model was made to think on."""
+    """(N, K) whether the answer held after each segment is exact. An answer that was handed in is held to the
+    end of the budget, unless the model was made to think on."""
     answer: NDArray[np.uint8]
     """(N, L)"""
     q: NDArray[np.float32]
@@ -61,13 +61,14 @@ class Evaluation:
         )
 
     def sums(self, levels: int) -> NDArray[np.float64]:
-        """(levels + 1, C) sums over the puzzles of each level, the last row for puzzles of no level. Sums of several
-        workers add up."""
+        """(levels + 1, C) sums over the puzzles of each level, the last row for puzzles of no
+        level. Sums of several workers add up."""
         return self.sums_by(self.level, levels + 1)  # NO_LEVEL = -1 is the last row
 
     def sums_by(self, group: NDArray[np.int64], groups: int) -> NDArray[np.float64]:
-        """(groups, C) sums over the puzzles of each group (N,): puzzles, exact, solved, cells, cells_right, segments,
-        each of M measures where it applies, where each applies, and K columns of exact_after. C = 6 + 2M + K."""
+        """(groups, C) sums over the puzzles of each group (N,): puzzles, exact, solved, cells,
+        cells_right, segments, each of M measures where it applies, where each applies, and K
+        columns of exact_after. C = 6 + 2M + K."""
         columns = [
             np.ones(len(self.level)),
             self.exact,

@@ -19,9 +19,9 @@ def bootstrap(
 ) -> Interval:
     """Percentile interval of the mean of values (N,), over puzzles drawn anew with replacement (Efron, 1979).
 
-    Drawing N puzzles of N is one multinomial draw of how often each different value occurs, so that the cost goes
-    with R * U, not R * N: U is 2 for right and wrong. What the interval does not cover: another training run, and
-    puzzles of another kind than these.
+    Drawing N puzzles of N is one multinomial draw of how often each different value occurs, so that the cost
+    goes with R * U, not R * N: U is 2 for right and wrong. What the interval does not cover: another training
+    run, and puzzles of another kind than these.
     """
     different, counts = np.unique(np.asarray(values, np.float64), return_counts=True)
     drawn = np.random.default_rng(seed).multinomial(counts.sum(), counts / counts.sum(), size=resamples)

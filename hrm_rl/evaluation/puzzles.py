@@ -1,5 +1,5 @@
-"""Which puzzles a model is judged on: those of a file, new ones of some levels, or those that its run held out; none
-that it was trained on."""
+"""Which puzzles a model is judged on: those of a file, new ones of some levels, or those that its run held
+out; none that it was trained on."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ class PuzzleChoice(Section):
     """Flags that say which puzzles."""
 
     data: str | None = None
-    """File or folder of puzzles to judge on. Without this, --level, --puzzles and --seed: the run's held-out ones."""
+    """File or folder of puzzles to judge on. Without this, --level, --puzzles and
+    --seed: the run's held-out ones."""
     level: str | None = None
     """Level to generate; those of the training run if not given."""
     puzzles: Positive | None = None
@@ -102,7 +103,8 @@ def _generated(choice: PuzzleChoice, config: Config, task: PuzzleTask) -> Puzzle
 
 
 def without_training_puzzles(puzzles: PuzzleBatch, config: Config, task: PuzzleTask) -> PuzzleBatch:
-    """Leave out puzzles of the file that a run was trained on, be it under a symmetry; refuse if none are left."""
+    """Leave out puzzles of the file that a run was trained on, be it under a symmetry;
+    refuse if none are left."""
     origin = config.data.path or "that its task keeps"
     try:
         training = training_puzzles(task, config)
@@ -131,6 +133,7 @@ def refuse_strangers(puzzles: PuzzleBatch, opened: OpenedModel) -> None:
     largest = int(puzzles.identifier.max(initial=0))
     if table is not None and largest >= len(table.weight):
         raise UserError(
-            f"these puzzles have identifiers up to {largest}, the model knows 0 to {len(table.weight) - 1}: judge it "
+            f"these puzzles have identifiers up to {largest}, the model knows 0 to {len(table.weight) - 1}: "
+            "judge it "
             "on puzzles of its own data set"
         )

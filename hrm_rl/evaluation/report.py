@@ -78,8 +78,8 @@ MOST_GROUPS = 10
 
 
 def split(by: str, task: PuzzleTask, puzzles: PuzzleBatch) -> Groups:
-    """The puzzles by level, or by a trait of their task: a group for each value, or for ranges of values with about
-    as many puzzles each where there are more than MOST_GROUPS. Raises UserError."""
+    """The puzzles by level, or by a trait of their task: a group for each value, or for ranges of values with
+    about as many puzzles each where there are more than MOST_GROUPS. Raises UserError."""
     if by == "level":
         return Groups(
             by, puzzles.level % (len(task.levels) + 1), (*task.levels, "other")
@@ -144,9 +144,14 @@ def print_table(report: Report, console: Console) -> None:
     )
     for name, row in rows.items():
         table.add_row(
-            name, str(row.puzzles), f"{row.exact_accuracy:.1%}", f"{row.solved:.1%}", f"{row.cell_accuracy:.2%}",
-            f"{row.segments_mean:.2f}", *[_measured(row, name) for name in task.measures],
-        )  # fmt: skip
+            name,
+            str(row.puzzles),
+            f"{row.exact_accuracy:.1%}",
+            f"{row.solved:.1%}",
+            f"{row.cell_accuracy:.2%}",
+            f"{row.segments_mean:.2f}",
+            *[_measured(row, name) for name in task.measures],
+        )
     console.print(table)
     print_intervals(report, console)
     console.print("exact after segment 1, 2, 3, ...")
@@ -182,9 +187,12 @@ def print_extra(report: Report, console: Console) -> None:
     for name, outcome in {"single pass": once, **report.extra}.items():
         m = outcome_means(outcome)
         table.add_row(
-            name, f"{m['exact_accuracy']:.1%}", f"{m['solved']:.1%}", f"{m['segments_mean']:.2f}",
+            name,
+            f"{m['exact_accuracy']:.1%}",
+            f"{m['solved']:.1%}",
+            f"{m['segments_mean']:.2f}",
             f"{m['passes_mean']:.2f}",
-        )  # fmt: skip
+        )
     console.print(table)
 
 
@@ -209,9 +217,14 @@ def print_comparison(reports: Sequence[Report], console: Console) -> None:
         more = difference(report, first)
         versus = ["", ""] if report is first else [f"{more[0]:+.1%}", f"{more[1][0]:+.1%} {more[1][1]:+.1%}"]
         table.add_row(
-            letter, f"{row.exact_accuracy:.1%}", f"{row.solved:.1%}", f"{low:.1%} {high:.1%}", *versus,
-            f"{row.segments_mean:.2f}", f"{report.about['puzzles_per_s']:.0f}",
-        )  # fmt: skip
+            letter,
+            f"{row.exact_accuracy:.1%}",
+            f"{row.solved:.1%}",
+            f"{low:.1%} {high:.1%}",
+            *versus,
+            f"{row.segments_mean:.2f}",
+            f"{report.about['puzzles_per_s']:.0f}",
+        )
     console.print(table)
     groups = [report.summaries() for report in reports]
     table = Table(
@@ -228,8 +241,8 @@ def letters(reports: Sequence[Report]) -> list[str]:
 
 
 def difference(report: Report, first: Report) -> tuple[float, Interval]:
-    """How many more of the same puzzles are solved than by the first model, and the 95 % bootstrap interval of that,
-    puzzle paired with puzzle."""
+    """How many more of the same puzzles are solved than by the first model, and the 95 % bootstrap interval
+    of that, puzzle paired with puzzle."""
     more = report.result.solved.astype(np.float64) - first.result.solved
     return float(more.mean()), bootstrap(more, report.seed)
 
@@ -238,8 +251,9 @@ def print_curve(points: Sequence[Point], about: dict[str, Any], puzzles: int, co
     """Accuracy against cost, adaptive beside fixed."""
     console.print(
         f"{about['checkpoint']} (update {about['update']}, {about['weights']} weights), {puzzles} puzzles: "
-        f"{about['puzzles']}", soft_wrap=True,
-    )  # fmt: skip
+        f"{about['puzzles']}",
+        soft_wrap=True,
+    )
     table = Table(
         Column("halting"),
         *_right("budget", "threshold", "segments", "exact", "solved", "fixed solves"),
@@ -250,10 +264,14 @@ def print_curve(points: Sequence[Point], about: dict[str, Any], puzzles: int, co
             table.add_section()
             last = point.halting
         table.add_row(
-            point.halting, str(point.budget), "" if point.threshold is None else f"{point.threshold:g}",
-            f"{point.segments_mean:.2f}", f"{point.exact_accuracy:.1%}", f"{point.solved:.1%}",
+            point.halting,
+            str(point.budget),
+            "" if point.threshold is None else f"{point.threshold:g}",
+            f"{point.segments_mean:.2f}",
+            f"{point.exact_accuracy:.1%}",
+            f"{point.solved:.1%}",
             "" if point.halting == "fixed" else f"{point.fixed_solved:.1%}",
-        )  # fmt: skip
+        )
     console.print(table)
     console.print("fixed solves: what a fixed budget solves at the same mean number of segments")
 

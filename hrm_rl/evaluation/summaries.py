@@ -1,4 +1,5 @@
-"""From sums over puzzles to the means that are reported: a row for each level, or for each group of another kind."""
+"""From sums over puzzles to the means that are reported: a row for each level, or for
+each group of another kind."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """What every stopping rule would have cost and answered, from one long run.
 
-Whether a puzzle stops after a segment follows from its Q-values and answers up to there, and both are the same
-whoever else is in the batch (hrm_rl/agents/act/engine.py). So the puzzles are thought about once, to the largest
-budget, and all rules are applied to what was noted; a test holds the result to running each rule for itself, puzzle
-by puzzle.
+Whether a puzzle stops after a segment follows from its Q-values and answers up to there, and both are
+the same whoever else is in the batch (hrm_rl/agents/act/engine.py). So the puzzles are thought about
+once, to the largest budget, and all rules are applied to what was noted; a test holds the result to
+running each rule for itself, puzzle by puzzle.
 
 Legend: N puzzles, K segments.
 """
@@ -50,9 +50,14 @@ class Recording:
         puzzles, k = len(self.q), segment - 1
         board = np.zeros((puzzles, 0), np.uint8)
         return Thoughts(
-            np.arange(puzzles), np.full(puzzles, segment), board, board, np.ascontiguousarray(self.q[:, k]),
-            self.agreed[:, k], np.zeros(puzzles, np.bool_),
-        )  # fmt: skip
+            np.arange(puzzles),
+            np.full(puzzles, segment),
+            board,
+            board,
+            np.ascontiguousarray(self.q[:, k]),
+            self.agreed[:, k],
+            np.zeros(puzzles, np.bool_),
+        )
 
 
 def record(
@@ -96,8 +101,8 @@ class Point:
     exact_accuracy: float
     solved: float
     fixed_exact_accuracy: float
-    """What a fixed budget has at the same cost: between two whole numbers of segments, what giving some puzzles the
-    one and the others the other number has on average."""
+    """What a fixed budget has at the same cost: between two whole numbers of segments, what giving some
+    puzzles the one and the others the other number has on average."""
     fixed_solved: float
 
 

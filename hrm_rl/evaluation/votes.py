@@ -1,7 +1,7 @@
 """Asking about a puzzle in other forms: votes over symmetries, and verified retries.
 
-Both cost more than one pass and need a task that offers symmetries (`PuzzleTask.symmetries`); each is a figure of
-its own beside the single pass.
+Both cost more than one pass and need a task that offers symmetries (`PuzzleTask.symmetries`); each is a
+figure of its own beside the single pass.
 
 Legend: N puzzles, L tokens, K forms of a puzzle.
 """
@@ -43,8 +43,8 @@ class Asker:
     def ask(
         self, puzzles: PuzzleBatch, rng: np.random.Generator
     ) -> tuple[Tokens, NDArray[np.int64], NDArray[np.float32]]:
-        """Each puzzle under a random symmetry: the answers (N, L) brought back, the segments (N,) they took and the
-        Q-values (N, 2)."""
+        """Each puzzle under a random symmetry: the answers (N, L) brought back, the segments (N,)
+        they took and the Q-values (N, 2)."""
         waiting: list[Symmetries] = []
 
         def forms() -> Iterator[PuzzleBatch]:
@@ -99,9 +99,9 @@ class Outcome:
 
 
 def vote(asker: Asker, puzzles: PuzzleBatch, single: Evaluation, forms: int, seed: int) -> Outcome:
-    """The whole answer that most of `forms` forms of a puzzle give: the puzzle itself, whose answer is that of the
-    `single` pass, and K - 1 random symmetries of it. Of answers with as many votes the one with the larger sum of
-    q_halt is taken (sapientinc/HRM orders its votes so), then the one given first."""
+    """The whole answer that most of `forms` forms of a puzzle give: the puzzle itself, whose answer is that
+    of the `single` pass, and K - 1 random symmetries of it. Of answers with as many votes the one with the
+    larger sum of q_halt is taken (sapientinc/HRM orders its votes so), then the one given first."""
     rng = np.random.default_rng([seed, 0x766F7465])
     given, q_halt, segments = [single.answer], [single.q[:, 0]], single.segments.copy()
     for _ in range(forms - 1):
@@ -114,8 +114,8 @@ def vote(asker: Asker, puzzles: PuzzleBatch, single: Evaluation, forms: int, see
 
 
 def majority(given: Tokens, weight: NDArray[np.float32]) -> Tokens:
-    """(N, L) the answer that occurs most often among given (N, K, L), ties by the sum of weight (N, K), then the
-    first."""
+    """(N, L) the answer that occurs most often among given (N, K, L), ties by the sum
+    of weight (N, K), then the first."""
     same = (given[:, :, None] == given[:, None, :]).all(axis=-1)  # (N, K, K)
     votes = same.sum(axis=2)
     total = (same * weight[:, None, :].astype(np.float64)).sum(axis=2)
@@ -125,9 +125,9 @@ def majority(given: Tokens, weight: NDArray[np.float32]) -> Tokens:
 
 
 def retry(asker: Asker, puzzles: PuzzleBatch, single: Evaluation, retries: int, seed: int) -> list[Outcome]:
-    """What comes of thinking again, under another random symmetry, about puzzles whose answer breaks the task's rule,
-    up to so many times: [r] is the outcome with at most r + 1 retries. The rule needs no solution. If no answer ever
-    keeps it, that of the single pass stands."""
+    """What comes of thinking again, under another random symmetry, about puzzles whose answer breaks the
+    task's rule, up to so many times: [r] is the outcome with at most r + 1 retries. The rule needs no
+    solution. If no answer ever keeps it, that of the single pass stands."""
     rng = np.random.default_rng([seed, 0x72657472])
     answer, segments = single.answer.copy(), single.segments.copy()
     passes, open_ = np.ones(len(puzzles), np.int64), ~single.solved

@@ -15,7 +15,8 @@ RESULTS = ("exact_accuracy", "solved", "cell_accuracy", "segments_mean")
 
 
 ONLY_BLANKS = (
-    "It was trained on the blank cells alone (`train.loss_on: blanks`): its logits for given cells mean nothing. "
+    "It was trained on the blank cells alone (`train.loss_on: blanks`): its logits for given cells mean "
+    "nothing. "
     "Copy these from the puzzle, as `hrm_rl.agents.act.answers.answer_of` does."
 )
 """For the model card of such a network."""
@@ -29,7 +30,8 @@ def model_card(model: RecurrentModel, config: Config, about: About) -> str:
         front_matter(),
         f"# {config.model.name} on {env.task}{size}",
         "",
-        f"{count_parameters(model):,} parameters; thinks for at most {halting.halt_max_steps} segments a puzzle and "
+        f"{count_parameters(model):,} parameters; thinks for at most {halting.halt_max_steps} segments a "
+        "puzzle and "
         "decides itself when to stop.",
         "",
         f"- origin: {about.origin}",

@@ -26,9 +26,11 @@ def push_to_hub(folder: Path, repository: str, private: bool = False) -> str:
     try:
         address = api.create_repo(repository, private=private, exist_ok=True)
         api.upload_folder(
-            repo_id=repository, folder_path=folder, commit_message="Upload of hrm-rl",
+            repo_id=repository,
+            folder_path=folder,
+            commit_message="Upload of hrm-rl",
             allow_patterns=["config.json", "model.safetensors", "README.md"],
-        )  # fmt: skip
+        )
     except Exception as error:  # its HTTP errors have no common base from one version to the next
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(f"cannot push to '{repository}': {first} (is there a token? hf auth login)") from None

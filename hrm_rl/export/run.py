@@ -30,8 +30,8 @@ def export_run(path: Path, out: Path, weights: Weights | None = None) -> About:
 
 
 def without_paths(config: Config) -> Config:
-    """The configuration without the folders of the machine it ran on: names of files alone, and no option that
-    names a file."""
+    """The configuration without the folders of the machine it ran on: names of files alone,
+    and no option that names a file."""
     values = config.model_dump()
     for key in ("path", "eval_path"):
         if values["data"][key] is not None:

@@ -1,9 +1,10 @@
 """The blocks of a network through torch.compile, so that what lies between two matrix products
 is one pass over memory.
 
-Only the blocks: they are nearly all of the work, all have the same code, and so the compiler runs once for the passes
-with gradient and once for those without, however many layers, cycles and segments there are. The number of slots is a
-variable of the compiled code, since it changes at the end of an evaluation and while a batch grows.
+Only the blocks: they are nearly all of the work, all have the same code, and so the compiler runs once
+for the passes with gradient and once for those without, however many layers, cycles and segments there
+are. The number of slots is a variable of the compiled code, since it changes at the end of an
+evaluation and while a batch grows.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ BACKEND: Any = "inductor"
 def compile_blocks(model: nn.Module, device: torch.device) -> str:
     """Let the blocks of `model` be compiled at their first use. Names in the state dict stay.
 
-    Returns "" or, if this machine has no compiler that works, one line that says why; `model` is then as it was.
+    Returns "" or, if this machine has no compiler that works, one line that says why;
+    `model` is then as it was.
     """
     problem = _problem(device)
     if not problem:

@@ -1,8 +1,8 @@
 """The kernels of a segment on an NVIDIA GPU, recorded once as a CUDA graph and then started by one call.
 
-A segment is more than a thousand kernels, most of which take less time than a CPU needs to start one. Recorded are
-segments with gradient (with their backward pass) and without, each for the number of slots that is asked for again
-and again; all else runs as it is written.
+A segment is more than a thousand kernels, most of which take less time than a CPU needs to start one.
+Recorded are segments with gradient (with their backward pass) and without, each for the number of slots that
+is asked for again and again; all else runs as it is written.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from hrm_rl.utils.errors import UserError
 Outputs = tuple[Tensor, Tensor, Tensor, Tensor]
 
 RECORDED_AT = 4
-"""The time that a kind of segment is asked for at which it is recorded; before it is compiled and memory settles."""
+"""The time that a kind of segment is asked for at which it is recorded; before it is
+compiled and memory settles."""
 MOST_RECORDED = 4
 """Kinds that are recorded; each keeps the memory of its activations."""
 
@@ -40,9 +41,9 @@ class _Segment(nn.Module):
 class SegmentGraphs:
     """`RecurrentModel.segment` of one model, replayed where it was recorded.
 
-    A segment with gradient must go backward, and its gradients be used up, before the next one with gradient begins,
-    since both have the same memory; all within one `RecurrentModel.unchanging`. What is returned is the caller's to
-    keep.
+    A segment with gradient must go backward, and its gradients be used up, before the next one with
+    gradient begins, since both have the same memory; all within one `RecurrentModel.unchanging`. What
+    is returned is the caller's to keep.
     """
 
     def __init__(self, model: RecurrentModel):

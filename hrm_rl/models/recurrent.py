@@ -2,7 +2,8 @@
 
 A network is a subclass with its modules (`build`) and the order in which they update the state (`think`).
 
-Legend: B slots, L tokens, P positions before them, S = P + L, D hidden size, V vocabulary, K coordinates of a cell.
+Legend: B slots, L tokens, P positions before them, S = P + L, D hidden size, V
+vocabulary, K coordinates of a cell.
 """
 
 from __future__ import annotations
@@ -73,8 +74,8 @@ class RecurrentModel(nn.Module, ABC):
     recorded: Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor, Tensor]] | None = None
     """`segment` without dropout as recorded kernels (hrm_rl/models/graphs.py), on a GPU."""
     dropout_stream: Tensor
-    """(2,) seed of the dropout, and segments that dropped out so far. In the state dict, so that a resumed run
-    drops what it would have dropped."""
+    """(2,) seed of the dropout, and segments that dropped out so far. In the state dict, so that a resumed
+    run drops what it would have dropped."""
 
     def __init__(self, config: ModelConfig, vocab_size: int, coordinates: NDArray[Any], identifiers: int = 1):
         """coordinates: (L, K) integers from 0 that say where each cell is. identifiers: rows of the puzzle
@@ -88,7 +89,8 @@ class RecurrentModel(nn.Module, ABC):
         self.prefix = config.prefix_positions  # P
         self.positions = self.prefix + len(coordinates)  # S
 
-        # The order in which weights are drawn is part of a seed's meaning: add to it at places of your own only.
+        # The order in which weights are drawn is part of a seed's meaning: add to it at places of your own
+        # only.
         self.embed_tokens = nn.Embedding(
             vocab_size, width, _weight=init_truncated_normal_(torch.empty(vocab_size, width), width**-0.5)
         )
@@ -112,8 +114,8 @@ class RecurrentModel(nn.Module, ABC):
             self.register_buffer("dropout_stream", torch.tensor([seed, 0]))
 
     def unchanging(self) -> AbstractContextManager[None]:
-        """Inside, the weights do not change and are made ready for the type of the computation once, not in every
-        pass of every layer. `forward` does so for one segment; an update, for all that it thinks."""
+        """Inside, the weights do not change and are made ready for the type of the computation once, not in
+        every pass of every layer. `forward` does so for one segment; an update, for all that it thinks."""
         if self.lm_head.weight.dtype == self.compute_dtype:
             return nullcontext()
         return hold_weights(self, self.compute_dtype)
@@ -129,12 +131,13 @@ class RecurrentModel(nn.Module, ABC):
         """All updates of one segment: the new z_h and z_l. x: (B, S, D) the embedded puzzle."""
 
     def _build_positions(self, coordinates: NDArray[Any]) -> None:
-        """Positions count those of the prefix: position p of it is at p in every coordinate, and the cells follow.
+        """Positions count those of the prefix: position p of it is at p in every
+        coordinate, and the cells follow.
 
-        Axial positions could also be the sum of a learned vector for each coordinate. On 4x4 Sudoku (hrm, hidden 64,
-        1+1 layers, 64 slots, AdamW 1e-3), 24 s on a core shared with others, exact accuracy on held-out puzzles was:
-        rotation 70, 89, 72, 87 % (four seeds), such vectors 2, 1 %, both together 90, 91, 34, 46 %; a learned vector
-        for each cell 8, 7 %, rotation along the flattened board 0 %.
+        Axial positions could also be the sum of a learned vector for each coordinate. On 4x4 Sudoku (hrm,
+        hidden 64, 1+1 layers, 64 slots, AdamW 1e-3), 24 s on a core shared with others, exact accuracy on
+        held-out puzzles was: rotation 70, 89, 72, 87 % (four seeds), such vectors 2, 1 %, both together 90,
+        91, 34, 46 %; a learned vector for each cell 8, 7 %, rotation along the flattened board 0 %.
         """
         config, pairs = self.config, self.config.hidden_size // self.config.num_heads // 2
         if config.pos_encodings == "learned":
@@ -187,8 +190,8 @@ class RecurrentModel(nn.Module, ABC):
         """One segment.
 
         carry: z_h, z_l (B, S, D).  tokens: (B, L) integers.  identifier: (B,) integers.
-        Returns the detached carry, logits (B, L, V) and q (B, 2) in float32: index 0 halt, 1 continue. With causal
-        attention q is read from the last position, the only one that sees all others.
+        Returns the detached carry, logits (B, L, V) and q (B, 2) in float32: index 0 halt, 1 continue. With
+        causal attention q is read from the last position, the only one that sees all others.
         Dropout is for segments that are trained: none in evaluation, nor in a pass without gradient.
         """
         x = self.embed(tokens, identifier)
@@ -204,7 +207,8 @@ class RecurrentModel(nn.Module, ABC):
     def segment(
         self, z_h: Tensor, z_l: Tensor, x: Tensor, drop: bool
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What follows from a state and an embedded puzzle (B, S, D): the new state, detached, logits and q."""
+        """What follows from a state and an embedded puzzle (B, S, D): the new state,
+        detached, logits and q."""
         by = (self.rope_cos, self.rope_sin) if self.rotates else None
         with self._own_random_numbers() if drop else nullcontext():
             z_h, z_l = self.think(z_h, z_l, x, by, drop)
@@ -219,7 +223,8 @@ class RecurrentModel(nn.Module, ABC):
     ) -> None:
         """Write config.json, model.safetensors and README.md into `folder`, over what is there of these.
 
-        about: JSON values to keep under `run` in config.json.  card: the text of README.md; a short one if empty.
+        about: JSON values to keep under `run` in config.json.  card: the text of
+        README.md; a short one if empty.
         """
         saving.write(self, Path(folder), about, card)
 
@@ -262,8 +267,8 @@ def alternate(
     by: Rotation | None,
     drop: bool,
 ) -> tuple[Tensor, Tensor]:
-    """h_cycles times: l_cycles updates z_l = low(z_l, z_h + x), then z_h = high(z_h, z_l). Only the last updates run
-    with gradient: the last of each module (HRM), those of the last h_cycle (TRM), or all."""
+    """h_cycles times: l_cycles updates z_l = low(z_l, z_h + x), then z_h = high(z_h, z_l). Only the last
+    updates run with gradient: the last of each module (HRM), those of the last h_cycle (TRM), or all."""
     cycle = model.config.l_cycles + 1
     updates = model.config.h_cycles * cycle
     first = updates - {"one_step": 2, "last_cycle": cycle, "full": updates}[model.gradient]

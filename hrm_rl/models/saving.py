@@ -37,7 +37,8 @@ class Blueprint(NamedTuple):
 
 
 def write(model: Any, folder: Path, about: dict[str, Any] | None = None, card: str = "") -> None:
-    """Write config.json, model.safetensors and README.md of a network into `folder`, over what is there of these."""
+    """Write config.json, model.safetensors and README.md of a network into `folder`,
+    over what is there of these."""
     folder.mkdir(parents=True, exist_ok=True)
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     write_atomically(folder / WEIGHTS, safetensors.torch.save(tensors, {"format": "pt"}))

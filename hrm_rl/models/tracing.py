@@ -5,8 +5,8 @@
         for update in seen.take():
             update.level, update.cycle, update.state, update.attention
 
-Nothing in the networks knows of this: inside the context hooks hang on their modules, outside there are none, so that
-a network that is not watched runs as if this module did not exist.
+Nothing in the networks knows of this: inside the context hooks hang on their modules, outside there are none,
+so that a network that is not watched runs as if this module did not exist.
 
 Legend: B slots, S positions, D hidden size, N heads.
 """
@@ -52,8 +52,8 @@ class Update:
     state: Tensor
     """(B, S, D) the state after the update, detached."""
     attention: tuple[Tensor, ...] = ()
-    """For each layer (slots, N, S, S), of as many slots as were asked for: how much position i (third axis) takes
-    from position j (fourth); rows add up to 1.
+    """For each layer (slots, N, S, S), of as many slots as were asked for: how much position i (third axis)
+    takes from position j (fourth); rows add up to 1.
     Empty if none were, or if the network mixes positions by an MLP."""
 
 
@@ -71,7 +71,8 @@ class Trace:
 
 
 def updates_of(model: RecurrentModel) -> list[Place]:
-    """The updates of one segment, in the order in which the network makes them (see `think` of the networks)."""
+    """The updates of one segment, in the order in which the network makes them (see
+    `think` of the networks)."""
     config = model.config
     if not model.has_low_level:  # z_h alone, h_cycles * l_cycles times
         return [
@@ -89,8 +90,8 @@ def has_attention(model: RecurrentModel) -> bool:
 
 @contextmanager
 def trace(model: RecurrentModel, attention: int = 0) -> Iterator[Trace]:
-    """Inside, all updates of `model` are recorded. attention: of how many slots, from the first on, the maps are
-    worked out a second time and recorded; B N S S numbers a layer are many."""
+    """Inside, all updates of `model` are recorded. attention: of how many slots, from the first on, the maps
+    are worked out a second time and recorded; B N S S numbers a layer are many."""
     seen, places = Trace(), updates_of(model)
     maps: list[Tensor] = []
 
@@ -125,7 +126,8 @@ def trace(model: RecurrentModel, attention: int = 0) -> Iterator[Trace]:
 
 @torch.no_grad()
 def attention_map(module: Attention, x: Tensor, by: Rotation | None) -> Tensor:
-    """(B, N, S, S) in float32: softmax(q k / sqrt(head width)) of each head, for the input (B, S, D) of `module`."""
+    """(B, N, S, S) in float32: softmax(q k / sqrt(head width)) of each head, for the
+    input (B, S, D) of `module`."""
     slots, positions, width = x.shape
     heads = module.qkv_proj(x).view(slots, positions, -1, width // module.num_heads).transpose(1, 2)
     query, key, _ = heads.split((module.num_heads, module.num_kv_heads, module.num_kv_heads), dim=1)

@@ -16,8 +16,9 @@ from hrm_rl.models.recurrent import Level, RecurrentModel
 class Transformer(RecurrentModel):
     """h_cycles * l_cycles times z_h = net(z_h, x), where the network has h_layers + l_layers blocks.
 
-    With equal settings it has as many parameters as HRM; in blocks run a segment, HRM's 2 * (2 * 4 + 4) = 24 compare
-    with 4 * 8 = 32. There is no z_l. gradient: the last application, the last l_cycles of them, or all.
+    With equal settings it has as many parameters as HRM; in blocks run a segment, HRM's 2 *
+    (2 * 4 + 4) = 24 compare with 4 * 8 = 32. There is no z_l. gradient: the last
+    application, the last l_cycles of them, or all.
     """
 
     name = "transformer"

@@ -15,9 +15,9 @@ from hrm_rl.models.recurrent import Level, RecurrentModel, alternate
 class TRM(RecurrentModel):
     """For each of h_cycles: l_cycles updates z_l = net(z_l, z_h + x), then z_h = net(z_h, z_l).
 
-    z_h is the paper's answer y, z_l its latent z. As published, the whole last h_cycle carries gradient. The network
-    has l_layers blocks and the reference's name for it, l_level. The published runs put 16 puzzle positions before
-    the board, halt where q_halt > 0 and leave q_continue untrained.
+    z_h is the paper's answer y, z_l its latent z. As published, the whole last h_cycle carries gradient. The
+    network has l_layers blocks and the reference's name for it, l_level. The published runs put 16 puzzle
+    positions before the board, halt where q_halt > 0 and leave q_continue untrained.
     """
 
     name = "trm"

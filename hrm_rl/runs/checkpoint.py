@@ -37,8 +37,8 @@ from hrm_rl.utils.files import provenance, write_atomically
 AVERAGED = "averaged.safetensors"
 
 Agree = Callable[[str | None], list[str]]
-"""Exchange errors with the other ranks: takes this rank's, or None, and returns the errors of all ranks. It is
-a barrier."""
+"""Exchange errors with the other ranks: takes this rank's, or None, and returns the
+errors of all ranks. It is a barrier."""
 
 
 def agree_alone(error: str | None) -> list[str]:
@@ -103,8 +103,8 @@ def save(
 ) -> Path:
     """Write a checkpoint of `learner` under `root`; called by all ranks together. Returns its folder.
 
-    Keeps the last `keep` and the best by score. Raises UserError on every rank if one could not write its part;
-    then nothing of this checkpoint is left.
+    Keeps the last `keep` and the best by score. Raises UserError on every rank if one could not write its
+    part; then nothing of this checkpoint is left.
     """
     final = root / f"update-{state.update:08d}"
     temporary = root / f".{final.name}.tmp"
@@ -209,11 +209,11 @@ def refuse_changes(path: Path, state: TrainingState, config: Config) -> None:
 
 
 def adopt(source: Path, root: Path, config: Config, changeable: Collection[str]) -> Path:
-    """Make `source`, a checkpoint of any run, the newest checkpoint under `root`, as if `config` had led to it.
-    Weights, optimisers and curriculum are taken over; slots are not, and begin anew. Returns its folder.
+    """Make `source`, a checkpoint of any run, the newest checkpoint under `root`, as if `config` had led to
+    it. Weights, optimisers and curriculum are taken over; slots are not, and begin anew. Returns its folder.
 
-    changeable: settings in which `config` may differ. Raises UserError if it differs in others, and OSError if
-    `source` goes away meanwhile.
+    changeable: settings in which `config` may differ. Raises UserError if it differs in others, and
+    OSError if `source` goes away meanwhile.
     """
     state = read_state(source)
     changed = [line for line in differences(state.config, config) if line.partition(":")[0] not in changeable]
@@ -268,7 +268,8 @@ def identifiers(path: Path) -> int:
 
 
 def load_weights(path: Path, model: torch.nn.Module, weights: Literal["raw", "ema"] = "ema") -> None:
-    """The weights of a checkpoint for inference: for `ema` the averaged ones where it has them, else its own."""
+    """The weights of a checkpoint for inference: for `ema` the averaged ones where it
+    has them, else its own."""
     model.load_state_dict(_read_tensors(path / "model.safetensors"))
     if weights == "ema" and (path / AVERAGED).exists():
         model.load_state_dict(_read_tensors(path / AVERAGED), strict=False)

@@ -1,4 +1,5 @@
-"""A model with its task and its settings, wherever it was kept: a run's folder, a checkpoint's, or one for others."""
+"""A model with its task and its settings, wherever it was kept: a run's folder, a
+checkpoint's, or one for others."""
 
 from __future__ import annotations
 
@@ -35,9 +36,9 @@ class OpenedModel:
 
 
 def open_model(name: str, weights: Weights | None) -> OpenedModel:
-    """The model in a run folder (its best checkpoint, else the last), in one checkpoint's folder, or in a folder of
-    scripts/export.py or scripts/convert_checkpoint.py. weights: those that its run's evaluations judged if not given.
-    Raises UserError."""
+    """The model in a run folder (its best checkpoint, else the last), in one checkpoint's folder, or in a
+    folder of scripts/export.py or scripts/convert_checkpoint.py. weights: those that its run's evaluations
+    judged if not given. Raises UserError."""
     path = Path(name)
     if is_pretrained(path):
         opened = open_folder(path)
@@ -45,8 +46,16 @@ def open_model(name: str, weights: Weights | None) -> OpenedModel:
         if weights not in (None, about.weights):
             raise UserError(f"{path} holds {about.weights} weights only: leave out --weights")
         return OpenedModel(
-            name, path, opened.model, build_task(config), config, about.update, about.weights, False, about.converted
-        )  # fmt: skip
+            name,
+            path,
+            opened.model,
+            build_task(config),
+            config,
+            about.update,
+            about.weights,
+            False,
+            about.converted,
+        )
     path = find_checkpoint(path)
     state = checkpoint.read_state(path)
     try:
@@ -71,6 +80,7 @@ def refuse_other_tasks(opened: list[OpenedModel]) -> None:
     for other in opened[1:]:
         if (described(other.task), other.task.characters) != (described(first.task), first.task.characters):
             raise UserError(
-                f"{first.name} is a model of {described(first.task)}, {other.name} one of {described(other.task)}: "
+                f"{first.name} is a model of {described(first.task)}, {other.name} one of "
+                f"{described(other.task)}: "
                 "only models of one task can be compared"
             )

@@ -1,4 +1,5 @@
-"""Networks for others: a run's checkpoint as a folder with its model card, such a folder opened again, and pushed.
+"""Networks for others: a run's checkpoint as a folder with its model card, such a
+folder opened again, and pushed.
 
 The folder is that of hrm_rl/models/saving.py; `run` in its config.json says what is known beyond the weights.
 """
@@ -36,7 +37,8 @@ class About(BaseModel):
     update: int = 0
     weights: Weights = "raw"
     results: dict[str, dict[str, float]] = {}
-    """By level, and `all`: RESULTS on the run's held-out puzzles at this update; empty if it was not evaluated."""
+    """By level, and `all`: RESULTS on the run's held-out puzzles at this update; empty
+    if it was not evaluated."""
     versions: dict[str, str] = {}
     """Of Python, packages and this code."""
 
@@ -60,7 +62,8 @@ def open_folder(folder: Path) -> Opened:
     values = description(folder)
     if "run" not in values:
         raise UserError(
-            f"{folder} holds a network without its task: load it with RecurrentModel.from_pretrained, or make the "
+            f"{folder} holds a network without its task: load it with RecurrentModel.from_pretrained, or "
+            "make the "
             "folder from a run with scripts/export.py (from another project's file: with --task)"
         )
     try:

@@ -49,8 +49,8 @@ def score(path: Path) -> float | None:
 
 
 def prune(root: Path, newest: Path, last: int = KEEP_LAST) -> None:
-    """Delete all checkpoints but the `last` ones up to `newest`, just saved, and the best of them. Those after it
-    are damaged ones that the run went back behind."""
+    """Delete all checkpoints but the `last` ones up to `newest`, just saved, and the best of them. Those
+    after it are damaged ones that the run went back behind."""
     upto = [p for p in checkpoints(root) if p.name <= newest.name]
     keep = {*upto[:last], best(root, newest)}
     for path in checkpoints(root):

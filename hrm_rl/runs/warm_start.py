@@ -1,5 +1,5 @@
-"""`train.init_from`: a run that starts from the weights of another, for fine-tuning or for training the puzzle
-embeddings of a finished network."""
+"""`train.init_from`: a run that starts from the weights of another, for fine-tuning or for training the
+puzzle embeddings of a finished network."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ OWN = ("puzzle_emb.weight", "dropout_stream")
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """The weights in a run's folder (of its best checkpoint, else its last, as its evaluations judged them), in a
-    checkpoint's, or in one made by scripts/export.py or scripts/convert_checkpoint.py. Raises UserError."""
+    """The weights in a run's folder (of its best checkpoint, else its last, as its evaluations
+    judged them), in a checkpoint's, or in one made by scripts/export.py or
+    scripts/convert_checkpoint.py. Raises UserError."""
     if is_pretrained(folder):
         return dict(open_folder(folder).model.state_dict())
     try:
@@ -30,8 +31,8 @@ def read_weights(folder: Path) -> dict[str, Tensor]:
 
 
 def check(weights: dict[str, Tensor], model: RecurrentModel, folder: str) -> dict[str, Tensor]:
-    """Those of `weights` that `model`, which may be on the meta device, starts from. Raises UserError that names
-    what does not fit."""
+    """Those of `weights` that `model`, which may be on the meta device, starts from. Raises
+    UserError that names what does not fit."""
     wanted = model.state_dict()
     misfits = [
         f"{name} is missing"

@@ -36,9 +36,11 @@ def build_space(content: dict[str, Any], origin: str, max_updates: int | None = 
             file = file.model_copy(update={"budget": budget})
         known = field_names()
         space = Space(
-            file, _base(file, known), _dimensions(file, known),
+            file,
+            _base(file, known),
+            _dimensions(file, known),
             tuple(parse_constraint(text, known) for text in file.constraints),
-        )  # fmt: skip
+        )
         metric_level(space)
         _check_scheduler(space)
         _check_values(space)
@@ -78,9 +80,10 @@ def _dimensions(file: SweepFile, known: list[str]) -> dict[str, Dimension]:
     ordered: dict[str, Dimension] = {}
     while len(ordered) < len(made):
         ready = [
-            name for name, dim in made.items()
+            name
+            for name, dim in made.items()
             if name not in ordered and all(o in ordered or o not in made for o in dim.when)
-        ]  # fmt: skip
+        ]
         if not ready:
             circle = ", ".join(name for name in made if name not in ordered)
             raise UserError(f"space: the conditions (when) of {circle} go round in a circle")
@@ -117,14 +120,16 @@ METRICS = ("exact_accuracy", "solved", "cell_accuracy", "segments_mean")
 
 
 def metric_level(space: Space) -> str | None:
-    """The level that the sweep's metric is of, None for all of them. Raises UserError if no evaluation has it."""
+    """The level that the sweep's metric is of, None for all of them. Raises UserError
+    if no evaluation has it."""
     task = build_task(space.base)
     names = (*METRICS, *task.measures)
     levels = {f"eval/{level}/{name}": level for level in task.levels for name in names}
     metric = space.file.metric
     if metric not in levels and metric not in (known := [f"eval/{name}" for name in names]):
         raise UserError(
-            f"metric: unknown '{metric}'{nearest(metric, [*known, *levels])} (it could be {', '.join(known)}, or "
+            f"metric: unknown '{metric}'{nearest(metric, [*known, *levels])} (it could be "
+            f"{', '.join(known)}, or "
             f"that of a level, such as eval/{task.levels[0]}/solved)"
         )
     return levels.get(metric)
@@ -141,7 +146,8 @@ def _check_scheduler(space: Space) -> None:
     )
     if grace >= updates:
         raise UserError(
-            f"scheduler {scheduler.name} would do nothing: its first decision is at update {grace}, the budget is "
+            f"scheduler {scheduler.name} would do nothing: its first decision is at update {grace}, the "
+            "budget is "
             f"{updates}"
         )
     if isinstance(space.file.searcher, Grid):
@@ -158,7 +164,8 @@ def _check_scheduler(space: Space) -> None:
         for name in space.dimensions:
             if name not in PBT_FIELDS:
                 raise UserError(
-                    f"scheduler pbt changes settings in mid-run, which {name} cannot be{nearest(name, PBT_FIELDS)} "
+                    f"scheduler pbt changes settings in mid-run, which {name} cannot "
+                    f"be{nearest(name, PBT_FIELDS)} "
                     f"(it can: {', '.join(PBT_FIELDS)})"
                 )
 

@@ -1,7 +1,7 @@
 """Constraints between settings, such as `h_cycles * l_cycles == 4`: parsed, never run as Python.
 
-A constraint is made of names of settings (`model.h_cycles`, or `h_cycles` where one section alone has it), numbers,
-words in quotes, `+ - * / // %`, comparisons, `in`, `and`, `or`, `not` and brackets.
+A constraint is made of names of settings (`model.h_cycles`, or `h_cycles` where one section alone has it),
+numbers, words in quotes, `+ - * / // %`, comparisons, `in`, `and`, `or`, `not` and brackets.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Constraint:
     tree: ast.expr
 
     def holds(self, settings: Mapping[str, Any]) -> bool:
-        """Whether it is true of `settings`, given as `section.field: value`. Raises UserError where it makes no
-        sense of them (a word times two, a division by zero)."""
+        """Whether it is true of `settings`, given as `section.field: value`. Raises UserError where it makes
+        no sense of them (a word times two, a division by zero)."""
         try:
             return bool(_value(self.tree, settings))
         except (TypeError, ZeroDivisionError) as error:
@@ -110,7 +110,8 @@ def _resolve(node: ast.expr, text: str, known: list[str], names: list[str]) -> a
         case ast.Tuple(elts=elements) | ast.List(elts=elements):
             return ast.Tuple([inside(e) for e in elements])
     raise UserError(
-        f"constraint '{text}': '{ast.unparse(node)}' is not allowed; names of settings, numbers, + - * / // %, "
+        f"constraint '{text}': '{ast.unparse(node)}' is not allowed; names of settings, numbers, + - * / // "
+        "%, "
         "comparisons, in, and, or, not are"
     )
 

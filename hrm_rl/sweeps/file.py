@@ -1,4 +1,5 @@
-"""A sweep's file as it is written: keys, their types and what they mean. What follows from them is space.py's.
+"""A sweep's file as it is written: keys, their types and what they mean. What follows
+from them is space.py's.
 
 base: sudoku4-quick
 metric: eval/solved
@@ -50,8 +51,8 @@ class Median(Section):
 
 
 class Pbt(Section):
-    """Population-based training: the worst trials go on from the checkpoints of the best, with settings changed a
-    little."""
+    """Population-based training: the worst trials go on from the checkpoints of the
+    best, with settings changed a little."""
 
     name: Literal["pbt"] = "pbt"
     perturbation_interval: Positive = 100
@@ -89,7 +90,8 @@ class Optuna(Section):
     startup_trials: Positive = 10
     """Trials that are drawn at random before the estimator takes over."""
     multi_objective: bool = False
-    """Look for the Pareto front of the metric and the mean number of segments, instead of the metric alone."""
+    """Look for the Pareto front of the metric and the mean number of segments, instead
+    of the metric alone."""
 
 
 class Budget(Section):
@@ -98,8 +100,8 @@ class Budget(Section):
     max_updates: Positive
     """Updates of a trial that is not stopped before; its train.max_updates."""
     num_samples: Positive | None = None
-    """Trials, times the combinations of `grid` settings; --num-samples wins. With the searcher grid, at most this
-    many of the combinations."""
+    """Trials, times the combinations of `grid` settings; --num-samples wins. With the searcher grid, at
+    most this many of the combinations."""
 
 
 class Stop(Section):
@@ -115,15 +117,15 @@ class Dimension(Section):
     """How one setting is drawn."""
 
     dist: Literal["uniform", "loguniform", "quniform", "randint", "choice", "grid"]
-    """uniform, loguniform: between lower and upper; quniform: rounded to multiples of q; randint: whole numbers, both
-    ends included; choice: one of values; grid: every one of values."""
+    """uniform, loguniform: between lower and upper; quniform: rounded to multiples of q; randint: whole
+    numbers, both ends included; choice: one of values; grid: every one of values."""
     lower: float | None = None
     upper: float | None = None
     q: Annotated[float, Field(gt=0.0)] | None = None
     values: list[Any] | None = None
     when: dict[str, Any] = Field(default_factory=dict)
-    """Other settings and the value, or list of values, that they must have for this one to be drawn; else it stays
-    as the base has it."""
+    """Other settings and the value, or list of values, that they must have for this one to be drawn;
+    else it stays as the base has it."""
 
     @property
     def listed(self) -> bool:
@@ -198,7 +200,8 @@ def read_content(path: Path) -> dict[str, Any]:
 
 
 def parse_file(content: dict[str, Any], origin: str) -> SweepFile:
-    """The sweep that `content`, read from `origin`, describes. Raises UserError for the first wrong key or type."""
+    """The sweep that `content`, read from `origin`, describes. Raises UserError for the
+    first wrong key or type."""
     try:
         return SweepFile.model_validate(content)
     except ValidationError as error:

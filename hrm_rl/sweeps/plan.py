@@ -55,8 +55,8 @@ def plan_resources(
     space: Space,
     command: str,
 ) -> Resources:
-    """What the flags ask for, with what they leave open filled in from the machine: of each worker a GPU if there are
-    any, and a CPU, or the CPUs' even share where there are GPUs. Raises UserError if no trial fits.
+    """What the flags ask for, with what they leave open filled in from the machine: of each worker a GPU if
+    there are any, and a CPU, or the CPUs' even share where there are GPUs. Raises UserError if no trial fits.
 
     command: what the user typed, without the resource flags.
     """
@@ -67,7 +67,8 @@ def plan_resources(
     population = isinstance(space.file.scheduler, Pbt)
     if population and workers > 1:
         raise UserError(
-            "scheduler pbt needs trials of one process: leave out --workers-per-trial, or choose another scheduler"
+            "scheduler pbt needs trials of one process: leave out --workers-per-trial, or choose another "
+            "scheduler"
         )
     on_cpu = space.base.train.device == "cpu" or gpus == 0
     if gpus is None:
@@ -79,7 +80,8 @@ def plan_resources(
     each_gpus = gpus / workers
     if each_gpus > 1:
         raise UserError(
-            f"--gpus-per-trial {gpus:g}: a process uses one GPU at most; give --workers-per-trial {int(gpus)} too"
+            f"--gpus-per-trial {gpus:g}: a process uses one GPU at most; give --workers-per-trial "
+            f"{int(gpus)} too"
         )
     if cpus is None:
         slots = max(1, int(machine.gpus / each_gpus)) if each_gpus else int(machine.cpus)
@@ -94,13 +96,15 @@ def plan_resources(
         fitting = f"--workers-per-trial 1 --cpus-per-trial 1 --gpus-per-trial {min(1.0, machine.gpus):g}"
         wanted = f"{workers} process{'es' if workers > 1 else ''}, {cpus:g} CPUs and {gpus:g} GPUs"
         raise UserError(
-            f"a trial of {wanted} does not fit on {machine.name} ({machine.cpus:g} CPUs, {machine.gpus:g} GPUs); "
+            f"a trial of {wanted} does not fit on {machine.name} ({machine.cpus:g} CPUs, {machine.gpus:g} "
+            "GPUs); "
             f"this would: {command} {fitting}"
         )
     if max_concurrent is not None and max_concurrent < room:
         if population:
             raise UserError(
-                "scheduler pbt takes as many trials at once as fit: give --cpus-per-trial instead of --max-concurrent"
+                "scheduler pbt takes as many trials at once as fit: give --cpus-per-trial instead of "
+                "--max-concurrent"
             )
         room = max_concurrent
     low = high = workers if workers > 1 else 0
@@ -121,8 +125,8 @@ def first_samples(space: Space, seed: int, total: int) -> list[Params]:
 
 
 def check_data(space: Space, samples: list[Params]) -> list[str]:
-    """Make the puzzles of these trials, each kind once, so that a wrong file or level is found before any trial
-    starts. Returns what the user should know. Raises UserError."""
+    """Make the puzzles of these trials, each kind once, so that a wrong file or level is found before any
+    trial starts. Returns what the user should know. Raises UserError."""
     seen: set[str] = set()
     level = metric_level(space)
     notes: list[str] = []
@@ -133,7 +137,8 @@ def check_data(space: Space, samples: list[Params]) -> list[str]:
             seen.add(kind)
             if level and config.data.path is None and level not in (levels := trained_levels(config)):
                 raise UserError(
-                    f"metric {space.file.metric} is of level {level}, which no stage of the curriculum has (they "
+                    f"metric {space.file.metric} is of level {level}, which no stage of the curriculum has "
+                    "(they "
                     f"have {', '.join(levels)}): choose one of these, or eval/solved"
                 )
             data = build_data(config)
@@ -143,7 +148,8 @@ def check_data(space: Space, samples: list[Params]) -> list[str]:
 
 
 def seconds_an_update(config: Config, threads: int) -> float:
-    """Time of an update in this process, measured with up to DRY_RUN_SLOTS slots and scaled to all of them."""
+    """Time of an update in this process, measured with up to DRY_RUN_SLOTS slots and
+    scaled to all of them."""
     use_threads(threads)
     slots = config.train.global_batch_size
     tried = min(slots, DRY_RUN_SLOTS)
@@ -180,6 +186,9 @@ def dry_run(
     at_once = min(resources.concurrent, total)
     print(f"\ntrials     {resources.describe(total, machine)}")
     print(f"update     {each * 1000:.0f} ms in the first trial, on one process of this machine")
-    print(f"time       at most about {duration(each * updates * total / at_once)} for updates: {total} trials of "
-          f"{updates} updates, {at_once} at once; early stopping saves some of it, evaluation adds some")  # fmt: skip
+    print(
+        f"time       at most about {duration(each * updates * total / at_once)} for updates: {total} trials "
+        "of "
+        f"{updates} updates, {at_once} at once; early stopping saves some of it, evaluation adds some"
+    )
     print("dry run    done; no Ray was started, no folder written")

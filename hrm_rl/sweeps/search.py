@@ -1,4 +1,5 @@
-"""Which settings to try next: a function of the seed, the trial's number and the trials so far, and of nothing else.
+"""Which settings to try next: a function of the seed, the trial's number and the trials
+so far, and of nothing else.
 
 So a sweep goes on from its folder alone: there is no searcher's state to save.
 """
@@ -46,7 +47,8 @@ class Tried:
 
 
 def number_of_trials(space: Space, num_samples: int | None) -> int:
-    """Trials of the whole sweep. num_samples: of --num-samples, else the file's. Raises UserError without one."""
+    """Trials of the whole sweep. num_samples: of --num-samples, else the file's. Raises
+    UserError without one."""
     wanted = num_samples if num_samples is not None else space.file.budget.num_samples
     points = len(space.grid())
     if isinstance(space.file.searcher, Grid):
@@ -84,8 +86,8 @@ def _unlike(space: Space, rng: np.random.Generator, fixed: Params, tried: Sequen
 def _estimated(space: Space, searcher: Optuna, seed: int, tried: Sequence[Tried]) -> Params:
     """Ask the estimator, which is told of everything tried, until its answer is allowed.
 
-    It looks at settings together (multivariate), or constraints between them would forbid most of what it proposes;
-    running trials count as bad (constant liar), so that they are not proposed again.
+    It looks at settings together (multivariate), or constraints between them would forbid most of what it
+    proposes; running trials count as bad (constant liar), so that they are not proposed again.
     """
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     metric: Literal["maximize", "minimize"] = "maximize" if space.file.mode == "max" else "minimize"
@@ -114,7 +116,8 @@ def _estimated(space: Space, searcher: Optuna, seed: int, tried: Sequence[Tried]
 
 
 def suggest(space: Space, trial: Trial) -> Params:
-    """Params that an Optuna trial draws, setting by setting (define-by-run); constraints are not looked at."""
+    """Params that an Optuna trial draws, setting by setting (define-by-run);
+    constraints are not looked at."""
     params: Params = {}
     for name in space.dimensions:
         if space.active(name, params):
@@ -124,7 +127,8 @@ def suggest(space: Space, trial: Trial) -> Params:
 
 
 def _as_known(space: Space, searcher: Optuna, one: Tried) -> FrozenTrial | None:
-    """A trial for the estimator to learn from; None for one that teaches nothing (failed, or of another space)."""
+    """A trial for the estimator to learn from; None for one that teaches nothing
+    (failed, or of another space)."""
     values: list[float] | None = None
     if one.value is not None and (one.cost is not None or not searcher.multi_objective):
         values = [float(one.value)]

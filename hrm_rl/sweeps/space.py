@@ -1,7 +1,7 @@
 """What a sweep's file allows: settings drawn from it are valid configurations, the same for the same seed.
 
-*params* are the swept settings of one trial, `section.field: value` as JSON has them; those whose condition does not
-hold are absent, and the trial has the base's value.
+*params* are the swept settings of one trial, `section.field: value` as JSON has them; those whose condition
+does not hold are absent, and the trial has the base's value.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ TRIES_BY_VALUE = 300
 PBT_FIELDS = (
     "halting.halt_max_steps", "halting.halt_exploration_prob", "halting.exploration", "halting.q_lambda",
     "halting.discount", "optim.lr", "optim.weight_decay", "optim.betas", "optim.puzzle_emb_lr",
-    "optim.puzzle_emb_weight_decay", "optim.grad_clip", "optim.lr_min_ratio", "model.h_cycles", "model.l_cycles",
+    "optim.puzzle_emb_weight_decay", "optim.grad_clip", "optim.lr_min_ratio", "model.h_cycles",
+    "model.l_cycles",
     "model.gradient", "train.loss", "train.loss_on", "curriculum.threshold",
     "curriculum.min_updates", "curriculum.min_episodes", "env.segment_cost",
 )  # fmt: skip
-"""Settings that may change in mid-run: none is part of the shape of a weight, of the optimiser's state, or of which
-puzzles are held out."""
+"""Settings that may change in mid-run: none is part of the shape of a weight, of the optimiser's state,
+or of which puzzles are held out."""
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,8 @@ class Space:
     def sample(
         self, rng: np.random.Generator, fixed: Mapping[str, Any] | None = None, tries: int = TRIES
     ) -> Params:
-        """Draw until constraints hold and the settings go together. fixed: values that are not drawn, where their
-        condition holds. Raises UserError if that does not happen."""
+        """Draw until constraints hold and the settings go together. fixed: values that are not drawn, where
+        their condition holds. Raises UserError if that does not happen."""
         reason: str | None = None
         for _ in range(tries):
             params: Params = {}
@@ -125,8 +126,8 @@ class Space:
         return value >= reached if self.file.mode == "max" else value <= reached
 
     def grid(self) -> list[Params]:
-        """Combinations of the settings that are gone through one by one: of `grid` ones, and with the searcher grid
-        of all. `[{}]` if there are none."""
+        """Combinations of the settings that are gone through one by one: of `grid` ones, and with the
+        searcher grid of all. `[{}]` if there are none."""
         everything = isinstance(self.file.searcher, Grid)
         points: list[Params] = [{}]
         for name, dim in self.dimensions.items():
@@ -146,8 +147,9 @@ class Space:
         return [p for p in points if self.refusal(p) is None] if everything else points
 
     def perturb(self, params: Params, rng: np.random.Generator, resample: float) -> Params:
-        """Params near these (population-based training): each number times 0.8 or 1.2, each listed value changed for
-        a neighbour, or with probability `resample` drawn anew. The same params if nothing else is allowed."""
+        """Params near these (population-based training): each number times 0.8 or 1.2, each
+        listed value changed for a neighbour, or with probability `resample` drawn anew. The same
+        params if nothing else is allowed."""
         for _ in range(TRIES_BY_VALUE):
             near: Params = {}
             for name in self.dimensions:

@@ -63,8 +63,8 @@ class Trainer:
         self.curriculum = CurriculumState()
         """The last answer of the curriculum that was acted upon."""
         self.pending = CurriculumState()
-        """Its next answer, worked out here: a checkpoint must not wait for a call that only some ranks have an
-        answer to, since the actor may have died in between."""
+        """Its next answer, worked out here: a checkpoint must not wait for a call that only some ranks have
+        an answer to, since the actor may have died in between."""
         self.metrics: dict[str, float] = {}
         """Of the last evaluation."""
         self.evaluated_at = -1
@@ -99,7 +99,8 @@ class Trainer:
             self._say("from another trial's checkpoint, with settings of its own; slots begin anew")
         elif state.world_size != worker.world_size:
             self._say(
-                f"{state.world_size} -> {worker.world_size} workers: weights and optimisers resume, slots begin anew"
+                f"{state.world_size} -> {worker.world_size} workers: weights and optimisers resume, slots "
+                "begin anew"
             )
         self._say(f"resuming from update {update}")
 
@@ -216,8 +217,8 @@ class Trainer:
             self._say(status_line(update, self.config.train.max_updates, stage, scalars, left))
 
     def _evaluate(self) -> bool:
-        """Judge the weights that `train.eval_weights` names on the held-out puzzles. Returns whether more of them
-        than ever before are solved."""
+        """Judge the weights that `train.eval_weights` names on the held-out puzzles. Returns whether more of
+        them than ever before are solved."""
         began = time.perf_counter()
         learner, worker, held_out = self.learner, self.worker, self.data.held_out
         budget, task = self.config.halting.halt_max_steps, self.data.task

@@ -74,14 +74,19 @@ def dry_run(config: Config, plan: Plan, machine: Machine, run_dir: Path) -> None
     copies = 4 + (learner.averaged is not None)  # weights, gradients, two moments, averaged weights
     print(config.to_yaml())
     print(f"parameters     {count(parameters)}")
-    print(f"memory         {count(4 * parameters * copies)}B weights, gradients, optimiser; about "
-          f"{count(activations / tried * at_once)}B activations for {slots} slots a worker")  # fmt: skip
+    print(
+        f"memory         {count(4 * parameters * copies)}B weights, gradients, optimiser; about "
+        f"{count(activations / tried * at_once)}B activations for {slots} slots a worker"
+    )
     print(f"plan           {plan.describe()}")
     print(f"machine        {machine.name}: {machine.cpus:g} CPUs, {machine.gpus:g} GPUs")
     sums = learner.tally.sums
     outcome = "NOT DONE, its loss or gradient is not finite" if sums["skipped_updates"] else "done"
-    print(f"update         one with {tried} of {slots} slots {outcome}: loss {sums['loss'] / sums['slots']:.3f}, "
-          f"{duration(sums['seconds'])}")  # fmt: skip
+    print(
+        f"update         one with {tried} of {slots} slots {outcome}: loss "
+        f"{sums['loss'] / sums['slots']:.3f}, "
+        f"{duration(sums['seconds'])}"
+    )
     print(f"run folder     {run_dir} (not created)")
     print(f"dry run        done in {duration(time.perf_counter() - started)}; no run was started")
 

@@ -1,4 +1,5 @@
-"""TensorBoard and metrics.jsonl, written by rank 0 with one x-axis: the update. The README lists every tag."""
+"""TensorBoard and metrics.jsonl, written by rank 0 with one x-axis: the update. The
+README lists every tag."""
 
 from __future__ import annotations
 

@@ -61,7 +61,8 @@ def evaluation_line(update: int, metrics: Mapping[str, float], best: bool, secon
 
 
 def held_out_result(exact: float, solved: float, remark: str) -> str:
-    """The share of answers that equal the label and, where it is another one, the share that the rule accepts."""
+    """The share of answers that equal the label and, where it is another one, the share
+    that the rule accepts."""
     if exact == solved:
         return f"exact accuracy {exact:.1%}{remark}"
     return f"solved {solved:.1%}{remark}, exact accuracy {exact:.1%}"
@@ -69,12 +70,18 @@ def held_out_result(exact: float, solved: float, remark: str) -> str:
 
 @contextmanager
 def slow_work() -> Iterator[Callable[[str, int, int], None]]:
-    """Inside, an `envs.Progress` that shows a bar for each kind of slow work, or its first line off a terminal."""
+    """Inside, an `envs.Progress` that shows a bar for each kind of slow work, or its
+    first line off a terminal."""
     console = Console(stderr=True)
     with Progress(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(),
-        console=console, transient=True, disable=not console.is_terminal,
-    ) as bars:  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bars:
         tasks: dict[str, TaskID] = {}
 
         def progress(what: str, done: int, total: int) -> None:
@@ -94,8 +101,8 @@ def shown_path(path: Path) -> str:
 
 
 def typed(program: str) -> str:
-    """How to type a program that is installed beside this Python: its bare name where the shell finds just that
-    one, else its path, for example .venv/bin/tensorboard."""
+    """How to type a program that is installed beside this Python: its bare name where the shell finds just
+    that one, else its path, for example .venv/bin/tensorboard."""
     beside = Path(sys.executable).with_name(program)
     found = shutil.which(program)
     if not beside.exists() or (found and Path(found) == beside):

@@ -26,7 +26,8 @@ def choose_device(name: Literal["auto", "cpu", "cuda", "mps"]) -> torch.device:
 
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """A tensor of the CPU on `device`. On a GPU the copy, from pinned memory, takes its turn and nobody waits."""
+    """A tensor of the CPU on `device`. On a GPU the copy, from pinned memory, takes its
+    turn and nobody waits."""
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
@@ -55,9 +56,9 @@ def use_threads(count: int) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Let malloc keep what is freed for the next update, where it is glibc's. As it comes, it hands large blocks back
-    to the system, which clears every page of them before it gives them out again. Blocks above 32 MiB, the most that
-    can be asked for, still go back."""
+    """Let malloc keep what is freed for the next update, where it is glibc's. As it comes, it hands large
+    blocks back to the system, which clears every page of them before it gives them out again. Blocks above 32
+    MiB, the most that can be asked for, still go back."""
     trim_threshold, mmap_threshold = -1, -3  # M_TRIM_THRESHOLD, M_MMAP_THRESHOLD of malloc.h
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if mallopt is not None:

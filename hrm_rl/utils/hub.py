@@ -43,12 +43,14 @@ def download(repository: str, filename: str) -> Path:
         ) from None
     except utils.RepositoryNotFoundError:
         raise UserError(
-            f"the hub has no data set '{repository}', or it is private: check OWNER/NAME, or run hf auth login"
+            f"the hub has no data set '{repository}', or it is private: check OWNER/NAME, or run hf auth "
+            "login"
         ) from None
     except utils.LocalEntryNotFoundError:
         # Comes before its base class: it says that neither cache nor hub could give the file.
         raise UserError(
-            f"cannot get {what}: the hub cannot be reached or does not answer, and the file is not in the cache; "
+            f"cannot get {what}: the hub cannot be reached or does not answer, and the file is not in the "
+            "cache; "
             "check the network, or download the file elsewhere and give it with --csv"
         ) from None
     except utils.EntryNotFoundError:

@@ -1,5 +1,5 @@
-"""How all pictures look: Okabe and Ito's colours, which any kind of colour vision tells apart, with a marker or line
-style of its own for each, so that they survive a printer without colours."""
+"""How all pictures look: Okabe and Ito's colours, which any kind of colour vision tells apart, with a marker
+or line style of its own for each, so that they survive a printer without colours."""
 
 from __future__ import annotations
 

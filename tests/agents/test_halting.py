@@ -33,7 +33,8 @@ def exploring(probability: float, budget: int = 16, kind: str = "per_segment") -
 
 
 def lengths(config: HaltingConfig, episodes: int, q: tuple[float, float] = (1.0, 0.0)) -> Tensor:
-    """Segments of independent episodes under constant Q-values, the budget enforced as the environment does."""
+    """Segments of independent episodes under constant Q-values, the budget enforced as
+    the environment does."""
     random = generator(1)
     floor = torch.zeros(episodes, dtype=torch.int64)
     length = torch.zeros(episodes, dtype=torch.int64)
@@ -191,7 +192,8 @@ def test_delayed_target_is_the_present_segments_value_and_there_is_none_in_a_fir
 
 
 def rollout(slots: int, segments: int, seed: int = 0) -> dict[str, Tensor]:
-    """Arguments of `lambda_targets` in which episodes end everywhere, with rewards as the environment gives them."""
+    """Arguments of `lambda_targets` in which episodes end everywhere, with rewards as
+    the environment gives them."""
     random = generator(seed)
     end = torch.randint(0, 5, (segments, slots), generator=random)
     terminated, truncated = end == 0, end == 1
@@ -220,8 +222,8 @@ def test_returns_of_four_segments_by_hand() -> None:
                                      G3 = -0.1 + 0.9*(0.5*0.35 + 0.5*0.2)    = 0.1475
                                      G2 = -0.1 + 0.9*(0.5*0.1475 + 0.5*0.8)  = 0.326375
                                      G1 = -0.1 + 0.9*(0.5*0.326375 + 0.5*0.6) = 0.31686875
-    slot 1 halts right after 2:      G4, G3 as above, G2 = 1 has no target, G1 = -0.1 + 0.9*(0.5*1 + 0.5*0.6) = 0.62
-    slot 2 is truncated wrong after 3: G4 as above, G3 = 0, G2 = -0.1 + 0.9*0.5*0.8 = 0.26,
+    slot 1 halts right after 2:      G4, G3 as above, G2 = 1 has no target, G1 = -0.1 + 0.9*(0.5*1 + 0.5*0.6)
+    = 0.62 slot 2 is truncated wrong after 3: G4 as above, G3 = 0, G2 = -0.1 + 0.9*0.5*0.8 = 0.26,
                                      G1 = -0.1 + 0.9*(0.5*0.26 + 0.5*0.6)    = 0.287
     slot 3 halts right after 4:      its target looks ahead as slot 0's, but G4 = 1:
                                      G3 = -0.1 + 0.9*(0.5*1 + 0.5*0.2)       = 0.44
@@ -259,8 +261,8 @@ def test_returns_of_four_segments_by_hand() -> None:
 def test_returns_are_the_textbooks_sum_over_how_far_one_looks(
     seed: int, segments: int, trace: float, discount: float
 ) -> None:
-    """The forward view: G_k is the mean of n-step returns with weights (1-lambda) lambda^(n-1), the rest on the
-    longest; the recursion is its backward form."""
+    """The forward view: G_k is the mean of n-step returns with weights (1-lambda) lambda^(n-1), the rest on
+    the longest; the recursion is its backward form."""
     values = rollout(6, segments, seed)
     found = lambda_targets(**values, config=returns(trace, discount, segments))
     value = torch.sigmoid(values["q"].amax(-1))

@@ -1,4 +1,5 @@
-"""One update of the learner: what it looks at, what it skips, what it keeps, and that a seed decides it all."""
+"""One update of the learner: what it looks at, what it skips, what it keeps, and that a
+seed decides it all."""
 
 from __future__ import annotations
 

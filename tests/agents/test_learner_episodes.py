@@ -1,4 +1,5 @@
-"""Episodes of the learner: how they end and begin anew, what is counted of them, what exploration does to them."""
+"""Episodes of the learner: how they end and begin anew, what is counted of them, what
+exploration does to them."""
 
 from __future__ import annotations
 

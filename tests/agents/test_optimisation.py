@@ -1,5 +1,5 @@
-"""Ways to spend memory and compute on an update: slices of the slots, a growing batch, float16, frozen weights, Muon,
-and the weights that are judged in the end."""
+"""Ways to spend memory and compute on an update: slices of the slots, a growing batch, float16, frozen
+weights, Muon, and the weights that are judged in the end."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Six updates of the reference implementation, reproduced by the real learner: losses, Q-values, targets, halting,
-row replacement, both optimisers and the gradient of every weight. The numbers in data/hrm_golden.json come from
-sapientinc/HRM in float32."""
+"""Six updates of the reference implementation, reproduced by the real learner: losses, Q-values, targets,
+halting, row replacement, both optimisers and the gradient of every weight. The numbers in
+data/hrm_golden.json come from sapientinc/HRM in float32."""
 
 from __future__ import annotations
 
@@ -63,14 +63,19 @@ def golden_config(loss: str) -> Config:
     c = GOLDEN["config"]
     return Config(
         model=ModelConfig(
-            hidden_size=c["hidden_size"], num_heads=c["num_heads"], h_layers=c["H_layers"], l_layers=c["L_layers"],
+            hidden_size=c["hidden_size"], num_heads=c["num_heads"], h_layers=c["H_layers"],
+            l_layers=c["L_layers"],
             h_cycles=c["H_cycles"], l_cycles=c["L_cycles"], expansion=c["expansion"],
             pos_encodings=c["pos_encodings"], puzzle_emb_ndim=c["puzzle_emb_ndim"],
         ),
-        halting=HaltingConfig(halt_max_steps=c["halt_max_steps"], halt_exploration_prob=c["halt_exploration_prob"]),
+        halting=HaltingConfig(
+            halt_max_steps=c["halt_max_steps"], halt_exploration_prob=c["halt_exploration_prob"]
+        ),
         optim=OptimConfig(
-            name="adam_atan2", lr=GOLDEN["lr"], betas=tuple(GOLDEN["betas"]), weight_decay=GOLDEN["weight_decay"],
-            puzzle_emb_lr=GOLDEN["puzzle_emb_lr"], puzzle_emb_weight_decay=GOLDEN["weight_decay"], grad_clip=0.0,
+            name="adam_atan2", lr=GOLDEN["lr"], betas=tuple(GOLDEN["betas"]),
+            weight_decay=GOLDEN["weight_decay"],
+            puzzle_emb_lr=GOLDEN["puzzle_emb_lr"], puzzle_emb_weight_decay=GOLDEN["weight_decay"],
+            grad_clip=0.0,
         ),
         train=TrainConfig(global_batch_size=c["batch_size"], loss=loss.split("_")[0]),
     )  # fmt: skip
@@ -115,7 +120,8 @@ class Recorder:
         self.seen |= {
             "logits_slot0_token0": logits[0, 0], "logits_last_slot_last_token": logits[-1, -1],
             "q_halt": q[:, 0], "q_continue": q[:, 1], "target_q_continue": target,
-            "loss": result.total.detach(), "lm_loss": result.lm.detach(), "q_halt_loss": result.q_halt.detach(),
+            "loss": result.total.detach(), "lm_loss": result.lm.detach(),
+            "q_halt_loss": result.q_halt.detach(),
             "q_continue_loss": result.q_continue.detach(),
         }  # fmt: skip
         return result

@@ -1,4 +1,5 @@
-"""What each `q_target` trains, through the real learner: which targets, with which gradient, at which cost."""
+"""What each `q_target` trains, through the real learner: which targets, with which
+gradient, at which cost."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What scripts/analyze.py measures, against values that can be worked out by hand, and the report that it writes."""
+"""What scripts/analyze.py measures, against values that can be worked out by hand, and
+the report that it writes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""scripts/benchmark.py: what it makes of its measurements. Nothing here depends on how long something took."""
+"""scripts/benchmark.py: what it makes of its measurements. Nothing here depends on how
+long something took."""
 
 from __future__ import annotations
 

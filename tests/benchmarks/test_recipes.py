@@ -1,4 +1,5 @@
-"""The comparison of recipes: what is compared is equal but for the recipe, and results outlive an interruption."""
+"""The comparison of recipes: what is compared is equal but for the recipe, and results
+outlive an interruption."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""What scripts/evaluate.py offers beside a table by level (tests/cli/test_scripts.py), and what it refuses."""
+"""What scripts/evaluate.py offers beside a table by level (tests/cli/test_scripts.py),
+and what it refuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""`scripts/train_ray.py` as a user meets it: what it prints, what it leaves behind, and one line for each mistake."""
+"""`scripts/train_ray.py` as a user meets it: what it prints, what it leaves behind, and
+one line for each mistake."""
 
 from __future__ import annotations
 

@@ -117,7 +117,8 @@ def test_the_time_left_counts_running_and_coming_trials(tmp_path: Path) -> None:
     ):
         book.begin(id, {"optim.lr": 1e-3}, space)
         book.note(id, **changes)
-    # One second an update: 8 of the running trial, and 8, the mean of those that are over, of the one to come.
+    # One second an update: 8 of the running trial, and 8, the mean of those that are over, of the one to
+    # come.
     assert time_left(read_sweep(tmp_path), 4, 2, 12) == pytest.approx(8.0)
 
 

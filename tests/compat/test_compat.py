@@ -1,4 +1,5 @@
-"""The interfaces of others: upstream's ACT model against the golden trace and against our parts, the (N, T) form."""
+"""The interfaces of others: upstream's ACT model against the golden trace and against
+our parts, the (N, T) form."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""Checkpoints of other projects: what the converter makes of them must think as they do, and go back as they came."""
+"""Checkpoints of other projects: what the converter makes of them must think as they
+do, and go back as they came."""
 
 from __future__ import annotations
 

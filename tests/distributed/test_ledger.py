@@ -1,5 +1,5 @@
-"""The curriculum's bookkeeping: whatever the order, the repetition or the loss of calls, all ranks hear what one
-process summing in order would have told them."""
+"""The curriculum's bookkeeping: whatever the order, the repetition or the loss of calls, all ranks hear what
+one process summing in order would have told them."""
 
 from __future__ import annotations
 
@@ -25,8 +25,8 @@ def expected_states(counts: list[list[Counts]]) -> list[CurriculumState]:
 
 
 class Rank:
-    """A worker as the actor sees it: sends interval k + 1 only after it has heard the answer to k. It is done when it
-    has handed in its last interval, whose answer it does not wait for."""
+    """A worker as the actor sees it: sends interval k + 1 only after it has heard the answer to k. It is done
+    when it has handed in its last interval, whose answer it does not wait for."""
 
     def __init__(self, number: int, world_size: int, counts: list[list[Counts]]):
         self.number, self.world_size, self.counts = number, world_size, counts

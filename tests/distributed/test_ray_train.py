@@ -1,5 +1,5 @@
-"""Real Ray: runs of two workers that lose a worker or the curriculum's actor, resume, shrink and stop; and every
-model, gradient, Q-target and optimiser with two workers.
+"""Real Ray: runs of two workers that lose a worker or the curriculum's actor, resume, shrink and stop; and
+every model, gradient, Q-target and optimiser with two workers.
 
 In one file, so that under several processes (`-n`) they share one cluster.
 """
@@ -202,7 +202,8 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "hrm-last_cycle-delayed": {"model": {"gradient": "last_cycle"}, "halting": {"q_target": "delayed"}},
     "hrm-full-cls": {"model": {"gradient": "full", "prefix": "cls", "num_kv_heads": 1, "dropout": 0.2}},
     "hrm-lambda": {
-        "halting": {"q_target": "lambda", "rollout_segments": 3, "q_lambda": 0.5}, "env": {"segment_cost": 0.1},
+        "halting": {"q_target": "lambda", "rollout_segments": 3, "q_lambda": 0.5},
+        "env": {"segment_cost": 0.1},
     },
     "trm-halt_only": {
         "model": {"name": "trm", "puzzle_emb_ndim": 16, "puzzle_emb_len": 2},
@@ -213,11 +214,14 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         "train": {"loss": "stablemax", "micro_batches": 2},
     },
     "transformer-axial-muon": {
-        "model": {"name": "transformer", "pos_encodings": "axial", "hidden_size": 32, "checkpoint_activations": True},
+        "model": {
+            "name": "transformer", "pos_encodings": "axial", "hidden_size": 32, "checkpoint_activations": True,
+        },
         "optim": {"name": "muon"},
     },
     "hrm-learned-frozen": {
-        "model": {"pos_encodings": "learned", "puzzle_emb_ndim": 16}, "optim": {"freeze": "all_but_puzzle_emb"},
+        "model": {"pos_encodings": "learned", "puzzle_emb_ndim": 16},
+        "optim": {"freeze": "all_but_puzzle_emb"},
         "train": {"initial_batch_size": 2, "batch_warmup_updates": 2},
     },
 }  # fmt: skip

@@ -1,4 +1,5 @@
-"""Real Ray: sweeps that stop trials early, are interrupted, resumed, perturbed or nested; a trial that fails."""
+"""Real Ray: sweeps that stop trials early, are interrupted, resumed, perturbed or
+nested; a trial that fails."""
 
 from __future__ import annotations
 
@@ -39,8 +40,8 @@ RAYS_OWN = "_AutoscalingCoordinatorActor"
 
 @pytest.fixture(autouse=True)
 def _hear_ctrl_c(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A shell that starts pytest in the background has it ignore Ctrl-C. Ray Train takes a report of a worker no
-    more often than every two seconds, unless told otherwise."""
+    """A shell that starts pytest in the background has it ignore Ctrl-C. Ray Train takes a report of a worker
+    no more often than every two seconds, unless told otherwise."""
     monkeypatch.setenv("RAY_TRAIN_HEALTH_CHECK_INTERVAL_S", "0.1")
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
@@ -176,8 +177,8 @@ def test_a_sweep_stops_the_worse_trials_and_after_an_interrupt_goes_on_without_t
 def test_a_trial_that_fails_is_retried_then_marked_and_the_others_finish(
     tmp_path: Path, held_before: Held
 ) -> None:
-    """A network whose learning rate blows it up is the user's affair and not retried; a trial whose process is killed
-    goes on from its last checkpoint."""
+    """A network whose learning rate blows it up is the user's affair and not retried; a trial whose process
+    is killed goes on from its last checkpoint."""
     killed: list[int] = []
 
     def kill_one() -> None:

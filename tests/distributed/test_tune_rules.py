@@ -1,4 +1,5 @@
-"""Schedulers and proposals of a sweep, without a cluster: what they decide, and that a resumed sweep does too."""
+"""Schedulers and proposals of a sweep, without a cluster: what they decide, and that a
+resumed sweep does too."""
 
 from __future__ import annotations
 

@@ -1,4 +1,5 @@
-"""ActEnv and ActVectorEnv: Gymnasium's contract, the rules of an episode, and that B slots are B environments."""
+"""ActEnv and ActVectorEnv: Gymnasium's contract, the rules of an episode, and that B
+slots are B environments."""
 
 from __future__ import annotations
 
@@ -154,8 +155,8 @@ def test_a_step_needs_a_reset_before_and_after_an_episode(env, pool):
 
 
 def test_slots_equal_single_envs_step_for_step(task, pool):
-    """Everything, infos, final observations and pictures included, equals Gymnasium's SyncVectorEnv over single
-    environments that draw from one source."""
+    """Everything, infos, final observations and pictures included, equals Gymnasium's SyncVectorEnv over
+    single environments that draw from one source."""
     shared = PoolSource(task, pool, seed=7, augment=True)
     sync = SyncVectorEnv(
         [lambda: ActEnv(task, shared, BUDGET, 0.125, "ansi")] * SLOTS, autoreset_mode=AutoresetMode.SAME_STEP

@@ -234,7 +234,8 @@ def test_a_model_trained_on_blanks_is_not_asked_for_the_given_cells(
 
 
 class Measured(type(TASK)):
-    """4x4 Sudoku with two measures: the digits 1 in the answer, and the 2s where the answer has a 1 in its corner."""
+    """4x4 Sudoku with two measures: the digits 1 in the answer, and the 2s where the
+    answer has a 1 in its corner."""
 
     measures = ("ones", "twos")
 

@@ -39,8 +39,8 @@ def test_rules_applied_to_the_record_are_the_rules_run(model: RecurrentModel, no
 
 
 def made_up() -> Recording:
-    """Two puzzles and three segments: one is right from the second segment on, one never; q_halt - q_continue grows
-    by one a segment, from -1 and from -2."""
+    """Two puzzles and three segments: one is right from the second segment on, one never; q_halt - q_continue
+    grows by one a segment, from -1 and from -2."""
     q = np.zeros((2, 3, 2), np.float32)
     q[:, :, 0] = [[-1, 0, 1], [-2, -1, 0]]
     exact = np.array([[False, True, True], [False, False, False]])

@@ -1,4 +1,5 @@
-"""Scripts called in this process as a user calls them, for the tests of what they say, refuse and leave behind."""
+"""Scripts called in this process as a user calls them, for the tests of what they say,
+refuse and leave behind."""
 
 from __future__ import annotations
 

@@ -52,7 +52,8 @@ def run(args: list[str], endpoint: str, home: Path) -> subprocess.CompletedProce
     )
     environment = {key: value for key, value in os.environ.items() if key not in unset}
     environment |= {
-        "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1",
+        "HF_ENDPOINT": endpoint, "HF_HOME": str(home), "HF_HUB_DISABLE_TELEMETRY": "1",
+        "NO_PROXY": "127.0.0.1",
         "PYTHONPATH": str(ROOT),
     }  # fmt: skip
     return subprocess.run(

@@ -1,5 +1,5 @@
-"""Checkpoints of other projects, made from the layouts' descriptions, and a network written for these tests that
-thinks as theirs do. No published weights were at hand."""
+"""Checkpoints of other projects, made from the layouts' descriptions, and a network written for these tests
+that thinks as theirs do. No published weights were at hand."""
 
 from __future__ import annotations
 
@@ -104,7 +104,8 @@ def random_tensors(shapes: dict[str, tuple[int, ...]], seed: int = 0) -> dict[st
 def official(
     levels: dict[str, int], prefix: int, ndim: int = 0, learned: bool = False, mlp_t: bool = False
 ) -> dict[str, Tensor]:
-    """A state dict of sapientinc/HRM or TinyRecursiveModels, as their modules name it; 3 puzzle identifiers."""
+    """A state dict of sapientinc/HRM or TinyRecursiveModels, as their modules name it;
+    3 puzzle identifiers."""
     inner = 256
     shapes: dict[str, tuple[int, ...]] = {
         "H_init": (D,), "L_init": (D,), "embed_tokens.embedding_weight": (V, D), "lm_head.weight": (V, D),
@@ -133,7 +134,8 @@ def prefixed(state: dict[str, Any], prefix: str) -> dict[str, Any]:
 
 
 def mlx(inner: int) -> dict[str, Tensor]:
-    """The Swift version's parameters: 5 tokens of 4x4 Sudoku (blank 0, digits), one trained token before them."""
+    """The Swift version's parameters: 5 tokens of 4x4 Sudoku (blank 0, digits), one
+    trained token before them."""
     shapes: dict[str, tuple[int, ...]] = {
         "clsToken": (D,), "inputEmbedding.embeddings": (V - 1, D), "outputHead.weight": (D, V - 1),
         "qACTHead.weight": (D, 2), "qACTHead.bias": (2,),

@@ -41,8 +41,8 @@ def tally(learner: Learner) -> dict[str, Any]:
 
 
 def assert_resumes(config: Config, folder: Path) -> tuple[Learner, Learner]:
-    """A run that is stopped after 3 and after 5 updates ends as one that is not: with the same tensors, bit for
-    bit, and the same metrics. Returns the learners of both: resumed, whole."""
+    """A run that is stopped after 3 and after 5 updates ends as one that is not: with the same tensors, bit
+    for bit, and the same metrics. Returns the learners of both: resumed, whole."""
 
     def run_until(where: Path, stop: int | None) -> Learner:
         worker = LocalWorker(config, where, lambda line: None)

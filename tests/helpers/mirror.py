@@ -8,7 +8,8 @@ from envs import PuzzleBatch, PuzzleTask
 
 
 class Mirror(PuzzleTask):
-    """A user's task: answer a row of letters with the row turned round. Its pictures know nothing of changes."""
+    """A user's task: answer a row of letters with the row turned round. Its pictures
+    know nothing of changes."""
 
     name = "mirror"
     characters = "_ab"

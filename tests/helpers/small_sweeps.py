@@ -1,4 +1,5 @@
-"""Small sweeps for tests, to run (4x4 Sudoku and a network 16 numbers wide, as in tiny.py) or already written."""
+"""Small sweeps for tests, to run (4x4 Sudoku and a network 16 numbers wide, as in
+tiny.py) or already written."""
 
 from __future__ import annotations
 
@@ -91,15 +92,16 @@ def add_trial(
     (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     defaults = {
         "id": id, "params": params, "status": "finished", "error": None, "attempts": 1, "started": 1000.0,
-        "seconds": 10.0, "train_seconds": 8.0, "updates": curve[-1][0] if curve else 0, "history": [], "from": None,
+        "seconds": 10.0, "train_seconds": 8.0, "updates": curve[-1][0] if curve else 0, "history": [],
+        "from": None,
     }  # fmt: skip
     (folder / "trial.json").write_text(json.dumps(defaults | record))
     return folder
 
 
 def make_mixed_sweep(folder: Path) -> Path:
-    """A finished trial that is best before its end, a stopped one that is cheaper, one with conditional settings
-    still running, one that failed before it was evaluated."""
+    """A finished trial that is best before its end, a stopped one that is cheaper, one with conditional
+    settings still running, one that failed before it was evaluated."""
     make_sweep(folder)
     stages = ["easy=1", "easy=0.5,hard=0.5"]
     add_trial(folder, "t0000", {LR: 1e-3, Q_TARGET: "bootstrap", STAGES: stages},

@@ -1,4 +1,5 @@
-"""The recurrent network: what runs with gradient, what the carry is, where positions and Q-values come from."""
+"""The recurrent network: what runs with gradient, what the carry is, where positions
+and Q-values come from."""
 
 from __future__ import annotations
 

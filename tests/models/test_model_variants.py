@@ -33,8 +33,8 @@ NAMES = ("hrm", "trm", "transformer")
 
 
 def unrolled(model: RecurrentModel, kept: int) -> tuple[Tensor, Tensor]:
-    """Logits and q of the first segment, all updates written out with gradient; only the last `kept` stay in the
-    graph, since all that goes into the first of them is detached."""
+    """Logits and q of the first segment, all updates written out with gradient; only the last `kept` stay in
+    the graph, since all that goes into the first of them is detached."""
     tokens, identifier = batch()
     by = (model.rope_cos, model.rope_sin)
     carry, c = model.initial_carry(SLOTS), model.config
@@ -211,7 +211,8 @@ def test_dropout_goes_on_from_a_checkpoint_bit_for_bit() -> None:
 
 RUNS = [
     pytest.param(
-        {"name": "trm", "mixer": "mlp", "pos_encodings": "none", "puzzle_emb_ndim": 16, "puzzle_emb_len": 2}, id="trm"
+        {"name": "trm", "mixer": "mlp", "pos_encodings": "none", "puzzle_emb_ndim": 16, "puzzle_emb_len": 2},
+        id="trm"
     ),
     pytest.param(
         {"name": "transformer", "gradient": "last_cycle", "pos_encodings": "axial", "hidden_size": 12,
@@ -219,7 +220,8 @@ RUNS = [
         id="transformer",
     ),
     pytest.param(
-        {"num_kv_heads": 1, "causal": True, "prefix": "cls", "gradient": "full", "checkpoint_activations": True,
+        {"num_kv_heads": 1, "causal": True, "prefix": "cls", "gradient": "full",
+        "checkpoint_activations": True,
          "dropout": 0.1},
         id="hrm",
     ),

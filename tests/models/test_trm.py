@@ -1,4 +1,5 @@
-"""The Tiny Recursive Model: one network for both levels, the last cycle with gradient, the mixer over positions."""
+"""The Tiny Recursive Model: one network for both levels, the last cycle with gradient,
+the mixer over positions."""
 
 from __future__ import annotations
 
@@ -57,8 +58,8 @@ def reference(
     l_cycles: int,
     segments: int,
 ) -> list[tuple[Tensor, Tensor]]:
-    """TRM as in its paper, written out from the equations alone: logits and q of each segment. Between segments, and
-    before the last cycle of each, the states are cut off from the graph."""
+    """TRM as in its paper, written out from the equations alone: logits and q of each segment. Between
+    segments, and before the last cycle of each, the states are cut off from the graph."""
     width = w["h_init"].shape[0]
     x = width**0.5 * w["embed_tokens.weight"][tokens]
     x = torch.cat((torch.zeros(len(tokens), prefix, width, dtype=x.dtype), x), 1)

@@ -1,4 +1,5 @@
-"""A run that goes on from another run's checkpoint with other settings, as population-based training does it."""
+"""A run that goes on from another run's checkpoint with other settings, as
+population-based training does it."""
 
 from __future__ import annotations
 

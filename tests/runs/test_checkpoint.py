@@ -1,4 +1,5 @@
-"""What a checkpoint holds, when one is saved, which are kept and who may load it. Damage is another file's."""
+"""What a checkpoint holds, when one is saved, which are kept and who may load it.
+Damage is another file's."""
 
 from __future__ import annotations
 

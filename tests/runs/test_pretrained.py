@@ -149,8 +149,8 @@ def test_the_card_says_what_the_run_log_says(run_dir: Path, exported: Path) -> N
         exact, solved, cells = (
             logged[f"{prefix}/{n}"] for n in ("exact_accuracy", "solved", "cell_accuracy")
         )
-        row = f"| {level} | {exact:.1%} | {solved:.1%} | {cells:.1%} | {logged[f'{prefix}/segments_mean']:.2f} |"
-        assert row in card
+        segments = logged[f"{prefix}/segments_mean"]
+        assert f"| {level} | {exact:.1%} | {solved:.1%} | {cells:.1%} | {segments:.2f} |" in card
     state = json.loads((run_dir / "checkpoints" / "update-00000008" / "state.json").read_text())
     for part in (
         "hrm on sudoku of size 4", "run my-run, update-00000008", "easy=1,hard=1", "seed 3", "update 8 of 8",

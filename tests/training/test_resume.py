@@ -1,4 +1,5 @@
-"""A run that was interrupted and resumed ends as if nothing had happened: bit for bit, with the same metrics."""
+"""A run that was interrupted and resumed ends as if nothing had happened: bit for bit,
+with the same metrics."""
 
 from __future__ import annotations
 
@@ -18,8 +19,8 @@ from hrm_rl.training.worker import Outcome
 from hrm_rl.utils.errors import UserError
 from tests.helpers.tiny import assert_same, learner_tensors, make_decisive, metrics, tiny_config
 
-# Intervals of 4 updates. The threshold of 0 graduates whenever a window of two intervals is full: after updates
-# 8 and 16, acted upon one interval later.
+# Intervals of 4 updates. The threshold of 0 graduates whenever a window of two intervals is full: after
+# updates 8 and 16, acted upon one interval later.
 CONFIG = tiny_config(
     model={"puzzle_emb_ndim": 16},
     optim={"name": "adam_atan2", "warmup_updates": 5, "lr_min_ratio": 0.1},

@@ -1,4 +1,5 @@
-"""metrics.jsonl and TensorBoard hold the same values, and resuming leaves no trace of updates that are redone."""
+"""metrics.jsonl and TensorBoard hold the same values, and resuming leaves no trace of
+updates that are redone."""
 
 from __future__ import annotations
 
@@ -182,7 +183,8 @@ def test_board_grid_has_a_row_for_each_puzzle_and_a_column_for_each_segment_afte
 
 @pytest.fixture(autouse=True)
 def _each_process_at_its_own_second(monkeypatch: pytest.MonkeyPatch) -> None:
-    """TensorBoard reads event files in the order of their names, which begin with the second of their making."""
+    """TensorBoard reads event files in the order of their names, which begin with the
+    second of their making."""
     clock = itertools.count(1_700_000_000)
     monkeypatch.setattr(event_file_writer, "time", SimpleNamespace(time=lambda: next(clock)))
 

@@ -1,16 +1,18 @@
-"""Answering many puzzles with few slots: as soon as a puzzle is done, the next one of the queue takes its slot.
+"""Answering many puzzles with few slots: as soon as a puzzle is done, the next one of
+the queue takes its slot.
 
-What is done is for a rule to say (`Stopping`), after every segment and for every puzzle apart. The engine (`think`)
-takes puzzles from an iterator and hands thoughts to an iterator, so that its memory grows with the slots alone.
+What is done is for a rule to say (`Stopping`), after every segment and for every puzzle apart.
+The engine (`think`) takes puzzles from an iterator and hands thoughts to an iterator, so that
+its memory grows with the slots alone.
 
-The same answers as alone: no slot sees another, so a puzzle's answers and Q-values depend on its own tokens only, but
-for one thing. A matrix product may be rounded differently for another number of rows. On the CPU, with the oneMKL
-that torch comes with, rows of products of at least 16 rows came out the same, bit for bit, whatever their number and
-place (tests/agents/test_inference.py; sudoku9-curriculum, the TRM with an MLP, two small networks, one and two
-threads, were tried), and only the q-head, which has one row a slot, ever has fewer. So the engine never runs fewer
-than 16 slots on a CPU and fills up with idle ones. Elsewhere it keeps the full number to the end, so that all puzzles
-meet products of one shape. A Q-value computed by other means, say in a batch of one, may differ in its last bits (by
-1e-5), and a halt that was a tie within that, too.
+The same answers as alone: no slot sees another, so a puzzle's answers and Q-values depend on its own tokens
+only, but for one thing. A matrix product may be rounded differently for another number of rows. On the CPU,
+with the oneMKL that torch comes with, rows of products of at least 16 rows came out the same, bit for bit,
+whatever their number and place (tests/agents/test_inference.py; sudoku9-curriculum, the TRM with an MLP, two
+small networks, one and two threads, were tried), and only the q-head, which has one row a slot, ever has
+fewer. So the engine never runs fewer than 16 slots on a CPU and fills up with idle ones. Elsewhere it keeps
+the full number to the end, so that all puzzles meet products of one shape. A Q-value computed by other means,
+say in a batch of one, may differ in its last bits (by 1e-5), and a halt that was a tie within that, too.
 
 Legend: B slots, b of them in use, L tokens, N puzzles.
 """
@@ -69,8 +71,8 @@ def think(
 ) -> Iterator[Thoughts]:
     """Think about the puzzles of `puzzles`, which may be without end; yields after every segment.
 
-    At the end of the queue, slots that are done are left out (see the module's docstring for how many are kept).
-    batch_size: slots.  loss_on: what the model was trained on (see `answer_of`).
+    At the end of the queue, slots that are done are left out (see the module's docstring for how many are
+    kept). batch_size: slots.  loss_on: what the model was trained on (see `answer_of`).
     The solutions in `puzzles` are not looked at. The model is in evaluation mode as long as this runs.
     """
     device = next(model.parameters()).device
@@ -149,8 +151,8 @@ def answers(
 ) -> Iterator[Thoughts]:
     """What is handed in for each puzzle, in the order of the queue, some at a time.
 
-    Those done early wait for those before them: at most (B - 1) * budget, since so many can be done while one takes
-    the whole budget.
+    Those done early wait for those before them: at most (B - 1) * budget, since so many can be
+    done while one takes the whole budget.
     """
     waiting: dict[int, Thoughts] = {}
     following = 0

@@ -101,8 +101,8 @@ class Learner:
         self.explored = torch.zeros(self.env.num_envs, dtype=torch.bool)
 
     def start_anew(self, stage: int) -> None:
-        """Give every slot a new puzzle of a curriculum stage, from streams that begin with the present update:
-        those of the run's beginning would show its first puzzles again."""
+        """Give every slot a new puzzle of a curriculum stage, from streams that begin with the present
+        update: those of the run's beginning would show its first puzzles again."""
         seeds = np.random.SeedSequence([self.config.seed, self.rank, 3, self.updates]).generate_state(2)
         self.env.source.reseed(int(seeds[0]))
         self.env.source.set_level_weights(self.config.curriculum.weights(stage))
@@ -133,7 +133,8 @@ class Learner:
         self._solution = infos["solution"]
 
     def update(self) -> None:
-        """One segment in every slot, or a rollout of several, and one step of the optimisers. Adds to `tally`."""
+        """One segment in every slot, or a rollout of several, and one step of the
+        optimisers. Adds to `tally`."""
         started, waited = time.perf_counter(), self.env.source.data_wait_seconds
         self._add_slots()
         with self.model.unchanging():
@@ -169,8 +170,9 @@ class Learner:
         self._act(Act.join(acts))
 
     def _learn_rollout(self) -> None:
-        """`rollout_segments` segments with the same weights. Their graphs are kept until the returns are known, which
-        the continue value's loss needs: freeing them earlier would mean to think everything twice."""
+        """`rollout_segments` segments with the same weights. Their graphs are kept until
+        the returns are known, which the continue value's loss needs: freeing them earlier
+        would mean to think everything twice."""
         halting_config, everyone = self.config.halting, slice(0, self.env.num_envs)
         thoughts, acts, outcomes = [], [], []
         for k in range(1, halting_config.rollout_segments + 1):
@@ -193,7 +195,8 @@ class Learner:
         self._backward(torch.stack(total).sum())
 
     def _gradients_stay_here(self) -> AbstractContextManager[None]:
-        """Inside, backward passes add to this worker's gradients; the next one outside adds up all workers'."""
+        """Inside, backward passes add to this worker's gradients; the next one outside
+        adds up all workers'."""
         model = self.training_model
         return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
 
@@ -221,7 +224,8 @@ class Learner:
         return Act(thought.carry, q, answer, self.env.task.solved(thought.puzzle, answer))
 
     def _target(self, rows: slice, thought: Thought) -> Tensor | None:
-        """What the continue values are taught, but for the returns of a rollout: (B,), or None for nothing."""
+        """What the continue values are taught, but for the returns of a rollout: (B,),
+        or None for nothing."""
         kind, budget = self.config.halting.q_target, self.config.halting.halt_max_steps
         segment = self._on_device(self._segment[rows] + 1)
         if kind == "halt_only" or budget == 1:
@@ -272,8 +276,8 @@ class Learner:
 
     def _backward(self, total: Tensor) -> None:
         """Add the gradient of a loss summed over slots of this worker."""
-        # DDP averages over ranks: times world_size / global slots makes that the gradient of
-        # (sum over all slots) / (all slots); a rollout's segments are averaged. A loss that is not finite makes every
+        # DDP averages over ranks: times world_size / global slots makes that the gradient of (sum over all
+        # slots) / (all slots); a rollout's segments are averaged. A loss that is not finite makes every
         # gradient NaN, on all ranks.
         everyone = slots_at(self.updates + 1, self.config.train, self.world_size)
         share = self.world_size / (everyone * self.config.halting.rollout_segments)
@@ -311,8 +315,10 @@ class Learner:
         self.updates += 1
         if self.skipped_in_a_row >= self.config.optim.max_skipped_updates:
             raise UserError(
-                f"{self.skipped_in_a_row} updates in a row had a loss or gradient that is not finite (at update "
-                f"{self.updates}): start a new run with a lower --optim.lr (now {self.config.optim.lr}), a smaller "
+                f"{self.skipped_in_a_row} updates in a row had a loss or gradient that is not finite (at "
+                "update "
+                f"{self.updates}): start a new run with a lower --optim.lr (now {self.config.optim.lr}), a "
+                "smaller "
                 f"--optim.grad-clip (now {self.config.optim.grad_clip}) or --model.dtype float32"
             )
 
@@ -361,7 +367,8 @@ class Learner:
         return self.tally.vector()
 
     def rank_state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """What this worker alone knows, as tensors and as JSON: slots, puzzle stream, random state, counts."""
+        """What this worker alone knows, as tensors and as JSON: slots, puzzle stream,
+        random state, counts."""
         tensors = {
             "carry.z_h": self.carry.z_h,
             "carry.z_l": self.carry.z_l,

@@ -36,8 +36,8 @@ class Losses:
 def stablemax_scores(logits: Tensor) -> Tensor:
     """s(x) = x + 1 for x >= 0, else 1 / (1 - x) (arXiv 2501.04697), in float32; stablemax is s / sum s.
 
-    One formula for both branches: the one that is not taken adds a constant, and divides by no zero. At x = 0 the
-    slope of relu is 0 and that of clamp is 1, as it should be: not 2, nor 0.
+    One formula for both branches: the one that is not taken adds a constant, and divides by no zero. At x = 0
+    the slope of relu is 0 and that of clamp is 1, as it should be: not 2, nor 0.
     """
     x = at_least_float32(logits)
     return F.relu(x) + 1 / (1 - x.clamp(max=0))
@@ -53,8 +53,8 @@ def cross_entropy(logits: Tensor, labels: Tensor, kind: Literal["softmax", "stab
     labelled = labels != IGNORE
     scores = stablemax_scores(logits)
     score = scores.gather(-1, labels.where(labelled, 0).unsqueeze(-1)).squeeze(-1)
-    # The logarithm of the quotient, not a difference of logarithms: float32 is then as exact near probability 1,
-    # where both would be large and nearly equal, as anywhere.
+    # The logarithm of the quotient, not a difference of logarithms: float32 is then as exact near probability
+    # 1, where both would be large and nearly equal, as anywhere.
     return torch.where(labelled, torch.log(scores.sum(-1) / score), 0.0)
 
 
@@ -68,8 +68,8 @@ def losses(
 ) -> Losses:
     """The losses of one segment, summed over slots.
 
-    logits: (B, L, V).  labels: (B, L), IGNORE where a token is not supervised.  q: (B, 2) logits.
-    solved: (B,) whether the answer is right.  target_continue: (B,) probabilities, NO_TARGET where a slot has none,
+    logits: (B, L, V).  labels: (B, L), IGNORE where a token is not supervised.  q: (B, 2) logits. solved:
+    (B,) whether the answer is right.  target_continue: (B,) probabilities, NO_TARGET where a slot has none,
     or None where nobody has: with a budget of one segment, or with q_target `halt_only`.
     A slot without any label is padding and contributes to nothing.
     """

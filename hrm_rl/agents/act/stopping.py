@@ -50,21 +50,23 @@ class StoppingRule(Protocol):
         """The most segments a puzzle."""
 
     def stops(self, thoughts: Thoughts) -> NDArray[np.bool_]:
-        """(b,) where to stop before the budget is spent; a function of each row alone. `done` is not yet known."""
+        """(b,) where to stop before the budget is spent; a function of each row alone.
+        `done` is not yet known."""
 
 
 @dataclass(frozen=True)
 class Stopping:
-    """The rules that come with this project. All are functions of numbers that a fixed run also gives, so one long
-    fixed run tells what every rule would have cost and answered (hrm_rl/evaluation/tradeoff.py)."""
+    """The rules that come with this project. All are functions of numbers that a fixed run also gives, so one
+    long fixed run tells what every rule would have cost and answered (hrm_rl/evaluation/tradeoff.py)."""
 
     budget: int
     """The most segments a puzzle, which may be more than in training."""
     halting: Halting = "adaptive"
-    """`adaptive` stops where the model wants to halt, `agree` where `patience` answers in a row are the same, `fixed`
-    only where the budget is spent."""
+    """`adaptive` stops where the model wants to halt, `agree` where `patience` answers in a row are the same,
+    `fixed` only where the budget is spent."""
     q_target: str = "bootstrap"
-    """How the Q-values were trained, which says when the model wants to halt (see `halting.wants_to_halt`)."""
+    """How the Q-values were trained, which says when the model wants to halt (see
+    `halting.wants_to_halt`)."""
     threshold: float = 0.0
     """With `adaptive`: how far q_halt has to be above q_continue; with q_target halt_only, above 0."""
     min_segments: int = 1

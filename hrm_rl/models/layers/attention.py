@@ -11,15 +11,15 @@ from hrm_rl.models.layers.linear import Linear
 from hrm_rl.models.layers.positions import Rotation
 
 LONGEST_SPELLED_OUT = {"no gradient": 128, "float32": 192, "lower precision": 448}
-"""Positions up to which attention on a CPU is spelled out, in passes without gradient and in those with it; measured
-(docs/performance.md)."""
+"""Positions up to which attention on a CPU is spelled out, in passes without gradient and in those with
+it; measured (docs/performance.md)."""
 
 
 class Attention(nn.Module):
     """Multi-head self-attention, with one matrix for queries, keys and values.
 
-    num_kv_heads: heads of keys and values, each shared by num_heads / num_kv_heads neighbouring heads of queries
-    (grouped-query attention, arXiv 2305.13245); as many as num_heads if not given.
+    num_kv_heads: heads of keys and values, each shared by num_heads / num_kv_heads neighbouring heads of
+    queries (grouped-query attention, arXiv 2305.13245); as many as num_heads if not given.
     causal: a position sees itself and those before it.
     """
 
@@ -51,9 +51,9 @@ class Attention(nn.Module):
 
 
 def spells_out(x: Tensor) -> bool:
-    """Whether attention on x (B, S, D) takes two matrix products with a softmax between them: on a CPU, for a short
-    row, they and their backward pass are up to six times as fast as torch's fused kernel. All else takes that kernel,
-    which keeps no (S, S)."""
+    """Whether attention on x (B, S, D) takes two matrix products with a softmax between them: on a CPU, for a
+    short row, they and their backward pass are up to six times as fast as torch's fused kernel. All else
+    takes that kernel, which keeps no (S, S)."""
     if not torch.is_grad_enabled():
         kind = "no gradient"
     else:

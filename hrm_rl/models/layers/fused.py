@@ -1,9 +1,9 @@
 """The steps of a block with their backward passes written out, where that saves passes over memory.
 
-Autograd alone computes the same numbers. It would keep more between the passes and walk through memory more often: a
-normalised sum is six kernels backward, the two halves of a chunk each become a tensor of zeros that is added up.
-tests/models/test_fused.py holds every gradient here against finite differences, docs/performance.md says what each
-saves.
+Autograd alone computes the same numbers. It would keep more between the passes and walk through memory more
+often: a normalised sum is six kernels backward, the two halves of a chunk each become a tensor of zeros that
+is added up. tests/models/test_fused.py holds every gradient here against finite differences,
+docs/performance.md says what each saves.
 
 Legend: B slots, S positions, D hidden size, H head width, n heads. Everything works in the type of its input.
 """
@@ -41,8 +41,8 @@ def linear(x: Tensor, weight: Tensor, cast: Tensor | None = None) -> Tensor:
 
 
 class _Linear(Function):
-    """y = x W'.  dx = dy W;  dW = dy' x, computed as (x' dy)' where x is the narrower: the product that transposes
-    the narrower matrix is the faster one."""
+    """y = x W'.  dx = dy W;  dW = dy' x, computed as (x' dy)' where x is the narrower: the product that
+    transposes the narrower matrix is the faster one."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, cast: Tensor | None) -> Tensor:
@@ -65,8 +65,8 @@ class _Linear(Function):
 
 
 def add_norm(x: Tensor, y: Tensor) -> Tensor:
-    """The sum over its root mean square, (x + y) / sqrt(mean((x + y)^2) + EPS) over the last dimension: RMSNorm
-    (arXiv 1910.07467) without weight, computed in float32."""
+    """The sum over its root mean square, (x + y) / sqrt(mean((x + y)^2) + EPS) over the last dimension:
+    RMSNorm (arXiv 1910.07467) without weight, computed in float32."""
     if not torch.is_grad_enabled():
         return _normalised_sum(x, y)[0]
     out: Tensor = _AddNorm.apply(x, y)
@@ -114,7 +114,8 @@ def _gate(gate_up: Tensor) -> Tensor:
 
 
 class _Gated(Function):
-    """y = silu(g) u.  du = dy silu(g);  dg = dy u silu'(g) with silu'(g) = s + g s (1 - s), s = sigmoid(g)."""
+    """y = silu(g) u.  du = dy silu(g);  dg = dy u silu'(g) with silu'(g) = s + g s (1 -
+    s), s = sigmoid(g)."""
 
     @staticmethod
     def forward(ctx: Any, gate_up: Tensor) -> Tensor:
@@ -140,8 +141,8 @@ def turn(x: Tensor, cos: Tensor, sin: Tensor | None) -> Tensor:
 def to_heads(qkv: Tensor, cos: Tensor, sin: Tensor | None, heads: Heads) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values of one projection, each in memory of its own, queries and keys turned.
 
-    qkv: (B, S, n H), the heads of queries, then of keys, then of values, as many as `heads` says.
-    cos, sin: (S, H) of a rotation as in layers.rotation, times any factor; without sin, all are multiplied by cos.
+    qkv: (B, S, n H), the heads of queries, then of keys, then of values, as many as `heads` says. cos, sin:
+    (S, H) of a rotation as in layers.rotation, times any factor; without sin, all are multiplied by cos.
     Returns three (heads, B, S, H): heads come first, so that each kind is one block of memory.
     """
     shared = (cos, sin, heads)
@@ -152,8 +153,9 @@ def to_heads(qkv: Tensor, cos: Tensor, sin: Tensor | None, heads: Heads) -> tupl
 
 
 def turn_into(out: Tensor, x: Tensor, cos: Tensor, sin: Tensor | None) -> Tensor:
-    """out = x cos + swapped(x) sin, where `swapped` changes places of the two halves of the last dimension. `sin`
-    has the sign of each half in it. (Whole rows at a time: half rows are too short for the vector units.)"""
+    """out = x cos + swapped(x) sin, where `swapped` changes places of the two halves of the
+    last dimension. `sin` has the sign of each half in it. (Whole rows at a time: half rows are
+    too short for the vector units.)"""
     torch.mul(x, cos, out=out)
     if sin is None:
         return out
@@ -172,7 +174,8 @@ def _split_heads(qkv: Tensor, cos: Tensor, sin: Tensor | None, heads: Heads) -> 
 
 
 class _ToHeads(Function):
-    """y = x cos + swapped(x) sin is a rotation times a factor; dx = dy cos - swapped(dy) sin, its transpose."""
+    """y = x cos + swapped(x) sin is a rotation times a factor; dx = dy cos -
+    swapped(dy) sin, its transpose."""
 
     @staticmethod
     def forward(ctx: Any, qkv: Tensor, cos: Tensor, sin: Tensor | None, heads: Heads) -> Any:

@@ -43,8 +43,9 @@ class Linear(nn.Module):
 
 @contextmanager
 def hold_weights(model: nn.Module, dtype: torch.dtype) -> Iterator[None]:
-    """Inside, no weight of a Linear in `model` changes, so that each is cast to `dtype` once and not in every pass.
-    Gradients reach the weights themselves, in their own type. A context within another casts nothing."""
+    """Inside, no weight of a Linear in `model` changes, so that each is cast to `dtype` once
+    and not in every pass. Gradients reach the weights themselves, in their own type. A
+    context within another casts nothing."""
     layers = [m for m in model.modules() if isinstance(m, Linear) and m.held is None]
     for layer in layers:
         weight = layer.weight.detach()

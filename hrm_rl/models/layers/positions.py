@@ -15,12 +15,12 @@ Rotation = tuple[Tensor, Tensor]
 
 
 def rotation(places: Tensor, frequencies: Sequence[Tensor]) -> Rotation:
-    """cos and sin for rotary position embedding (arXiv 2104.09864), halves rotated: each (S, H), the first half of
-    sin with a minus, as `rotate` needs it.
+    """cos and sin for rotary position embedding (arXiv 2104.09864), halves rotated: each (S, H), the first
+    half of sin with a minus, as `rotate` needs it.
 
-    places: (S, K) where each position is.  frequencies: for each of the K coordinates, the angles (n,) by which one
-    step along it turns n of the H/2 pairs of numbers. A product of query and key then depends on the K differences of
-    their coordinates.
+    places: (S, K) where each position is.  frequencies: for each of the K coordinates, the angles (n,) by
+    which one step along it turns n of the H/2 pairs of numbers. A product of query and key then depends on
+    the K differences of their coordinates.
     """
     coordinates = places.float().unbind(1)
     angles = [torch.outer(c, turns) for c, turns in zip(coordinates, frequencies, strict=True)]
@@ -34,8 +34,8 @@ def rope_frequencies(pairs: int, theta: float) -> Tensor:
 
 
 def board_frequencies(pairs: int, places: int) -> Tensor:
-    """Wavelengths in equal ratios from two places to twice the `places` of a coordinate: no difference on the board
-    looks like another, and "the same row" differs from "the next row" as much as can be."""
+    """Wavelengths in equal ratios from two places to twice the `places` of a coordinate: no difference on the
+    board looks like another, and "the same row" differs from "the next row" as much as can be."""
     return math.pi * places ** -torch.linspace(1, 0, pairs)
 
 
@@ -45,7 +45,8 @@ def shares(pairs: int, kinds: int) -> list[int]:
 
 
 def rotate(x: Tensor, by: Rotation) -> Tensor:
-    """Apply a rotation (S, H) to queries or keys (..., S, H), in float32. Attention does it in `fused.to_heads`."""
+    """Apply a rotation (S, H) to queries or keys (..., S, H), in float32. Attention
+    does it in `fused.to_heads`."""
     cos, sin = by
     first, second = at_least_float32(x).chunk(2, dim=-1)
     return (x * cos + torch.cat((second, first), dim=-1) * sin).to(x.dtype)

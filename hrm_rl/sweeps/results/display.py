@@ -1,5 +1,5 @@
-"""What a sweep shows while it runs: on a terminal one table that is refreshed, elsewhere a line for each trial that
-ends."""
+"""What a sweep shows while it runs: on a terminal one table that is refreshed, elsewhere
+a line for each trial that ends."""
 
 from __future__ import annotations
 
@@ -78,8 +78,8 @@ def _standing(sweep: Sweep, total: int, left: float | None) -> str:
 
 
 def time_left(sweep: Sweep, total: int, concurrent: int, max_updates: int) -> float | None:
-    """Seconds until the last trial ends, if those to come take as many updates as those that are over did and the
-    running ones all that they may; None before anything is known."""
+    """Seconds until the last trial ends, if those to come take as many updates as those that are over did and
+    the running ones all that they may; None before anything is known."""
     spent = sum(trial.seconds for trial in sweep.trials)
     done = sum(trial.updates for trial in sweep.trials if trial.seconds)
     if not spent or not done:

@@ -4,8 +4,8 @@
     SWEEP/trials/ID/trial.json    the trial's settings and how it fares
     SWEEP/trials/ID/              else a run folder like those of scripts/train_ray.py
 
-The sweep may still run, or may have broken: what is missing or damaged is left out and named in `notes`. Nothing is
-written here; hrm_rl/sweeps/results/report.py draws the conclusions.
+The sweep may still run, or may have broken: what is missing or damaged is left out and named in `notes`.
+Nothing is written here; hrm_rl/sweeps/results/report.py draws the conclusions.
 """
 
 from __future__ import annotations
@@ -73,9 +73,9 @@ class Trial:
     curve: tuple[Evaluation, ...] = ()
     """Evaluations in the order of their updates."""
     best: Evaluation | None = None
-    """The trial's score: its best evaluation by the sweep's metric, the earliest of equals. Not the last: trials end
-    at different updates, and a checkpoint of the best evaluation by eval/solved is kept. The best of many noisy
-    evaluations flatters somewhat, and more so the more there were."""
+    """The trial's score: its best evaluation by the sweep's metric, the earliest of equals. Not the last:
+    trials end at different updates, and a checkpoint of the best evaluation by eval/solved is kept. The best
+    of many noisy evaluations flatters somewhat, and more so the more there were."""
 
     def params_at(self, update: int) -> dict[str, Any]:
         """The settings in force when `update` was made: those of the last change before it."""
@@ -103,7 +103,8 @@ class Sweep:
     mode: Literal["max", "min"]
     """Whether more or less of the metric is better."""
     cost: str
-    """Tag of metrics.jsonl that the metric is traded against, for example eval/segments_mean; less is better."""
+    """Tag of metrics.jsonl that the metric is traded against, for example
+    eval/segments_mean; less is better."""
     seed: int
     num_samples: int
     max_updates: int | None
@@ -115,7 +116,8 @@ class Sweep:
 
     @property
     def ranked(self) -> list[Trial]:
-        """Best first; of equals the one that costs less, then the older; trials without a score at the end."""
+        """Best first; of equals the one that costs less, then the older; trials without
+        a score at the end."""
 
         def order(trial: Trial) -> tuple[float, float, str]:
             if trial.best is None:
@@ -132,7 +134,8 @@ class Sweep:
 
     @property
     def front(self) -> list[Trial]:
-        """The trials of the Pareto front, cheapest first: no other is as good and as cheap and better in one."""
+        """The trials of the Pareto front, cheapest first: no other is as good and as
+        cheap and better in one."""
         points = [
             (trial, self.gain(trial.best.value), trial.best.cost)
             for trial in self.trials
@@ -260,8 +263,8 @@ def _read_record(folder: Path, parameters: Iterable[str], notes: list[str]) -> d
 
 
 def read_curve(path: Path, metric: str, cost: str) -> tuple[Evaluation, ...]:
-    """The evaluations in a metrics.jsonl. A file that has not changed is not read again, so that a running sweep
-    can be looked at every few seconds. Raises OSError; ValueError if it is no text."""
+    """The evaluations in a metrics.jsonl. A file that has not changed is not read again, so that a running
+    sweep can be looked at every few seconds. Raises OSError; ValueError if it is no text."""
     stat = path.stat()
     return _read_curve(path, metric, cost, (stat.st_mtime_ns, stat.st_size))
 
@@ -286,7 +289,8 @@ def _change(entry: Any) -> Change | None:
 
 
 def _get(record: Mapping[str, Any], key: str, kind: type[Kind], default: Any) -> Any:
-    """`record[key]` if it is of that kind, else `default`; a whole number is a float too, no float is infinite."""
+    """`record[key]` if it is of that kind, else `default`; a whole number is a float
+    too, no float is infinite."""
     value = record.get(key)
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return float(value) if math.isfinite(value) else default

@@ -1,9 +1,10 @@
 """How much of the difference between trials one swept setting explains by itself, and how much chance would.
 
-Trials and, for numbers, values count by their rank. A number's effect is the best parabola (so that an optimum in the
-middle is seen), a category's the mean of each of its values; importance is the share R^2 of the variance that this
-explains. Any setting explains something by chance, the more the fewer trials there are: `chance` is what 95 % of
-random pairings of scores and values stay below. What settings do together is not seen.
+Trials and, for numbers, values count by their rank. A number's effect is the best parabola (so that
+an optimum in the middle is seen), a category's the mean of each of its values; importance is the
+share R^2 of the variance that this explains. Any setting explains something by chance, the more the
+fewer trials there are: `chance` is what 95 % of random pairings of scores and values stay below.
+What settings do together is not seen.
 """
 
 from __future__ import annotations

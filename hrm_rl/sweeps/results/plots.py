@@ -1,4 +1,5 @@
-"""The pictures of a sweep: what accuracy costs, which settings matter, where they are best, how the trials learned.
+"""The pictures of a sweep: what accuracy costs, which settings matter, where they are
+best, how the trials learned.
 
 Colours are those of Okabe and Ito, which the colour-blind can tell apart; statuses differ in shape as well.
 """
@@ -37,8 +38,8 @@ STATUS_WORD = {"stopped": "stopped early", "failed": "failed on the way", "unkno
 
 
 def draw_all(sweep: Sweep, folder: Path) -> tuple[list[Path], list[str]]:
-    """Draw what there is to draw into `folder`. Returns the files and, for each picture that could not be drawn, a
-    line that says why; its old file is deleted."""
+    """Draw what there is to draw into `folder`. Returns the files and, for each picture that could not be
+    drawn, a line that says why; its old file is deleted."""
     folder.mkdir(parents=True, exist_ok=True)
     drawn, missing = [], []
     for name, draw in PICTURES.items():
@@ -65,9 +66,13 @@ def draw_front(sweep: Sweep) -> Figure | str:
     costs = [_cost(trial) for trial in trials]
     right = max(costs) + 0.08 * ((max(costs) - min(costs)) or 1)
     axis.step(
-        [*(x for x, _ in points), right], [*(y for _, y in points), points[-1][1]],
-        where="post", color=RED, linewidth=1.5, zorder=1,
-    )  # fmt: skip
+        [*(x for x, _ in points), right],
+        [*(y for _, y in points), points[-1][1]],
+        where="post",
+        color=RED,
+        linewidth=1.5,
+        zorder=1,
+    )
     _scatter(axis, trials, [_cost(t) for t in trials], [_score(sweep, t) for t in trials])
     xs, ys = zip(*points, strict=True)
     axis.scatter(xs, ys, s=110, facecolors="none", edgecolors=RED, linewidths=1.5, zorder=3)
@@ -87,7 +92,8 @@ def draw_importance(sweep: Sweep) -> Figure | str:
     found = importances(sweep)
     scored = sum(trial.best is not None for trial in sweep.trials)
     if not found:
-        return f"it takes at least {LEAST_TRIALS} evaluated trials with different values of a setting ({scored} now)"
+        wanted = f"at least {LEAST_TRIALS} evaluated trials with different values of a setting"
+        return f"it takes {wanted} ({scored} now)"
     figure, axis = _figure(7.5, 1.9 + 0.42 * len(found))
     for row, importance in enumerate(found):
         axis.barh(row, 100 * importance.explained, height=0.6, color=SKY)
@@ -208,11 +214,16 @@ def _legend(
     shown = [s for s in STATUS_STYLE if any(trial.status == s for trial in trials)]
     handles = [
         Line2D(
-            [], [], color=STATUS_STYLE[s][0], marker=STATUS_STYLE[s][1], linewidth=linewidth,
-            linestyle="-" if linewidth else "none", label=STATUS_WORD.get(s, s),
+            [],
+            [],
+            color=STATUS_STYLE[s][0],
+            marker=STATUS_STYLE[s][1],
+            linewidth=linewidth,
+            linestyle="-" if linewidth else "none",
+            label=STATUS_WORD.get(s, s),
         )
         for s in shown
-    ]  # fmt: skip
+    ]
     figure.legend(handles=[*rest, *handles], loc="outside lower center", ncols=4, frameon=False, fontsize=9)
 
 
@@ -276,7 +287,8 @@ def is_logarithmic(space: Any, name: str, values: Sequence[float]) -> bool:
 
 
 def _find(node: Any, name: str) -> Any:
-    """What stands under the dotted name, whether its parts are nested or the name is one key; None if nothing."""
+    """What stands under the dotted name, whether its parts are nested or the name is
+    one key; None if nothing."""
     if not isinstance(node, dict):
         return None
     for word, below in node.items():

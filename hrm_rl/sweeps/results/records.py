@@ -1,4 +1,5 @@
-"""A sweep's folder, written: sweep.yaml once, and trial.json of each trial as it fares (folder.py reads them).
+"""A sweep's folder, written: sweep.yaml once, and trial.json of each trial as it fares
+(folder.py reads them).
 
 Whoever drives the sweep is the only one that writes these; a trial itself writes the rest of its run folder.
 """
@@ -76,15 +77,16 @@ class Book:
 
     @staticmethod
     def open(folder: Path) -> Book:
-        """The book of a sweep that has begun. A trial whose trial.json is damaged counts as paused, with the params
-        of its number unknown: it raises UserError."""
+        """The book of a sweep that has begun. A trial whose trial.json is damaged counts as paused, with the
+        params of its number unknown: it raises UserError."""
         book = Book(folder)
         for path in sorted((folder / TRIALS).glob(f"*/{TRIAL_FILE}")):
             try:
                 record = Record.from_json(path.read_text())
             except (OSError, ValueError, TypeError) as error:
                 raise UserError(
-                    f"{path} cannot be read ({error}); delete the folder {path.parent} to run this trial again"
+                    f"{path} cannot be read ({error}); delete the folder {path.parent} to run this trial "
+                    "again"
                 ) from None
             book.records[record.id] = record
         return book

@@ -1,4 +1,5 @@
-"""What a sweep found, out of its folder alone: results.csv, best.yaml, pictures, TensorBoard's HPARAMS, a table.
+"""What a sweep found, out of its folder alone: results.csv, best.yaml, pictures,
+TensorBoard's HPARAMS, a table.
 
     SWEEP/results.csv        a row for each trial, best first
     SWEEP/best.yaml          the whole configuration of the best, for train_ray.py --config
@@ -45,9 +46,9 @@ COLUMNS = ("id", "status", "score", "score_at_update", "cost", "updates", "secon
 
 
 def write_report(path: Path) -> str:
-    """Write all of the above for the sweep in folder `path`. Returns the final table and what was written where, as
-    text of at most WIDTH columns (longer only where a path or an error is). Raises UserError if `path` is no sweep
-    or the disk refuses."""
+    """Write all of the above for the sweep in folder `path`. Returns the final table and what was written
+    where, as text of at most WIDTH columns (longer only where a path or an error is). Raises UserError if
+    `path` is no sweep or the disk refuses."""
     sweep = read_sweep(path)
     try:
         return _write(sweep)
@@ -86,8 +87,8 @@ def _write(sweep: Sweep) -> str:
 
 
 def results_csv(sweep: Sweep) -> str:
-    """The trials, best first: COLUMNS, then the settings with which the score was reached, lists as JSON. Empty where
-    there is nothing, such as a conditional setting that a trial does not have."""
+    """The trials, best first: COLUMNS, then the settings with which the score was reached, lists as JSON.
+    Empty where there is nothing, such as a conditional setting that a trial does not have."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow([*COLUMNS, *sweep.parameters])
@@ -97,17 +98,22 @@ def results_csv(sweep: Sweep) -> str:
         values = [params.get(name) for name in sweep.parameters]
         writer.writerow(
             [
-                trial.id, trial.status, *measured, trial.updates, round(trial.seconds, 1), trial.attempts,
+                trial.id,
+                trial.status,
+                *measured,
+                trial.updates,
+                round(trial.seconds, 1),
+                trial.attempts,
                 trial.error and " ".join(trial.error.split()),
                 *(key(value) if isinstance(value, list | dict | bool) else value for value in values),
             ]
-        )  # fmt: skip
+        )
     return text.getvalue()
 
 
 def best_config(sweep: Sweep, trial: Trial) -> Config:
-    """The whole configuration of a trial: its config.yaml, the settings that its score was reached with, and the
-    sweep's budget. Raises UserError if config.yaml is missing or does not fit this version."""
+    """The whole configuration of a trial: its config.yaml, the settings that its score was reached with, and
+    the sweep's budget. Raises UserError if config.yaml is missing or does not fit this version."""
     config = load_config(trial.folder / "config.yaml", Config())
     values = config.model_dump(mode="json")
     params = dict(trial.scored_params)
@@ -212,8 +218,8 @@ def _statuses(sweep: Sweep) -> str:
 
 
 def _table(sweep: Sweep, trials: Sequence[Trial], *about: str) -> Table:
-    """A row a trial and a line a row: settings that WIDTH has no room for are left to results.csv, and the caption
-    says so before `about`."""
+    """A row a trial and a line a row: settings that WIDTH has no room for are left to results.csv, and
+    the caption says so before `about`."""
     front = {trial.id for trial in sweep.front}
     names = dict(zip(sweep.parameters, _short_names(sweep.parameters), strict=True))
     columns = [
@@ -233,10 +239,17 @@ def _table(sweep: Sweep, trials: Sequence[Trial], *about: str) -> Table:
             left_out.append(names[name])
     caption = [*([f"in results.csv: {', '.join(left_out)}"] if left_out else []), *about]
     table = Table(
-        box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=0, header_style="bold",
-        title_justify="left", title_style="bold", caption="\n".join(caption), caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        padding=0,
+        header_style="bold",
+        title_justify="left",
+        title_style="bold",
+        caption="\n".join(caption),
+        caption_justify="left",
         caption_style="",
-    )  # fmt: skip
+    )
     for i, column in enumerate(columns):
         table.add_column(column[0], justify="left" if i < 2 else "right", no_wrap=True)
     for trial, row in zip(trials, zip(*(column[1:] for column in columns), strict=True), strict=True):

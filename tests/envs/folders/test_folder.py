@@ -1,4 +1,5 @@
-"""The field's data sets on disk: what is written is read back, in place. What is refused: test_folder_faults.py."""
+"""The field's data sets on disk: what is written is read back, in place. What is
+refused: test_folder_faults.py."""
 
 from __future__ import annotations
 
@@ -136,7 +137,8 @@ def test_several_sets_follow_one_another_and_an_example_has_the_identifier_of_it
 
 
 def test_opening_and_taking_read_only_what_is_asked_for(tmp_path: Path) -> None:
-    """A million examples of 900 GB in all, most of it a hole in the file: no machine reads that by mistake."""
+    """A million examples of 900 GB in all, most of it a hole in the file: no machine
+    reads that by mistake."""
     rows, length = 1_000_000, 900_000
 
     class Wide(PuzzleTask):

@@ -1,5 +1,5 @@
-"""Every fault of a data set on disk is named by file: those of its structure on opening, those of its examples by the
-check."""
+"""Every fault of a data set on disk is named by file: those of its structure on opening,
+those of its examples by the check."""
 
 from __future__ import annotations
 
@@ -184,7 +184,8 @@ def test_a_folder_of_another_size_or_task_is_refused_with_the_size_that_fits(tmp
     )
     upstream(tmp_path, vocab_size=12)
     assert refusal(tmp_path).endswith(
-        "seq_len is 16 and vocab_size 12, but task 'sudoku' has 16 and 6: choose the task that it was made for"
+        "seq_len is 16 and vocab_size 12, but task 'sudoku' has 16 and 6: choose the task that it was made "
+        "for"
     )
 
 

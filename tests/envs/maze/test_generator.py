@@ -80,7 +80,8 @@ def test_a_maze_does_not_depend_on_where_the_work_was_cut(rule):
 
 
 def test_every_board_of_a_number_of_walls_is_as_likely_as_any_other():
-    """All 4x4 mazes of one number of walls: chi-squared over the wall, S and G of each cell, and over pairs."""
+    """All 4x4 mazes of one number of walls: chi-squared over the wall, S and G of each
+    cell, and over pairs."""
     count = 40_000
     seeds = np.random.default_rng(0).integers(0, 2**64, size=count, dtype=np.uint64)
     mazes = np.empty((count, 16), np.uint8)
@@ -164,8 +165,8 @@ def hard_mazes_agree(mazes: np.ndarray, theirs: np.ndarray) -> dict[str, tuple[f
 
 @pytest.mark.slow
 def test_hard_mazes_are_like_those_of_maze_hard(data_file, tmp_path, monkeypatch):
-    """Path length and wall share of 1,000 against 1,000, by two-sample Kolmogorov-Smirnov tests at 0.1 %. Making
-    them takes about two minutes of one core."""
+    """Path length and wall share of 1,000 against 1,000, by two-sample Kolmogorov-Smirnov tests at 0.1 %.
+    Making them takes about two minutes of one core."""
     monkeypatch.setenv("HRM_RL_CACHE", str(tmp_path))
     theirs = make_task("maze", size=30).read(data_file("maze_hard_train.csv.gz")).inputs
     hard = default_levels(30)[3]

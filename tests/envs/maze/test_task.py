@@ -171,8 +171,8 @@ def test_augmenting_in_parts_equals_augmenting_at_once(first, second):
 
 
 def labels_turned_wrongly(task, inputs: np.ndarray, solution: np.ndarray) -> float:
-    """The share of mazes whose turned label, for half a turn, is not the label of the turned maze; it must be a
-    shortest path all the same."""
+    """The share of mazes whose turned label, for half a turn, is not the label of the turned maze; it must
+    be a shortest path all the same."""
     half_turn = np.full(len(inputs), 3)
     turned, moved = transform(inputs, task.size, half_turn), transform(solution, task.size, half_turn)
     assert task.solved(turned, moved).all()

@@ -35,8 +35,9 @@ def tokens(*texts: str) -> np.ndarray:
 
 
 def symmetric_puzzles(seed: int, count: int) -> np.ndarray:
-    """(count, 81) puzzles with the cyclic board as their only solution: clues go while it stays so, together with
-    the cells that a random symmetry of the board brings them to, so that many puzzles are symmetric too."""
+    """(count, 81) puzzles with the cyclic board as their only solution: clues go while it
+    stays so, together with the cells that a random symmetry of the board brings them to, so
+    that many puzzles are symmetric too."""
     rng = np.random.default_rng(seed)
     board = tokens(CYCLIC)[0]
     moves = board_symmetries(board, board)[0]
@@ -69,8 +70,8 @@ def orders(size: int, length: int) -> np.ndarray:
 
 
 def renamed(board: np.ndarray, top: int, first: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For every order of columns, a full board (9, 9) with digits renamed so that row `top` reads `first` (9,):
-    the names (1296, 11) and the boards (1296, 9, 9), rows in their old order."""
+    """For every order of columns, a full board (9, 9) with digits renamed so that row `top` reads `first`
+    (9,): the names (1296, 11) and the boards (1296, 9, 9), rows in their old order."""
     columns = orders(9, 3)
     names = np.zeros((len(columns), 11), np.uint8)
     np.put_along_axis(names, board[top][columns].astype(np.int64), first[None], axis=1)
@@ -81,7 +82,8 @@ def renamed(board: np.ndarray, top: int, first: np.ndarray) -> tuple[np.ndarray,
 
 
 def smallest_board(solution: np.ndarray) -> np.ndarray:
-    """(81,) the smallest image of a full 9x9 board (81,), by looking at all 2 * 6^8 ways to move its lines."""
+    """(81,) the smallest image of a full 9x9 board (81,), by looking at all 2 * 6^8
+    ways to move its lines."""
     found = []
     for board in (solution.reshape(9, 9), solution.reshape(9, 9).T):
         for top in range(9):
@@ -99,8 +101,8 @@ def smallest_board(solution: np.ndarray) -> np.ndarray:
 
 
 def board_symmetries(board: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """All symmetries that turn one full 9x9 board (81,) into the other: (K, 81) the cell from which each cell takes
-    its token and (K, 11) the new token of each token."""
+    """All symmetries that turn one full 9x9 board (81,) into the other: (K, 81) the cell from which each cell
+    takes its token and (K, 11) the new token of each token."""
     target = other.reshape(9, 9)
     columns = orders(9, 3)
     cells, names = [], []
@@ -279,7 +281,8 @@ def test_the_most_symmetric_board_has_its_known_smallest_form():
 
 
 def test_puzzles_with_one_board_are_told_apart_as_its_symmetries_have_it():
-    """The 3,240 puzzles that lack two cells of the most symmetric board, against the orbits of pairs of cells."""
+    """The 3,240 puzzles that lack two cells of the most symmetric board, against the
+    orbits of pairs of cells."""
     board = tokens(CYCLIC)[0]
     pairs = np.array(list(combinations(range(81), 2)))
     puzzles = np.repeat(board[None], len(pairs), axis=0)
@@ -314,8 +317,8 @@ def test_4x4_puzzles_with_any_number_of_solutions_are_told_apart():
 
 
 def test_6x6_boards_fall_into_their_known_49_classes():
-    """The classes found, each as large as its symmetries say, make up all 28,200,960 boards: none is split, none
-    stands for two."""
+    """The classes found, each as large as its symmetries say, make up all 28,200,960 boards:
+    none is split, none stands for two."""
     solutions = make_task("sudoku", size=6).generate("very-easy", 30_000, np.random.default_rng(0)).solution
     forms = np.unique(canonical(solutions), axis=0)
     assert len(forms) == 49

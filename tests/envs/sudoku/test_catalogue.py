@@ -26,7 +26,8 @@ def two_puzzles(tmp_path, monkeypatch):
 
 
 def descends(puzzles, hashes):
-    """(N,) whether each puzzle (N, 81) is, without some clues beyond 17, a symmetry of one with such a hash."""
+    """(N,) whether each puzzle (N, 81) is, without some clues beyond 17, a symmetry of
+    one with such a hash."""
     found = []
     for puzzle in puzzles:
         fewer = [puzzle]
