@@ -10,13 +10,21 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hrm_rl.runs import selection
 from hrm_rl.utils.errors import UserError
 
 KEEP_LAST = 2
-
-
+"""Newest checkpoints that a run keeps beside its best."""
 MANIFEST = "manifest.json"
+
+
+def name_of(update: int) -> str:
+    """The name of the checkpoint of an update."""
+    return f"update-{update:08d}"
+
+
+def update_of(path: Path) -> int:
+    """The update of a checkpoint."""
+    return int(path.name.removeprefix("update-"))
 
 
 def _digest(path: Path) -> str:
@@ -87,18 +95,18 @@ def latest_sound(root: Path, say: Callable[[str], None]) -> Path | None:
 def find_checkpoint(path: Path) -> Path:
     """The checkpoint meant by a run folder or a checkpoint's folder. Raises UserError."""
     if (path / "state.json").exists():
-        reason = selection.damage(path)
+        reason = damage(path)
         if reason is not None:
             raise UserError(f"checkpoint {path} is damaged: {reason}; choose another in {path.parent}")
         return path
     root = path / "checkpoints"
-    best = selection.best(root)
+    best = best(root)
     if best is not None:
-        reason = selection.damage(best)
+        reason = damage(best)
         if reason is None:
             return best
         print(f"the best checkpoint, {best.name}, is damaged ({reason}): taking the last", file=sys.stderr)
-    latest = selection.latest_sound(root, lambda line: print(line, file=sys.stderr))
+    latest = latest_sound(root, lambda line: print(line, file=sys.stderr))
     if latest is None:
         raise UserError(
             f"{path} holds no sound checkpoint: give a run folder such as runs/NAME, or train first"

@@ -222,8 +222,9 @@ def test_returns_of_four_segments_by_hand() -> None:
                                      G3 = -0.1 + 0.9*(0.5*0.35 + 0.5*0.2)    = 0.1475
                                      G2 = -0.1 + 0.9*(0.5*0.1475 + 0.5*0.8)  = 0.326375
                                      G1 = -0.1 + 0.9*(0.5*0.326375 + 0.5*0.6) = 0.31686875
-    slot 1 halts right after 2:      G4, G3 as above, G2 = 1 has no target, G1 = -0.1 + 0.9*(0.5*1 + 0.5*0.6)
-    = 0.62 slot 2 is truncated wrong after 3: G4 as above, G3 = 0, G2 = -0.1 + 0.9*0.5*0.8 = 0.26,
+    slot 1 halts right after 2:      G4, G3 as above, G2 = 1 has no target,
+                                     G1 = -0.1 + 0.9*(0.5*1 + 0.5*0.6)       = 0.62
+    slot 2 is truncated wrong after 3: G4 as above, G3 = 0, G2 = -0.1 + 0.9*0.5*0.8 = 0.26,
                                      G1 = -0.1 + 0.9*(0.5*0.26 + 0.5*0.6)    = 0.287
     slot 3 halts right after 4:      its target looks ahead as slot 0's, but G4 = 1:
                                      G3 = -0.1 + 0.9*(0.5*1 + 0.5*0.2)       = 0.44

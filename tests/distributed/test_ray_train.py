@@ -215,7 +215,10 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     },
     "transformer-axial-muon": {
         "model": {
-            "name": "transformer", "pos_encodings": "axial", "hidden_size": 32, "checkpoint_activations": True,
+            "name": "transformer",
+            "pos_encodings": "axial",
+            "hidden_size": 32,
+            "checkpoint_activations": True,
         },
         "optim": {"name": "muon"},
     },

@@ -99,20 +99,18 @@ def lambda_targets(
 
     Going backwards (PQN; Peng's Q(lambda), which does not cut at exploring steps),
 
-        G_k = r_k                                                                  where the episode ends with
-        k, G_k = r_k + discount * [lambda * G_k+1 + (1 - lambda) * max Q_k+1]         elsewhere, r_k = -price,
+        G_k = r_k                                                           where the episode ends with k,
+        G_k = r_k + discount * [lambda * G_k+1 + (1 - lambda) * max Q_k+1]  elsewhere, r_k = -price,
 
     with Q in probabilities; behind the last segment, `last` stands in for the bracket. G_k is the target
     where segment k went on. The other cases:
 
-    - Halted by choice: going on was not tried and the slot holds another puzzle, so
-    there is NO_TARGET; the reward
-      is the target of the halt value. In the last segment of a rollout the forward pass has looked ahead, and
-      its target -price + discount * last is used as in `bootstrap`.
-    - Truncated: at the budget going on hands the answer in, so the value of going on is
-    the reward of that, G_k = r_k
-      = 1 or 0, and nothing is bootstrapped. In the last segment of a rollout `last` looks past the budget
-      again: one segment a rollout keeps the reference's rule.
+    - Halted by choice: going on was not tried and the slot holds another puzzle, so there is NO_TARGET; the
+      reward is the target of the halt value. In the last segment of a rollout the forward pass has looked
+      ahead, and its target -price + discount * last is used as in `bootstrap`.
+    - Truncated: at the budget going on hands the answer in, so the value of going on is the reward of that,
+      G_k = r_k = 1 or 0, and nothing is bootstrapped. In the last segment of a rollout `last` looks past
+      the budget again: one segment a rollout keeps the reference's rule.
 
     Q-values are logits of probabilities, so targets are cut to [0, 1]. Returns are never above 1 (rewards
     are at most 1, prices at least 0). Below 0 the cut loses nothing that matters for lambda = 0: halting is
