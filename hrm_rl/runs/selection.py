@@ -100,12 +100,12 @@ def find_checkpoint(path: Path) -> Path:
             raise UserError(f"checkpoint {path} is damaged: {reason}; choose another in {path.parent}")
         return path
     root = path / "checkpoints"
-    best = best(root)
-    if best is not None:
-        reason = damage(best)
+    found = best(root)
+    if found is not None:
+        reason = damage(found)
         if reason is None:
-            return best
-        print(f"the best checkpoint, {best.name}, is damaged ({reason}): taking the last", file=sys.stderr)
+            return found
+        print(f"the best checkpoint, {found.name}, is damaged ({reason}): taking the last", file=sys.stderr)
     latest = latest_sound(root, lambda line: print(line, file=sys.stderr))
     if latest is None:
         raise UserError(
