@@ -16,9 +16,9 @@ from hrm_rl.data.curriculum import (
     CurriculumState,
     LocalCurriculum,
     advance,
-    counts_of,
     window_intervals,
 )
+from hrm_rl.training.loop import counts_of
 
 EVERY = 5
 

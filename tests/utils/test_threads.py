@@ -8,7 +8,6 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from hrm_rl.training import loop as training
 from hrm_rl.utils import devices
 
 
@@ -17,7 +16,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[int, int]]:
     """What malloc is asked for, in place of asking it."""
     asked: list[tuple[int, int]] = []
     library = SimpleNamespace(mallopt=lambda *args: asked.append(args))
-    monkeypatch.setattr(training.ctypes, "CDLL", lambda _: library)
+    monkeypatch.setattr(devices.ctypes, "CDLL", lambda _: library)
     return asked
 
 
@@ -28,5 +27,5 @@ def test_a_training_process_has_its_threads_and_keeps_its_memory(asked: list[tup
 
 
 def test_a_system_whose_malloc_cannot_be_asked_is_left_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(training.ctypes, "CDLL", lambda _: SimpleNamespace())
+    monkeypatch.setattr(devices.ctypes, "CDLL", lambda _: SimpleNamespace())
     devices.keep_freed_memory()
