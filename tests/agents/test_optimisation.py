@@ -276,7 +276,10 @@ def test_muon_steps_matrices_and_adamw_all_else_as_each_would_alone() -> None:
         others
     )
     muon = torch.optim.Muon([named[n] for n in inner], lr=1, weight_decay=0.1, adjust_lr_fn="match_rms_adamw")
-    adamw = torch.optim.AdamW([named[n] for n in others], lr=1, betas=(0.9, 0.95), weight_decay=0.1)
+    # Fused as the learner's: the other kernel's square roots are oneMKL's, which some CPUs round otherwise.
+    adamw = torch.optim.AdamW(
+        [named[n] for n in others], lr=1, betas=(0.9, 0.95), weight_decay=0.1, fused=True
+    )
     seen = watch_gradients(learner)
     for update in range(1, 5):
         learner.update()

@@ -59,6 +59,16 @@ def test_what_is_loaded_is_what_was_saved(learner: Learner, tmp_path: Path) -> N
     assert (other.updates, other.skipped_in_a_row) == (1, 2)
 
 
+def test_what_is_loaded_lies_in_memory_as_torch_lays_it(learner: Learner, tmp_path: Path) -> None:
+    # The CPU's products of few columns (q_head's) are rounded by where an operand begins.
+    other = tiny_learner(learner.config)
+    checkpoint.load(save(tmp_path, learner, 1), other)
+    moments = [v for entry in other.optimizer.state.values() for v in entry.values()]
+    assert moments
+    kept = [other.carry.z_h, other.carry.z_l, other._loss_sums, *other.model.parameters(), *moments]
+    assert {value.data_ptr() % 64 for value in kept} == {0}
+
+
 def test_weights_for_inference_are_the_averaged_ones_or_the_raw_ones(
     learner: Learner, tmp_path: Path
 ) -> None:
