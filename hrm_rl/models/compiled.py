@@ -1,10 +1,8 @@
-"""The blocks of a network through torch.compile, so that what lies between two matrix products
-is one pass over memory.
+"""The blocks of a network through torch.compile: one pass over memory between two matrix products.
 
-Only the blocks: they are nearly all of the work, all have the same code, and so the compiler runs once
-for the passes with gradient and once for those without, however many layers, cycles and segments there
-are. The number of slots is a variable of the compiled code, since it changes at the end of an
-evaluation and while a batch grows.
+Only the blocks: they are nearly all of the work, all have the same code, and so the compiler runs once for
+the passes with gradient and once for those without, however many layers, cycles and segments there are. The
+number of slots is a variable of the compiled code, since it changes at the end of an evaluation.
 """
 
 from __future__ import annotations
@@ -12,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from hrm_rl.models.layers.block import Block
 from hrm_rl.models.recurrent import Level
@@ -30,10 +28,17 @@ def compile_blocks(model: nn.Module, device: torch.device) -> str:
     if not problem:
         for module in model.modules():
             if isinstance(module, Level):
-                module.slots_vary = True
+                module.announce = _slots_vary
             elif isinstance(module, Block):
                 module.compile(backend=BACKEND)
     return problem
+
+
+def _slots_vary(state: Tensor) -> None:
+    """Tell the compiler that B may change. Seen with torch 2.13; where it is gone, each B is compiled."""
+    mark = getattr(torch._dynamo, "maybe_mark_dynamic", None)
+    if mark is not None:
+        mark(state, 0)
 
 
 def _problem(device: torch.device) -> str:

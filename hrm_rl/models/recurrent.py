@@ -41,15 +41,15 @@ class Level(nn.Module):
         super().__init__()
         self.layers = nn.ModuleList(Block(config, positions) for _ in range(layers))
         self.checkpoint_activations = config.checkpoint_activations
-        self.slots_vary = False
-        """Whether compiled blocks are told that B may change."""
+        self.announce: Callable[[Tensor], None] | None = None
+        """Told of the state before each block; hrm_rl/models/compiled.py sets it."""
 
     def forward(self, state: Tensor, injection: Tensor, by: Rotation | None, drop: bool = False) -> Tensor:
         """(B, S, D) -> (B, S, D). drop: whether the blocks drop out."""
         state = state + injection
         for layer in self.layers:
-            if self.slots_vary:
-                torch._dynamo.maybe_mark_dynamic(state, 0)
+            if self.announce is not None:
+                self.announce(state)
             if self.checkpoint_activations and torch.is_grad_enabled():
                 state = checkpoint(layer, state, by, drop, use_reentrant=False, preserve_rng_state=drop)
             else:
@@ -131,13 +131,11 @@ class RecurrentModel(nn.Module, ABC):
         """All updates of one segment: the new z_h and z_l. x: (B, S, D) the embedded puzzle."""
 
     def _build_positions(self, coordinates: NDArray[Any]) -> None:
-        """Positions count those of the prefix: position p of it is at p in every
-        coordinate, and the cells follow.
+        """Positions count those of the prefix: position p of it is at p in every coordinate, and the cells
+        follow.
 
-        Axial positions could also be the sum of a learned vector for each coordinate. On 4x4 Sudoku (hrm,
-        hidden 64, 1+1 layers, 64 slots, AdamW 1e-3), 24 s on a core shared with others, exact accuracy on
-        held-out puzzles was: rotation 70, 89, 72, 87 % (four seeds), such vectors 2, 1 %, both together 90,
-        91, 34, 46 %; a learned vector for each cell 8, 7 %, rotation along the flattened board 0 %.
+        Axial positions rotate: a learned vector for each coordinate instead learned little or nothing on 4x4
+        Sudoku (docs/recipes.md).
         """
         config, pairs = self.config, self.config.hidden_size // self.config.num_heads // 2
         if config.pos_encodings == "learned":

@@ -83,11 +83,6 @@ def updates_of(model: RecurrentModel) -> list[Place]:
     return [place for c in cycles for place in (*(Place("l", c, s) for s in steps), Place("h", c, 1))]
 
 
-def has_attention(model: RecurrentModel) -> bool:
-    """Whether there are attention maps to look at."""
-    return model.config.mixer == "attention"
-
-
 @contextmanager
 def trace(model: RecurrentModel, attention: int = 0) -> Iterator[Trace]:
     """Inside, all updates of `model` are recorded. attention: of how many slots, from the first on, the maps
@@ -115,7 +110,7 @@ def trace(model: RecurrentModel, attention: int = 0) -> Iterator[Trace]:
         elif isinstance(module, Attention) and attention:
             hooks.append(module.register_forward_pre_hook(looked))
     # Compiled blocks would not call the hooks within them.
-    compiled = any(module.slots_vary for module in model.modules() if isinstance(module, Level))
+    compiled = any(module.announce is not None for module in model.modules() if isinstance(module, Level))
     try:
         with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
             yield seen
