@@ -2,10 +2,10 @@
 ids."""
 
 from envs.act import ActEnv, ActVectorEnv
+from envs.errors import DataError, UserError
 from envs.puzzle import (
     NO_LEVEL,
     PAD,
-    DataError,
     PuzzleBatch,
     Puzzles,
     PuzzleSource,
@@ -32,6 +32,7 @@ __all__ = [
     "PuzzleTask",
     "Puzzles",
     "Symmetries",
+    "UserError",
     "distinct",
     "fingerprint",
     "make_task",

@@ -23,10 +23,6 @@ NO_LEVEL = -1
 """`PuzzleBatch.level` of a puzzle that lies in none of its task's levels."""
 
 
-class DataError(ValueError):
-    """Data a user gave that cannot be used; the message names the file, the line and the reason."""
-
-
 @dataclass(frozen=True)
 class PuzzleBatch:
     """N puzzles of one task, as arrays."""
@@ -100,7 +96,7 @@ class PuzzleSource(Protocol):
         """Start the stream of another seed from its beginning."""
 
     def set_level_weights(self, weights: Mapping[str, float]) -> None:
-        """From the next draw on, choose levels in these proportions. Raises ValueError for a level that the
+        """From the next draw on, choose levels in these proportions. Raises UserError for a level that the
         source does not have."""
 
     def state_dict(self) -> dict[str, Any]:

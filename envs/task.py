@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from envs import drawing
 from envs.csv_files import parse_cells, read_csv, refuse_bad_rows
+from envs.errors import unknown
 from envs.puzzle import NO_LEVEL, PuzzleBatch, Tokens, fingerprint
 
 Progress = Callable[[str, int, int], None]
@@ -61,6 +62,12 @@ class PuzzleTask(ABC):
         """L."""
         return self.grid_shape[0] * self.grid_shape[1]
 
+    def level_index(self, level: str) -> int:
+        """The place of a level in `levels`. Raises UserError for an unknown one."""
+        if level not in self.levels:
+            raise unknown("level", level, self.levels)
+        return self.levels.index(level)
+
     def coordinates(self) -> NDArray[np.int64]:
         """(L, K) where each cell is, in numbers from 0, for networks that are told (`model.pos_encodings
         axial`): its row and its column. A task adds what else cells can share."""
@@ -82,7 +89,7 @@ class PuzzleTask(ABC):
 
         `held_out` matters only where a task draws on a file: then the two values never share a puzzle, nor
         puzzles that a symmetry turns into one another.
-        Raises ValueError for a level that is unknown or out of the generator's reach.
+        Raises UserError for a level that is unknown or out of the generator's reach.
         """
 
     def prepare(self, levels: Sequence[str], progress: Progress) -> None:  # noqa: B027

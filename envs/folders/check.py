@@ -7,8 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from envs.errors import DataError
 from envs.folders.folder import METADATA_FILE, PuzzleFolder
-from envs.puzzle import NO_LEVEL, PAD, DataError, PuzzleBatch
+from envs.puzzle import NO_LEVEL, PAD, PuzzleBatch
 from envs.task import Progress, PuzzleTask
 
 CHUNK = 4096

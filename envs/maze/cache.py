@@ -71,7 +71,7 @@ class Pools:
         """The pool of a level, from memory, from disk or made now. Of several processes that ask at once one
         makes it and the others wait. Where the folder cannot be written to, the pool is kept in memory alone.
 
-        Raises ValueError for a level that is too rare.
+        Raises UserError for a level that is too rare.
         """
         if level not in self._loaded:
             self._loaded[level] = self._read_or_make(level, progress)

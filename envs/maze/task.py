@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.errors import UserError
 from envs.maze import files, rendering
 from envs.maze.cache import Pools, stderr_progress
 from envs.maze.generator import RULES, generate_mazes, is_rare
@@ -75,12 +76,12 @@ class MazeTask(PuzzleTask):
         cache_seed: another number makes other mazes for these.
         """
         if not isinstance(size, int) or not SMALLEST <= size <= LARGEST:
-            raise ValueError(f"maze size is {size!r}; it must be a whole number, {SMALLEST} to {LARGEST}")
+            raise UserError(f"maze size is {size!r}; it must be a whole number, {SMALLEST} to {LARGEST}")
         if rule not in RULES:
-            raise ValueError(f"maze rule is {rule!r}; it must be one of {', '.join(RULES)}")
+            raise UserError(f"maze rule is {rule!r}; it must be one of {', '.join(RULES)}")
         for option, value, least in (("cache", cache, 1), ("cache_seed", cache_seed, 0)):
             if not isinstance(value, int) or value < least:
-                raise ValueError(f"{option} is {value!r}; it must be a whole number, {least} or more")
+                raise UserError(f"{option} is {value!r}; it must be a whole number, {least} or more")
         self.size = size
         self.grid_shape = (size, size)
         self.rule = rule
@@ -132,7 +133,7 @@ class MazeTask(PuzzleTask):
 
         held_out: take mazes of a level that is kept on disk from its held-out part, which shares none with
         the other part, not even up to symmetry; mazes made on the fly know no parts.
-        Raises ValueError for a level that is unknown or too rare.
+        Raises UserError for a level that is unknown or too rare.
         """
         wanted = self._level(level)
         if is_rare(wanted, self.rule):
@@ -211,6 +212,4 @@ class MazeTask(PuzzleTask):
         return PuzzleBatch(inputs, label(inputs, self.grid_shape)[0], index, np.zeros(len(mazes), np.int64))
 
     def _level(self, name: str) -> Level:
-        if name not in self.levels:
-            raise ValueError(f"maze has no level {name!r}; its levels are {', '.join(self.levels)}")
-        return self.ranges[self.levels.index(name)]
+        return self.ranges[self.level_index(name)]

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.errors import UserError
 from envs.puzzle import PuzzleBatch, Tokens
 from envs.sudoku import files, levels, rendering, solver
 from envs.sudoku.board import BLANK, board_of_size
@@ -47,9 +48,9 @@ class SudokuTask(PuzzleTask):
         """
         board_of_size(size)
         if not isinstance(min_guesses, int) or min_guesses < 0:
-            raise ValueError(f"min_guesses is {min_guesses!r}; it must be a whole number, 0 or more")
+            raise UserError(f"min_guesses is {min_guesses!r}; it must be a whole number, 0 or more")
         if catalogue is not None and size != 9:
-            raise ValueError(f"a catalogue holds 9x9 puzzles; it cannot be used with size {size}")
+            raise UserError(f"a catalogue holds 9x9 puzzles; it cannot be used with size {size}")
         self.size = size
         self.characters = "_.123456789"[: size + 2]
         self.grid_shape = (size, size)
@@ -96,11 +97,9 @@ class SudokuTask(PuzzleTask):
         """`count` new puzzles of `level`, each with exactly one solution: a pure function of its arguments.
 
         held_out: take puzzles of a catalogue from its held-out part; generated puzzles know no parts.
-        Raises ValueError for an unknown level and if too few puzzles need `min_guesses`.
+        Raises UserError for an unknown level and if too few puzzles need `min_guesses`.
         """
-        if level not in self.levels:
-            raise ValueError(f"sudoku has no level {level!r}; its levels are {', '.join(self.levels)}")
-        index = self.levels.index(level)
+        index = self.level_index(level)
         if self.min_guesses == 0:
             inputs, solutions = self._make(index, count, rng, held_out)
         else:
@@ -189,7 +188,7 @@ class SudokuTask(PuzzleTask):
         made, tried, most_tried = 0, 0, 10_000 + 200 * count
         while made < count:
             if tried >= most_tried:
-                raise ValueError(
+                raise UserError(
                     f"too few {self.levels[level]} puzzles need {self.min_guesses} guesses: "
                     f"{made} of {tried:,} ({made / tried:.2%}); lower min_guesses or take a harder level"
                 )

@@ -11,7 +11,7 @@ from hrm_rl.config.sections import (
     OptimConfig,
     TrainConfig,
 )
-from hrm_rl.utils.errors import UserError, nearest
+from hrm_rl.utils.errors import unknown
 
 FIVE_STAGES = (
     "easy=1",
@@ -266,5 +266,5 @@ PRESETS: dict[str, Config] = {
 def get_preset(name: str) -> Config:
     """The preset called `name`. Raises UserError with the nearest name."""
     if name not in PRESETS:
-        raise UserError(f"unknown preset '{name}'{nearest(name, PRESETS)} (presets: {', '.join(PRESETS)})")
+        raise unknown("preset", name, PRESETS)
     return PRESETS[name]

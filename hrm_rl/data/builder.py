@@ -64,10 +64,7 @@ def generate(
     different. Raises UserError where it has too few of those.
     """
     levels = list(weights)
-    try:
-        task.prepare(levels, progress)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    task.prepare(levels, progress)
     parts: dict[int, list[PuzzleBatch]] = {_TEST: [], _TRAIN: []}
     taken: set[int] = set()  # canonical forms
     twin_count = 0
@@ -131,10 +128,7 @@ def _different(
     what = f"generating {level} {'test' if held_out else 'training'} puzzles"
     while have < count and fruitless < FRUITLESS_ROUNDS:
         size = min(GENERATED_AT_ONCE, max(LEAST_GENERATED, count - have))
-        try:
-            batch = task.generate(level, size, rng, held_out)
-        except ValueError as error:
-            raise UserError(str(error)) from None
+        batch = task.generate(level, size, rng, held_out)
         forms = fingerprint(task.canonical(batch.inputs)).tolist()
         prints = fingerprint(batch.inputs).tolist()
         new: list[int] = []

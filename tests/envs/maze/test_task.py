@@ -129,7 +129,7 @@ def test_wrong_options_are_refused(options, message):
 
 def test_unknown_levels_are_refused():
     for name in ("tricky", "extreme"):
-        with pytest.raises(ValueError, match=f"no level '{name}'; its levels are very-easy, easy"):
+        with pytest.raises(ValueError, match=rf"unknown level '{name}' \(levels: very-easy, easy"):
             make_task("maze").generate(name, 1, np.random.default_rng(0))
 
 
