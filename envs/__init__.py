@@ -14,7 +14,7 @@ from envs.puzzle import (
 )
 from envs.registration import TASKS, make_task, register_task, register_tasks
 from envs.sources import GeneratedSource, MixedSource, PoolSource
-from envs.task import Progress, PuzzleTask, Symmetries
+from envs.task import PuzzleTask, ReportProgress, Symmetries
 
 __all__ = [
     "NO_LEVEL",
@@ -26,11 +26,11 @@ __all__ = [
     "GeneratedSource",
     "MixedSource",
     "PoolSource",
-    "Progress",
     "PuzzleBatch",
     "PuzzleSource",
     "PuzzleTask",
     "Puzzles",
+    "ReportProgress",
     "Symmetries",
     "UserError",
     "distinct",

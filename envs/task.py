@@ -20,7 +20,7 @@ from envs.csv_files import parse_cells, read_csv, refuse_bad_rows
 from envs.errors import unknown
 from envs.puzzle import NO_LEVEL, PuzzleBatch, Tokens, fingerprint
 
-Progress = Callable[[str, int, int], None]
+ReportProgress = Callable[[str, int, int], None]
 """Told of slow work: what is being made, how much is done, how much there is."""
 
 
@@ -92,7 +92,7 @@ class PuzzleTask(ABC):
         Raises UserError for a level that is unknown or out of the generator's reach.
         """
 
-    def prepare(self, levels: Sequence[str], progress: Progress) -> None:  # noqa: B027
+    def prepare(self, levels: Sequence[str], progress: ReportProgress) -> None:  # noqa: B027
         """Make, once, what `generate` of these levels draws on and what takes long to make, such as a cache
         on disk. `generate` does so itself where this was not called. Safe to call from several processes."""
 

@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from envs.errors import UserError
 from envs.maze import files, rendering
 from envs.maze.cache import Pools, stderr_progress
-from envs.maze.generator import RULES, generate_mazes, is_rare
+from envs.maze.generator import generate_mazes, is_rare
 from envs.maze.grid import CHARACTERS, FREE
 from envs.maze.levels import LARGEST, SMALLEST, Level, default_levels, level_of, parse_levels
 from envs.maze.rule import broken_rules, judge, label
 from envs.maze.symmetries import SYMMETRIES, MazeSymmetries, canonical, extents, transform
 from envs.puzzle import PAD, PuzzleBatch, Tokens
-from envs.task import Progress, PuzzleTask
+from envs.task import PuzzleTask, ReportProgress
 
 
 class MazeTask(PuzzleTask):
@@ -56,38 +56,35 @@ class MazeTask(PuzzleTask):
         self,
         size: int = 10,
         levels: str = "",
-        rule: str = "unbiased",
         cache: int = 1000,
         cache_seed: int = 0,
+        rule: str = "unbiased",
     ) -> None:
         """
         size: rows and columns of the canvas, 5 to 64.
         levels: levels of a curriculum by size and length of path, as
         NAME=SIZE:FEWEST-MOST with commas between:
             "s6=6:3-,s10=10:10-36,hard=30:110-". Without it, the four default levels of `size`.
-        rule: how mazes are drawn. "unbiased": S and G are random cells, as in
-        Maze-Hard. "two-sweeps": S is the cell
-            farthest from a random one, G the cell farthest from S; 40 times as quick for hard mazes of 30x30,
-            but their paths have 116.4 cells on average instead of 114.9 and end nearer to the border, 3.1
-            cells from it instead of 3.7 (see envs/maze/generator.py).
         cache: mazes made and kept for each level that is too rare to be made on the
         fly, and a tenth more for the
             held-out part.
         cache_seed: another number makes other mazes for these.
+        rule: nothing but "unbiased", which runs made before 0.2.0 may name.
         """
         if not isinstance(size, int) or not SMALLEST <= size <= LARGEST:
             raise UserError(f"maze size is {size!r}; it must be a whole number, {SMALLEST} to {LARGEST}")
-        if rule not in RULES:
-            raise UserError(f"maze rule is {rule!r}; it must be one of {', '.join(RULES)}")
+        if rule != "unbiased":
+            raise UserError(
+                f"maze rule is {rule!r} (two-sweeps was removed in 0.2.0); leave the option rule out"
+            )
         for option, value, least in (("cache", cache, 1), ("cache_seed", cache_seed, 0)):
             if not isinstance(value, int) or value < least:
                 raise UserError(f"{option} is {value!r}; it must be a whole number, {least} or more")
         self.size = size
         self.grid_shape = (size, size)
-        self.rule = rule
         self.ranges: tuple[Level, ...] = parse_levels(levels, size) if levels else default_levels(size)
         self.levels = tuple(level.name for level in self.ranges)
-        self._pools = Pools(rule, cache, cache_seed)
+        self._pools = Pools(cache, cache_seed)
 
     def solved(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
         """(N,) whether each answer (N, L) is a shortest path."""
@@ -119,11 +116,11 @@ class MazeTask(PuzzleTask):
         The size is that of the rectangle without padding."""
         return level_of(self.ranges, extents(inputs, self.size), self.path_lengths(inputs))
 
-    def prepare(self, levels: Sequence[str], progress: Progress) -> None:
+    def prepare(self, levels: Sequence[str], progress: ReportProgress) -> None:
         """Make, or read from disk, the mazes of those levels that are too rare to be made on the fly."""
         for name in levels:
             level = self._level(name)
-            if is_rare(level, self.rule):
+            if is_rare(level):
                 self._pools.of(level, progress)
 
     def generate(
@@ -136,18 +133,18 @@ class MazeTask(PuzzleTask):
         Raises UserError for a level that is unknown or too rare.
         """
         wanted = self._level(level)
-        if is_rare(wanted, self.rule):
+        if is_rare(wanted):
             mazes = self._pools.of(wanted, stderr_progress).part(held_out)
             mazes = mazes[rng.integers(len(mazes), size=count)]
             mazes = transform(mazes, wanted.size, rng.integers(SYMMETRIES, size=count))
         else:
-            mazes = generate_mazes(wanted, self.rule, count, rng)
+            mazes = generate_mazes(wanted, count, rng)
         return self._batch(wanted, mazes)
 
     def stock(self, level: str) -> PuzzleBatch | None:
         """The mazes that a level too rare to be made on the fly is trained on, up to symmetry."""
         wanted = self._level(level)
-        if not is_rare(wanted, self.rule):
+        if not is_rare(wanted):
             return None
         return self._batch(wanted, self._pools.of(wanted, stderr_progress).training)
 

@@ -14,7 +14,7 @@ from envs.sudoku.board import BLANK, board_of_size
 from envs.sudoku.canonical import canonical
 from envs.sudoku.catalogue import CATALOGUE_CLUES, Catalogue
 from envs.sudoku.generator import FEWEST_CLUES, generate_puzzles
-from envs.sudoku.symmetries import Symmetries, random_symmetries, symmetry_hash
+from envs.sudoku.symmetries import SudokuSymmetries, random_symmetries, symmetry_hash
 from envs.task import PuzzleTask
 
 
@@ -113,7 +113,7 @@ class SudokuTask(PuzzleTask):
             symmetries.apply(batch.inputs), symmetries.apply(batch.solution), batch.level, batch.identifier
         )
 
-    def symmetries(self, inputs: Tokens, rng: np.random.Generator) -> Symmetries:
+    def symmetries(self, inputs: Tokens, rng: np.random.Generator) -> SudokuSymmetries:
         """A random symmetry for each puzzle (N, L)."""
         return random_symmetries(self.size, len(inputs), rng)
 

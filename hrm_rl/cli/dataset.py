@@ -13,7 +13,7 @@ from pydantic import Field
 from rich.console import Console
 from rich.table import Column, Table
 
-from envs import TASKS, Progress, PuzzleTask, make_task
+from envs import TASKS, PuzzleTask, ReportProgress, make_task
 from envs.folders.check import FolderSummary, check_folder
 from envs.folders.folder import METADATA_FILE, Metadata, PuzzleFolder, find_splits, read_metadata
 from envs.folders.rows import PuzzleFile
@@ -147,7 +147,7 @@ def _refuse_contradictions(command: DatasetCommand) -> None:
         raise UserError("--test-csv with --test-puzzles 0 contradict each other: leave one out")
 
 
-def _generated(command: DatasetCommand, task: PuzzleTask, progress: Progress) -> builder.Base:
+def _generated(command: DatasetCommand, task: PuzzleTask, progress: ReportProgress) -> builder.Base:
     assert command.level is not None
     weights = {command.level: 1.0}
     if "=" in command.level:
@@ -162,7 +162,7 @@ def _generated(command: DatasetCommand, task: PuzzleTask, progress: Progress) ->
     return builder.generate(task, weights, puzzles, test_puzzles, command.seed, progress)
 
 
-def _from_files(command: DatasetCommand, task: PuzzleTask, progress: Progress) -> builder.Base:
+def _from_files(command: DatasetCommand, task: PuzzleTask, progress: ReportProgress) -> builder.Base:
     if command.hub is not None:
         train_path, test_path = _download(command.hub, wants_test=command.test_puzzles != 0)
     else:

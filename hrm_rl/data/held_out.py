@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs import (
-    Progress,
     PuzzleBatch,
     PuzzleTask,
+    ReportProgress,
     distinct,
 )
 from envs.puzzle import Puzzles, Tokens
@@ -51,7 +51,7 @@ def generate_held_out(task: PuzzleTask, levels: list[str], puzzles: int, seed: i
     return PuzzleBatch.concatenate(batches)
 
 
-def prepare(task: PuzzleTask, levels: list[str], progress: Progress) -> None:
+def prepare(task: PuzzleTask, levels: list[str], progress: ReportProgress) -> None:
     """Make what generating these levels draws on. Raises UserError for a level that is
     unknown or out of reach."""
     for level in levels:

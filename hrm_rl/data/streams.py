@@ -12,9 +12,9 @@ from envs import (
     GeneratedSource,
     MixedSource,
     PoolSource,
-    Progress,
     PuzzleBatch,
     PuzzleTask,
+    ReportProgress,
     fingerprint,
     make_task,
 )
@@ -66,7 +66,10 @@ def build_task(config: Config) -> PuzzleTask:
 
 
 def build_data(
-    config: Config, rank: int = 0, world_size: int = 1, progress: Progress = lambda what, done, total: None
+    config: Config,
+    rank: int = 0,
+    world_size: int = 1,
+    progress: ReportProgress = lambda what, done, total: None,
 ) -> Data:
     """Task, training stream of `rank` and held-out puzzles. progress: told of slow work.
     Raises UserError for wrong files and levels."""
@@ -82,7 +85,7 @@ def build_data(
     return _from_file(task, config, rank, world_size)
 
 
-def _generated(task: PuzzleTask, config: Config, rank: int, progress: Progress) -> Data:
+def _generated(task: PuzzleTask, config: Config, rank: int, progress: ReportProgress) -> Data:
     levels = trained_levels(config)
     if ALL_LEVELS in levels:
         raise UserError(
