@@ -9,6 +9,7 @@ from envs.puzzle import (
     PuzzleBatch,
     Puzzles,
     PuzzleSource,
+    View,
     distinct,
     fingerprint,
 )
@@ -33,6 +34,7 @@ __all__ = [
     "ReportProgress",
     "Symmetries",
     "UserError",
+    "View",
     "distinct",
     "fingerprint",
     "make_task",

@@ -15,7 +15,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
-from envs.puzzle import PuzzleBatch, PuzzleSource, Tokens
+from envs.puzzle import PuzzleBatch, PuzzleSource, Tokens, View
 from envs.task import PuzzleTask
 
 RENDER_MODES = ("ansi", "rgb_array")
@@ -64,6 +64,14 @@ def _check_action(task: PuzzleTask, action: Any, shape: tuple[int, int]) -> tupl
     return answer.astype(np.uint8), halt.astype(np.bool_)
 
 
+def _reseed(source: PuzzleSource, seed: int | None, options: dict[str, Any] | None) -> None:
+    """The part of `reset` that both environments share."""
+    if options:
+        raise ValueError(f"reset has no options; got {', '.join(options)}")
+    if seed is not None:
+        source.reseed(seed)
+
+
 def _render(
     task: PuzzleTask, mode: str | None, puzzle: Tokens, answer: Tokens | None, solution: Tokens
 ) -> str | NDArray[np.uint8]:
@@ -72,8 +80,8 @@ def _render(
             f"render() needs a render_mode, {' or '.join(RENDER_MODES)}, given to the environment"
         )
     if mode == "ansi":
-        return task.render_text(puzzle, answer, solution)
-    return task.render_rgb(puzzle, answer, solution)
+        return task.render_text(View(puzzle, answer, solution))
+    return task.render_rgb(View(puzzle, answer, solution))
 
 
 class ActEnv(gymnasium.Env[dict[str, Any], dict[str, Any]]):
@@ -122,13 +130,9 @@ class ActEnv(gymnasium.Env[dict[str, Any], dict[str, Any]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The next puzzle of the source; with a seed, the first of that seed's stream. There are no
-        options."""
+        """The next puzzle of the source; with a seed, the first of that seed's stream. Takes no options."""
         super().reset(seed=seed)
-        if options:
-            raise ValueError(f"reset has no options; got {', '.join(options)}")
-        if seed is not None:
-            self.source.reseed(seed)
+        _reseed(self.source, seed, options)
         self._puzzle = self.source.draw(1)
         self._segment, self._answer, self._done = 0, None, False
         return self._observation(self._puzzle), self._info(self._puzzle)
@@ -220,13 +224,9 @@ class ActVectorEnv(VectorEnv[dict[str, Any], dict[str, Any], NDArray[Any]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """New puzzles in all slots; with a seed, the first ones of that seed's stream. There are no
-        options."""
+        """New puzzles in all slots; with a seed, the first of that seed's stream. Takes no options."""
         super().reset(seed=seed)
-        if options:
-            raise ValueError(f"reset has no options; got {', '.join(options)}")
-        if seed is not None:
-            self.source.reseed(seed)
+        _reseed(self.source, seed, options)
         self._fill(np.arange(self.num_envs))
         self._started = True
         return self.current()

@@ -55,6 +55,37 @@ class PuzzleBatch:
         )
 
 
+@dataclass(frozen=True)
+class View:
+    """One puzzle as a picture shows it; each part has (L,) tokens. Raises ValueError for an answer of another
+    length."""
+
+    inputs: Tokens
+    """The question."""
+    answer: Tokens | None = None
+    """Filled in, if there is one; wrong cells are marked."""
+    solution: Tokens | None = None
+    """What wrong cells are told by; PAD where a cell has no label."""
+    before: Tokens | None = None
+    """An earlier answer; the cells in which the two differ are marked."""
+
+    def __post_init__(self) -> None:
+        if self.answer is not None and self.answer.shape != self.inputs.shape:
+            raise ValueError(f"answer has shape {self.answer.shape}; the puzzle has {self.inputs.shape}")
+
+    @property
+    def shown(self) -> Tokens:
+        """(L,) the answer, or the question alone."""
+        return self.inputs if self.answer is None else self.answer
+
+    @property
+    def changed(self) -> NDArray[np.bool_]:
+        """(L,) the cells in which the answer differs from the one before."""
+        if self.answer is None or self.before is None:
+            return np.zeros(len(self.inputs), np.bool_)
+        return self.answer != self.before
+
+
 class Puzzles(Protocol):
     """N puzzles that may lie in memory (`PuzzleBatch`) or on disk (`PuzzleFolder`)."""
 

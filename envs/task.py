@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from envs import drawing
 from envs.csv_files import parse_cells, read_csv, refuse_bad_rows
 from envs.errors import unknown
-from envs.puzzle import NO_LEVEL, PuzzleBatch, Tokens, fingerprint
+from envs.puzzle import NO_LEVEL, PuzzleBatch, Tokens, View, fingerprint
 
 ReportProgress = Callable[[str, int, int], None]
 """Told of slow work: what is being made, how much is done, how much there is."""
@@ -152,36 +152,27 @@ class PuzzleTask(ABC):
         tell the solution it is PAD throughout. Raises DataError, in one line, for text that is no puzzle and
         for a puzzle that cannot be solved."""
         inputs = parse_cells(text, self.characters, self.length)
-        return PuzzleBatch(inputs, np.zeros_like(inputs), self.level_of(inputs), np.zeros(1, np.int64))
+        return self._batch_of(inputs, np.zeros_like(inputs))
 
     def read(self, path: Path) -> PuzzleBatch:
         """All puzzles of a text file, checked. Raises DataError naming the line and the reason."""
         lines, inputs, solution = read_csv(path, self.characters, self.length)
         faults = self.faults(inputs, solution)
         refuse_bad_rows(path, {lines[row]: reason for row, reason in faults.items()})
+        return self._batch_of(inputs, solution)
+
+    def _batch_of(self, inputs: Tokens, solution: Tokens) -> PuzzleBatch:
+        """Puzzles (N, L) from a text or a file, with their levels and without identities."""
         return PuzzleBatch(inputs, solution, self.level_of(inputs), np.zeros(len(inputs), np.int64))
 
     def write_text(self, tokens: Tokens) -> str:
         """One row of tokens (L,) as a CSV file of this task has it."""
         return "".join(self.characters[token] for token in tokens)
 
-    def render_text(
-        self,
-        inputs: Tokens,
-        answer: Tokens | None = None,
-        solution: Tokens | None = None,
-        before: Tokens | None = None,
-    ) -> str:
-        """One puzzle (L,) as text for a terminal, with the answer filled in and wrong cells marked; with the
-        answer before it, also the cells in which the two differ."""
-        return drawing.render_text(self.characters, self.grid_shape, inputs, answer, solution, before)
+    def render_text(self, view: View) -> str:
+        """One puzzle as text for a terminal, with what the view has."""
+        return drawing.render_text(self.characters, self.grid_shape, view)
 
-    def render_rgb(
-        self,
-        inputs: Tokens,
-        answer: Tokens | None = None,
-        solution: Tokens | None = None,
-        before: Tokens | None = None,
-    ) -> NDArray[np.uint8]:
+    def render_rgb(self, view: View) -> NDArray[np.uint8]:
         """The same as an image (height, width, 3)."""
-        return drawing.render_rgb(self.characters, self.grid_shape, inputs, answer, solution, before)
+        return drawing.render_rgb(self.characters, self.grid_shape, view)

@@ -16,7 +16,7 @@ from envs.maze.grid import CHARACTERS, FREE
 from envs.maze.levels import LARGEST, SMALLEST, Level, default_levels, level_of, parse_levels
 from envs.maze.rule import broken_rules, judge, label
 from envs.maze.symmetries import SYMMETRIES, MazeSymmetries, canonical, extents, transform
-from envs.puzzle import PAD, PuzzleBatch, Tokens
+from envs.puzzle import PAD, PuzzleBatch, Tokens, View
 from envs.task import PuzzleTask, ReportProgress
 
 
@@ -168,33 +168,19 @@ class MazeTask(PuzzleTask):
 
     def parse(self, text: str) -> PuzzleBatch:
         """The maze that `text` is (see envs/maze/files.py) and its solution. Raises DataError."""
-        inputs, solutions = files.parse_maze(text, self.size)
-        return PuzzleBatch(inputs, solutions, self.level_of(inputs), np.zeros(1, np.int64))
+        return self._batch_of(*files.parse_maze(text, self.size))
 
     def read(self, path: Path) -> PuzzleBatch:
         """All mazes of a file (see envs/maze/files.py). Raises DataError naming line and reason."""
-        inputs, solutions = files.read_mazes(path, self.size)
-        return PuzzleBatch(inputs, solutions, self.level_of(inputs), np.zeros(len(inputs), np.int64))
+        return self._batch_of(*files.read_mazes(path, self.size))
 
-    def render_text(
-        self,
-        inputs: Tokens,
-        answer: Tokens | None = None,
-        solution: Tokens | None = None,
-        before: Tokens | None = None,
-    ) -> str:
-        """One maze (L,) as text with ANSI colours."""
-        return rendering.render_text(inputs, answer, solution, self.size, before)
+    def render_text(self, view: View) -> str:
+        """One maze as text with ANSI colours."""
+        return rendering.render_text(view, self.size)
 
-    def render_rgb(
-        self,
-        inputs: Tokens,
-        answer: Tokens | None = None,
-        solution: Tokens | None = None,
-        before: Tokens | None = None,
-    ) -> NDArray[np.uint8]:
-        """One maze (L,) as an image (height, width, 3)."""
-        return rendering.render_rgb(inputs, answer, solution, self.size, before)
+    def render_rgb(self, view: View) -> NDArray[np.uint8]:
+        """One maze as an image (height, width, 3)."""
+        return rendering.render_rgb(view, self.size)
 
     def write_text(self, tokens: Tokens) -> str:
         """One row of tokens (L,) as a CSV file of mazes has it, without padding."""

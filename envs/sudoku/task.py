@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.errors import UserError
-from envs.puzzle import PuzzleBatch, Tokens
+from envs.puzzle import PuzzleBatch, Tokens, View
 from envs.sudoku import files, levels, rendering, solver
 from envs.sudoku.board import BLANK, board_of_size
 from envs.sudoku.canonical import canonical
@@ -133,33 +133,19 @@ class SudokuTask(PuzzleTask):
 
     def parse(self, text: str) -> PuzzleBatch:
         """The puzzle that `text` is (see envs/sudoku/files.py) and its solution. Raises DataError."""
-        inputs, solutions = files.parse_puzzle(text, self.size)
-        return PuzzleBatch(inputs, solutions, self.level_of(inputs), np.zeros(1, np.int64))
+        return self._batch_of(*files.parse_puzzle(text, self.size))
 
     def read(self, path: Path) -> PuzzleBatch:
         """All puzzles of a file (see envs/sudoku/files.py). Raises DataError naming line and reason."""
-        inputs, solutions = files.read_puzzles(path, self.size)
-        return PuzzleBatch(inputs, solutions, self.level_of(inputs), np.zeros(len(inputs), np.int64))
+        return self._batch_of(*files.read_puzzles(path, self.size))
 
-    def render_text(
-        self,
-        inputs: Tokens,
-        answer: Tokens | None = None,
-        solution: Tokens | None = None,
-        before: Tokens | None = None,
-    ) -> str:
-        """One puzzle (L,) as text with ANSI colours."""
-        return rendering.render_text(inputs, answer, solution, before)
+    def render_text(self, view: View) -> str:
+        """One puzzle as text with ANSI colours."""
+        return rendering.render_text(view)
 
-    def render_rgb(
-        self,
-        inputs: Tokens,
-        answer: Tokens | None = None,
-        solution: Tokens | None = None,
-        before: Tokens | None = None,
-    ) -> NDArray[np.uint8]:
-        """One puzzle (L,) as an image (height, width, 3)."""
-        return rendering.render_rgb(inputs, answer, solution, before)
+    def render_rgb(self, view: View) -> NDArray[np.uint8]:
+        """One puzzle as an image (height, width, 3)."""
+        return rendering.render_rgb(view)
 
     def _make(
         self, level: int, count: int, rng: np.random.Generator, held_out: bool
