@@ -36,7 +36,41 @@ class Symmetries(Protocol):
 
 
 class PuzzleTask(ABC):
-    """A family of puzzles: its tokens, its levels, its rule, its generator, its files, its pictures."""
+    """A family of puzzles: its tokens, its levels, its rule, its generator, its files, its pictures.
+
+    ## Description
+
+    A puzzle is a grid of L cells, each a token; an answer has a token for every cell. A task says which
+    answers are right; `envs.ActEnv` makes an environment of it.
+
+    ## Action Space
+
+    An answer: L tokens, 0 to V - 1.
+
+    ## Observation Space
+
+    A puzzle: L tokens, 0 to V - 1, the grid row by row. 0 is PAD, a cell that is not there.
+
+    ## Rewards
+
+    `solved` decides from the question and the answer alone, without a solution.
+
+    ## Starting State
+
+    A puzzle that `generate` makes, of one of `levels`, or one that `read` finds in a file.
+
+    ## Episode End
+
+    A task ends no episodes; `envs.ActEnv` does.
+
+    ## Arguments
+
+    Those of the subclass.
+
+    ## Version History
+
+    - v0: initial version.
+    """
 
     name: str
     characters: str

@@ -23,22 +23,62 @@ from envs.task import PuzzleTask, ReportProgress
 class MazeTask(PuzzleTask):
     """Mark a shortest path from S to G.
 
-    Tokens: 0 padding, 1 wall '#', 2 free ' ', 3 S, 4 G, 5 path 'o'. A maze smaller than the canvas of size x
-    size cells stands at its top left; the rest is padding, which counts as wall and has no label.
+    ## Description
 
-    An answer is right if it keeps walls, S and G, answers every free cell with ' ' or 'o', and its 'o' are a
-    path from S to G that is as short as possible, whichever: mazes have many. The solution is one of them,
-    fixed by the rule of Maze-Hard (see `envs.maze.rule.label`).
+    Square mazes on a canvas of `size` x `size` cells. A smaller maze lies at the top left; the rest is
+    padding, which counts as wall and has no label. Mazes have many shortest paths: the rule accepts any, and
+    the solution is the one that Maze-Hard would have (see `envs.maze.rule.label`).
 
-    Measures: `valid_longer` is 1 for an answer that draws a path but not a shortest one, else 0;
-    `excess_length` is the number of cells by which a path is too long (0 for a shortest), NaN where the
-    answer draws no path. A path here is a line of 'o' from S to G without branches that neither crosses nor
-    touches itself, and nothing else is marked; S and G side by side need no 'o'.
+    Measures of an answer: `valid_longer` is 1 if it draws a path that is not a shortest one, else 0;
+    `excess_length` is the number of cells by which its path is too long, NaN where it draws none. A path is a
+    line of `o` from S to G without branches that neither crosses nor touches itself, and nothing else is
+    marked; S and G side by side need no `o`.
 
-    Levels: very-easy, easy, medium, hard, by number of cells of the shortest path, or those that the option
-    `levels` names (see envs/maze/levels.py). Mazes are drawn at random and kept if their path has the length
-    wanted. A level that fewer than one in 1,000 random mazes reaches, such as hard, is made once and kept on
-    disk (see envs/maze/cache.py); `generate` then draws from these under random symmetries.
+    ## Action Space
+
+    size*size tokens, row by row: 5 (`o`) marks a free cell as part of the path, 2 leaves it free. Walls, S
+    and G have to be repeated.
+
+    ## Observation Space
+
+    size*size tokens, row by row: 0 padding, 1 wall (`#`), 2 free (blank), 3 S, 4 G.
+
+    ## Rewards
+
+    An answer is right if it keeps walls, S and G, answers every free cell with 2 or 5, and its marks are a
+    path from S to G that is as short as possible.
+
+    ## Starting State
+
+    A maze of a level, by cells of its shortest path, S and G counted. With the default size:
+
+    | level     | cells  |
+    |-----------|--------|
+    | very-easy | 3-4    |
+    | easy      | 5-9    |
+    | medium    | 10-33  |
+    | hard      | 34-    |
+
+    `envs.maze.levels` has the levels of every size. Mazes are drawn at random and kept if their path has the
+    length wanted. A level that fewer than one in 1,000 random mazes reaches, such as hard, is made once and
+    kept on disk (see `envs.maze.cache`); puzzles are then drawn from these under random symmetries.
+
+    ## Episode End
+
+    That of `envs.ActEnv`: when the agent halts, or at the end of the budget.
+
+    ## Arguments
+
+    - `size` (`10`): rows and columns of the canvas, 5 to 64.
+    - `levels` (`""`): levels of one's own, as NAME=SIZE:FEWEST-MOST with commas between:
+      `"s6=6:3-,s10=10:10-36,hard=30:110-"`. Without it, the four default levels of `size`.
+    - `cache` (`1000`): mazes made and kept for each rare level; a tenth more are held out.
+    - `cache_seed` (`0`): another number makes other mazes for these.
+    - `rule` (`"unbiased"`): nothing else; runs made before 0.2.0 may name it.
+
+    ## Version History
+
+    - v0: initial version.
     """
 
     name = "maze"
@@ -60,17 +100,6 @@ class MazeTask(PuzzleTask):
         cache_seed: int = 0,
         rule: str = "unbiased",
     ) -> None:
-        """
-        size: rows and columns of the canvas, 5 to 64.
-        levels: levels of a curriculum by size and length of path, as
-        NAME=SIZE:FEWEST-MOST with commas between:
-            "s6=6:3-,s10=10:10-36,hard=30:110-". Without it, the four default levels of `size`.
-        cache: mazes made and kept for each level that is too rare to be made on the
-        fly, and a tenth more for the
-            held-out part.
-        cache_seed: another number makes other mazes for these.
-        rule: nothing but "unbiased", which runs made before 0.2.0 may name.
-        """
         if not isinstance(size, int) or not SMALLEST <= size <= LARGEST:
             raise UserError(f"maze size is {size!r}; it must be a whole number, {SMALLEST} to {LARGEST}")
         if rule != "unbiased":

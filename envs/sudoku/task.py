@@ -21,9 +21,52 @@ from envs.task import PuzzleTask
 class SudokuTask(PuzzleTask):
     """Fill the blanks so that every row, column and box holds each digit once.
 
-    Tokens: 0 padding, 1 blank, digit d = d + 1. Levels: very-easy, easy, medium, hard, extreme, by number of
-    clues. An answer is right if it keeps the clues and breaks no rule; puzzles from `generate` and `read`
-    have exactly one solution.
+    ## Description
+
+    Boards have n x n cells, n = 4, 6 or 9, in boxes of 2x2, 2x3 or 3x3 cells. Puzzles that are generated or
+    read from a file have exactly one solution.
+
+    ## Action Space
+
+    n*n tokens, row by row: digit d is token d + 1. Clues have to be repeated.
+
+    ## Observation Space
+
+    n*n tokens, row by row: 1 is a blank, digit d is token d + 1. 0, padding, does not occur.
+
+    ## Rewards
+
+    An answer is right if it keeps the clues and every row, column and box has each digit once.
+
+    ## Starting State
+
+    A puzzle of a level, by number of clues:
+
+    | level     | 4x4  | 6x6   | 9x9   |
+    |-----------|------|-------|-------|
+    | very-easy | 9-10 | 21-24 | 46-50 |
+    | easy      | 8    | 18-20 | 40-45 |
+    | medium    | 7    | 15-17 | 32-39 |
+    | hard      | 6    | 12-14 | 28-31 |
+    | extreme   | 4-5  | 8-11  | 17-27 |
+
+    The generator makes 9x9 puzzles with 20 clues or more; a catalogue adds those with 17 to 19.
+
+    ## Episode End
+
+    That of `envs.ActEnv`: when the agent halts, or at the end of the budget.
+
+    ## Arguments
+
+    - `size` (`9`): digits on the board: 4, 6 or 9.
+    - `min_guesses` (`0`): generate only puzzles at which this project's solver has to guess at least so
+      often. The number of clues alone says little about difficulty.
+    - `catalogue` (`None`): a file of 9x9 puzzles with 17 clues, one a line. With it, `extreme` has 17 to 27
+      clues, each number equally often aimed at.
+
+    ## Version History
+
+    - v0: initial version.
     """
 
     name = "sudoku"
@@ -38,14 +81,6 @@ class SudokuTask(PuzzleTask):
     traits = ("clues", "guesses")
 
     def __init__(self, size: int = 9, min_guesses: int = 0, catalogue: str | Path | None = None) -> None:
-        """
-        size: digits on the board: 4 (boxes 2x2), 6 (boxes of 2 rows and 3 columns) or 9 (boxes 3x3).
-        min_guesses: generate only puzzles at which this project's solver has to guess at least so often; clue
-            count alone says little about difficulty.
-        catalogue: file of 9x9 puzzles with 17 clues, one a line. With it, `extreme` has 17 to 27 clues
-        instead
-            of the generator's 20 to 27, in equal shares of what is aimed at.
-        """
         board_of_size(size)
         if not isinstance(min_guesses, int) or min_guesses < 0:
             raise UserError(f"min_guesses is {min_guesses!r}; it must be a whole number, 0 or more")
