@@ -61,9 +61,8 @@ class ModelConfig(Section):
     puzzle_emb_len: Positive | None = None
     """Positions before the board that the embedding fills, with zeros after it;
     ceil(ndim / hidden_size) if not given."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Type of the computation; the weights and the optimiser stay float32. float16, for GPUs
-    without bfloat16, scales the loss."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the computation; the weights and the optimiser stay float32."""
 
     @property
     def prefix_positions(self) -> int:

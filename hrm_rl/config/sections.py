@@ -117,10 +117,6 @@ class TrainConfig(Section):
 
     global_batch_size: Positive = 512
     """Slots over all workers; each worker runs its share of them."""
-    initial_batch_size: Positive = 64
-    """Slots over all workers in the first update, if batch_warmup_updates is not 0."""
-    batch_warmup_updates: Annotated[int, Field(ge=0)] = 0
-    """Updates over which the slots grow evenly to global_batch_size."""
     micro_batches: Positive = 1
     """Slices of a worker's slots that go through the network one after the other: the
     same gradient, less memory."""
@@ -130,8 +126,8 @@ class TrainConfig(Section):
     run says so and goes on as it is."""
     cuda_graphs: bool = False
     """On a CUDA device, record the kernels of a segment and start them all by one call. For
-    runs with one worker, and without q_target lambda, micro_batches, batch_warmup_updates and
-    dropout; nothing is recorded in others."""
+    runs with one worker, and without q_target lambda, micro_batches and dropout; nothing is recorded in
+    others."""
     max_updates: Positive = 50_000
     """Updates after which the run is done."""
     init_from: str | None = None

@@ -163,7 +163,7 @@ def test_a_training_that_breaks_off_is_a_result(monkeypatch: pytest.MonkeyPatch)
     def refuse(self: object) -> None:
         raise UserError("20 updates in a row")
 
-    monkeypatch.setattr(recipes._TimedTrainer, "_run", refuse)
+    monkeypatch.setattr(recipes.Trainer, "run", refuse)
     found = Measurement(**measure("4x4", "hrm/one_step/bootstrap", 0, 1.0))
     assert (found.failure, found.curve, found.best) == ("20 updates in a row", [], 0.0)
 

@@ -56,7 +56,7 @@ def test_what_is_loaded_is_what_was_saved(learner: Learner, tmp_path: Path) -> N
     loaded = checkpoint.load(path, other)
     assert loaded == state(1, learner.config)
     assert_same(learner_tensors(other), learner_tensors(learner))
-    assert (other.updates, other.skipped_in_a_row) == (1, 2)
+    assert (other.updates, other.optimisation.skipped_in_a_row) == (1, 2)
 
 
 def test_what_is_loaded_lies_in_memory_as_torch_lays_it(learner: Learner, tmp_path: Path) -> None:
@@ -74,7 +74,7 @@ def test_weights_for_inference_are_the_averaged_ones_or_the_raw_ones(
 ) -> None:
     path = save(tmp_path, learner, 1)
     for weights, expected in (
-        ("ema", learner.averaged.average),
+        ("ema", learner.optimisation.averaged.average),
         ("raw", dict(learner.model.named_parameters())),
     ):
         model = build_model(learner.config.model, vocab_size=6, coordinates=grid(4, 4))
@@ -83,7 +83,8 @@ def test_weights_for_inference_are_the_averaged_ones_or_the_raw_ones(
             assert torch.equal(p, expected[name]), name
         assert torch.equal(model.h_init, learner.model.h_init)
         assert torch.equal(model.puzzle_emb.weight, learner.model.puzzle_emb.weight)
-    assert not torch.equal(learner.averaged.average["lm_head.weight"], learner.model.lm_head.weight)
+    average = learner.optimisation.averaged.average
+    assert not torch.equal(average["lm_head.weight"], learner.model.lm_head.weight)
 
 
 def test_identifiers_of_a_checkpoint_are_the_rows_of_its_puzzle_embedding(
