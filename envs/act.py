@@ -82,12 +82,12 @@ class ActEnv(gymnasium.Env[dict[str, Any], dict[str, Any]]):
     Observation: `puzzle` (L,) uint8 tokens; `segment`, the segments already spent on this puzzle (0 after
     reset).
 
-    Action: `answer` (L,), a token for every cell; `halt`, 1 to hand the answer in and 0 to think on.
+    Action: `answer` (L,), a token for every cell; `halt`, 1 to hand the answer in and 0 to continue.
 
     Reward and end:
     - `halt` = 1: terminated; 1.0 if the task's rule says the answer is right, else 0.0. Also at the budget.
     - `halt` = 0 in segment `halt_max_steps`, the budget: truncated, with the reward of a forced halt.
-    - `halt` = 0 before: the episode goes on, with reward `-segment_cost`.
+    - `halt` = 0 before: the episode continues, with reward `-segment_cost`.
 
     Info: `solution` (L,) uint8, `level` and `identifier` of the puzzle, and after a step `solved`, whether
     this step's answer is right by the rule. The solution is privileged and never part of the observation.
@@ -177,7 +177,7 @@ class ActVectorEnv(VectorEnv[dict[str, Any], dict[str, Any], NDArray[Any]]):
     A slot whose episode ends holds its next puzzle in the same step (`AutoresetMode.SAME_STEP`): finished
     slots take theirs in slot order from one draw. Infos have the format of Gymnasium's `SyncVectorEnv`:
     `solution`, `level`, `identifier` are those of the puzzles now in the slots; `solved` concerns the slots
-    that go on; `final_obs` and `final_info` hold the last observation and info of those that ended; `_key`
+    that continue; `final_obs` and `final_info` hold the last observation and info of those that ended; `_key`
     masks say which slots a key speaks of. Returned arrays are new in every call.
     """
 
@@ -328,7 +328,7 @@ class ActVectorEnv(VectorEnv[dict[str, Any], dict[str, Any], NDArray[Any]]):
 
     def _final_infos(self, done: NDArray[np.bool_], solved: NDArray[np.bool_]) -> dict[str, Any]:
         """Last observation and info of the slots that are done, as `SyncVectorEnv` nests them: zeros
-        elsewhere, and a mask beside every key."""
+        elsewhere, and a mask for every key."""
         final_obs = np.full(self.num_envs, None, dtype=object)
         for slot, puzzle, segment in zip(
             np.flatnonzero(done), self._inputs[done], self._segment[done], strict=True

@@ -22,7 +22,7 @@ from hrm_rl.utils.devices import use_threads
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import provenance
 
-MODELS: dict[str, dict[str, Any]] = {
+NETWORKS: dict[str, dict[str, Any]] = {
     "hrm": {"name": "hrm", "pos_encodings": "axial"},
     "trm": {"name": "trm", "pos_encodings": "axial"},
     "trm-mlp": {"name": "trm", "mixer": "mlp", "pos_encodings": "none"},
@@ -35,7 +35,7 @@ GRADIENTS = ("one_step", "last_cycle")
 
 def recipes() -> list[str]:
     return [
-        f"{model}/{gradient}/{target}" for model in MODELS for gradient in GRADIENTS for target in Q_TARGETS
+        f"{model}/{gradient}/{target}" for model in NETWORKS for gradient in GRADIENTS for target in Q_TARGETS
     ]
 
 
@@ -44,7 +44,7 @@ def ablations() -> list[str]:
 
 
 @dataclass(frozen=True)
-class Board:
+class Setup:
     """A kind of puzzle, a network that suits it, and what counts as learned."""
 
     env: dict[str, Any]
@@ -64,15 +64,15 @@ class Board:
 
 
 BOARDS = {
-    "4x4": Board(
+    "4x4": Setup(
         {"task": "sudoku", "size": 4}, ("easy=1,medium=1,hard=1,extreme=1",),
         hidden_size=64, layers=1, h_cycles=2, optimizer="adamw", goal=0.9, limit_s=24,
         recipes=tuple(recipes()),
     ),
-    "6x6": Board(
+    "6x6": Setup(
         {"task": "sudoku", "size": 6}, ("medium=1,hard=1",),
         hidden_size=128, layers=1, h_cycles=1, optimizer="muon", goal=0.5, limit_s=150,
-        recipes=tuple(f"{m}/last_cycle/{q}" for m in MODELS for q in ("bootstrap", "delayed", "halt_only")),
+        recipes=tuple(f"{m}/last_cycle/{q}" for m in NETWORKS for q in ("bootstrap", "delayed", "halt_only")),
     ),
 }  # fmt: skip
 
@@ -142,7 +142,7 @@ def configuration(board: str, recipe: str, seed: int) -> Config:
     values["model"] |= (
         {"hidden_size": kind.hidden_size, "gradient": gradient, "h_cycles": kind.h_cycles}
         | layers
-        | MODELS[model]
+        | NETWORKS[model]
     )
     values["halting"] |= {"q_target": target} | ({"rollout_segments": 4} if target == "lambda" else {})
     values["optim"] |= {

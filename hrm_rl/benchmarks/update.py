@@ -71,7 +71,7 @@ class TimedSource:
 
 def time_update(config: Config, seconds: float) -> dict[str, Any]:
     """Time of an update, its phases, its share of the machine's own matrix-multiply peak, and the memory it
-    takes beside weights, optimisers and carry."""
+    takes on top of weights, optimisers and carry."""
     device = choose_device(config.train.device)
     watch = Stopwatch(device)
     data = build_data(config)

@@ -1,5 +1,4 @@
-"""The settings of the network, and what all groups of settings have in common
-(hrm_rl/config/config.py has the others)."""
+"""The settings of the network (hrm_rl/config/sections.py has the others)."""
 
 from __future__ import annotations
 
@@ -127,7 +126,6 @@ class ModelConfig(Section):
         if length < least:
             raise ValueError(
                 f"puzzle_emb_len={length} positions of {self.hidden_size} do not hold "
-                f"puzzle_emb_ndim={ndim}; "
-                f"it must be at least {least}"
+                f"puzzle_emb_ndim={ndim}; it must be at least {least}"
             )
         return self

@@ -47,7 +47,7 @@ class Trainer:
     curriculum, evaluations and checkpoints."""
 
     def __init__(self, config: Config, worker: Worker, keep: int = selection.KEEP_LAST, saves: bool = True):
-        """keep: last checkpoints that are kept beside the best.  saves: whether any are written."""
+        """keep: newest checkpoints that are kept as well as the best.  saves: whether any are written."""
         self.config = config
         self.worker = worker
         self.keep = keep

@@ -234,7 +234,7 @@ def test_counting_does_not_change_what_is_counted() -> None:
 
 
 @pytest.mark.parametrize("kind", ["decisive", "held back by exploration alone"])
-def test_a_learner_goes_on_from_its_rank_state_bit_for_bit(kind: str) -> None:
+def test_a_learner_resumes_from_its_rank_state_bit_for_bit(kind: str) -> None:
     halting = {"halt_max_steps": 6, "halt_exploration_prob": 0.9, "exploration": "per_episode"}
     config = tiny_config(halting=halting, optim={"lr": 1e-3 if kind == "decisive" else 1e-9})
     learner = decisive_learner(config)

@@ -1,5 +1,5 @@
-"""Episodes of the learner: how they end and begin anew, what is counted of them, what
-exploration does to them."""
+"""Episodes of the learner: how they end and start, what is counted of them, what exploration
+does to them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Watcher:
         return result
 
 
-def test_finished_slots_start_anew_and_the_others_think_on() -> None:
+def test_finished_slots_restart_and_the_others_continue() -> None:
     learner = decisive_learner(tiny_config(halting={"halt_max_steps": 4, "halt_exploration_prob": 0.0}))
     watcher = Watcher(learner.env)
     initial = learner.model.initial_carry(4)
@@ -99,7 +99,7 @@ def test_tally_agrees_with_a_recount_of_what_the_environment_saw(monkeypatch: py
 
 
 def wish_to_halt_at_random(learner: Learner, share: float) -> None:
-    """Let a share of the slots want to halt; fresh Q-values are equal, which is to think on."""
+    """Let a share of the slots want to halt; fresh Q-values are equal, which is to continue."""
     random, forward = np.random.default_rng(1), learner.training_model
 
     def undecided(*args: Any) -> Any:

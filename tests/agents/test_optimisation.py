@@ -198,11 +198,11 @@ def test_without_muon_in_torch_the_user_is_told_in_one_line(monkeypatch: pytest.
         build_learner(config, build_data(config), CPU, 0, 1)
 
 
-# The weights that are judged.
+# The weights that are evaluated.
 
 
 @pytest.mark.parametrize("weights", ["raw", "ema"])
-def test_evaluation_judges_the_weights_that_it_says(weights: str) -> None:
+def test_evaluation_uses_the_weights_that_it_says(weights: str) -> None:
     learner = decisive_learner(tiny_config(train={"eval_weights": weights}))
     for _ in range(3):
         learner.update()
@@ -214,7 +214,7 @@ def test_evaluation_judges_the_weights_that_it_says(weights: str) -> None:
     assert learner.config.evaluated_weights == weights
 
 
-# All of it goes on from a checkpoint.
+# All of it resumes from a checkpoint.
 
 
 @pytest.mark.parametrize(

@@ -63,9 +63,10 @@ def test_what_is_loaded_lies_in_memory_as_torch_lays_it(learner: Learner, tmp_pa
     # The CPU's products of few columns (q_head's) are rounded by where an operand begins.
     other = tiny_learner(learner.config)
     checkpoint.load(save(tmp_path, learner, 1), other)
-    moments = [v for entry in other.optimizer.state.values() for v in entry.values()]
+    moments = [v for entry in other.optimisation.optimizer.state.values() for v in entry.values()]
     assert moments
-    kept = [other.carry.z_h, other.carry.z_l, other._loss_sums, *other.model.parameters(), *moments]
+    carry = other.slots.carry
+    kept = [carry.z_h, carry.z_l, other._loss_sums, *other.model.parameters(), *moments]
     assert {value.data_ptr() % 64 for value in kept} == {0}
 
 

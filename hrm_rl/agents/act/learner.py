@@ -103,8 +103,8 @@ class Learner:
         self.start()
 
     def update(self) -> None:
-        """One segment in every slot, or a rollout of several, then one step of the optimisers. Adds to
-        `tally`."""
+        """One segment in every slot, or a rollout of several, then one step of the optimisers: think, decide,
+        step, targets, losses, backward; optimise and count (in `tally`)."""
         started, waited = time.perf_counter(), self.env.source.data_wait_seconds
         with self.model.unchanging():
             if self.q_target.plays_rollouts:
