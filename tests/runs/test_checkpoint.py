@@ -47,6 +47,13 @@ def test_state_survives_its_json(learner: Learner, tmp_path: Path) -> None:
     assert json.loads(saved.to_json())["versions"].keys() >= {"python", "torch", "commit"}
 
 
+def test_state_of_version_0_1_0_is_read(learner: Learner) -> None:
+    saved = state(7, learner.config)
+    values = json.loads(saved.to_json()) | {"loss_scale": [1.0, 7]}
+    values["config"]["train"] |= {"initial_batch_size": 64, "batch_warmup_updates": 0}
+    assert TrainingState.from_json(json.dumps(values), "test") == saved
+
+
 def test_what_is_loaded_is_what_was_saved(learner: Learner, tmp_path: Path) -> None:
     path = save(tmp_path, learner, 1)
     other = tiny_learner(learner.config)
