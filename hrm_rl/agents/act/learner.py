@@ -84,7 +84,8 @@ class Learner:
         self._loss_sums = torch.zeros(4, device=device)  # on the device, so that adding to it does not wait
 
     def _blank_slots(self) -> Slots:
-        return Slots.blank(self._initial_carry(), self.env.task.grid_shape[0] * self.env.task.grid_shape[1])
+        rows, columns = self.env.task.grid_shape
+        return Slots.blank(self._initial_carry(), rows * columns)
 
     def _initial_carry(self) -> Carry:
         return self.model.initial_carry(self.env.num_envs)
@@ -158,42 +159,42 @@ class Learner:
             outcomes.append(self._step(act, self._decide(act)))
             thoughts.append(thought)
             acts.append(act)
-        targets = self._returns(thoughts, outcomes, last)
+        targets: Sequence[Tensor | None] = [None] * len(thoughts)
+        if last is not None:
+            reward, terminated, truncated = (
+                self._on_device(np.stack(values)) for values in zip(*outcomes, strict=True)
+            )
+            q = torch.stack([thought.q.detach() for thought in thoughts])
+            targets = self.q_target.returns(
+                q, last, reward.float(), terminated, truncated, self.env.segment_cost, self.config.halting
+            ).unbind()
         total = [self._loss(*parts) for parts in zip(thoughts, acts, targets, strict=True)]
         self._backward(torch.stack(total).sum())
 
     def _think(self, rows: slice) -> Thought:
         """One segment of the slots `rows`."""
-        slots = self.slots.select(rows)
+        slots, begun = self.slots, self.slots.carry.select(rows)
         tokens, labels, identifier = (
-            self._on_device(a).long() for a in (slots.puzzle, self._labels(slots), slots.identifier)
+            self._on_device(a).long()
+            for a in (slots.puzzle[rows], self._labels(rows), slots.identifier[rows])
         )
         with self.phase("forward"):
-            carry, logits, q = self.training_model(slots.carry, tokens, identifier)
+            carry, logits, q = self.training_model(begun, tokens, identifier)
         self.optimisation.collect()
         q_taught = q
         if self.q_target.teaches_previous:
             # The continue values before this segment, from the q-head alone.
-            q_taught = torch.stack((q[:, 0], self.model.q_values(slots.carry.z_h)[:, 1]), dim=1)
-        return Thought(
-            slots.puzzle,
-            slots.segment + 1,
-            tokens,
-            labels,
-            identifier,
-            logits,
-            q,
-            q_taught,
-            carry,
-            ToCpu(likeliest(logits), q),
-        )
+            q_taught = torch.stack((q[:, 0], self.model.q_values(begun.z_h)[:, 1]), dim=1)
+        puzzle, segment, answer = slots.puzzle[rows], slots.segment[rows] + 1, ToCpu(likeliest(logits), q)
+        return Thought(puzzle, segment, tokens, labels, identifier, logits, q, q_taught, carry, answer)
 
-    def _labels(self, slots: Slots) -> NDArray[np.int64]:
+    def _labels(self, rows: slice) -> NDArray[np.int64]:
         """(B, L) what the answer's loss compares with, IGNORE where it does not look."""
-        supervised = slots.solution != PAD
+        puzzle, solution = self.slots.puzzle[rows], self.slots.solution[rows]
+        supervised = solution != PAD
         if self.config.train.loss_on == "blanks":
-            supervised &= self.env.task.unknown(slots.puzzle)
-        return np.where(supervised, slots.solution.astype(np.int64), IGNORE)
+            supervised &= self.env.task.unknown(puzzle)
+        return np.where(supervised, solution.astype(np.int64), IGNORE)
 
     def _answer(self, thought: Thought) -> Act:
         """What a thought amounts to, when it has arrived on the CPU."""
@@ -239,21 +240,6 @@ class Learner:
             with self.phase("bootstrap forward"), torch.no_grad():
                 q = self.model(thought.carry, thought.tokens, thought.identifier)[2]
         return self.q_target.targets(q, self._on_device(thought.segment), budget)
-
-    def _returns(
-        self, thoughts: list[Thought], outcomes: Sequence[tuple[NDArray[Any], ...]], last: Tensor | None
-    ) -> Sequence[Tensor | None]:
-        """What the continue values of a rollout are taught: (B,) for each segment. last: `_targets` of the
-        last one."""
-        if last is None:
-            return [None] * len(thoughts)
-        reward, terminated, truncated = (
-            self._on_device(np.stack(values)) for values in zip(*outcomes, strict=True)
-        )
-        q = torch.stack([thought.q.detach() for thought in thoughts])
-        return self.q_target.returns(
-            q, last, reward.float(), terminated, truncated, self.env.segment_cost, self.config.halting
-        ).unbind()
 
     def _loss(self, thought: Thought, act: Act, targets: Tensor | None) -> Tensor:
         """The loss summed over the thought's slots; its parts are counted."""

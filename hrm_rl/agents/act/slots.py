@@ -51,41 +51,18 @@ class Slots:
         """Slots that wait for puzzles of so many tokens, with the carry that they start from."""
         count = len(carry.z_h)
         board, zeros = np.zeros((count, tokens), np.uint8), np.zeros(count, np.int64)
-        return Slots(
-            board,
-            board,
-            zeros,
-            zeros,
-            carry,
-            min_segments=torch.zeros(count, dtype=torch.int64),
-            explored=torch.zeros(count, dtype=torch.bool),
-        )
+        floor, explored = torch.zeros(count, dtype=torch.int64), torch.zeros(count, dtype=torch.bool)
+        return Slots(board, board, zeros, zeros, carry, floor, explored)
 
     def take_up(self, obs: dict[str, NDArray[Any]], infos: dict[str, Any]) -> Slots:
         """With the puzzles that the environment's slots hold now."""
-        return replace(
-            self,
-            puzzle=obs["puzzle"],
-            solution=infos["solution"],
-            identifier=infos["identifier"],
-            segment=obs["segment"],
-        )
+        puzzle, segment = obs["puzzle"], obs["segment"]
+        solution, identifier = infos["solution"], infos["identifier"]
+        return replace(self, puzzle=puzzle, solution=solution, identifier=identifier, segment=segment)
 
     def replace_rows(self, rows: Tensor, initial: Carry) -> Slots:
         """With the initial carry in the slots where `rows` (B,) is true."""
         return replace(self, carry=self.carry.replace_rows(rows, initial))
-
-    def select(self, rows: slice) -> Slots:
-        """Some of the slots; nothing is copied."""
-        return Slots(
-            self.puzzle[rows],
-            self.solution[rows],
-            self.identifier[rows],
-            self.segment[rows],
-            self.carry.select(rows),
-            self.min_segments[rows],
-            self.explored[rows],
-        )
 
 
 @dataclass(frozen=True)
