@@ -258,22 +258,6 @@ class ActVectorEnv(VectorEnv[dict[str, Any], dict[str, Any], NDArray[Any]]):
             infos.update(solved=solved & ~done, _solved=~done)
         return self._observation(), reward, halt, truncated, infos
 
-    def add_slots(self, count: int) -> None:
-        """`count` more slots behind those there are, with puzzles of their own once the
-        environment is started."""
-        if count < 0:
-            raise ValueError(f"cannot add {count} slots")
-        first = self.num_envs
-        self.num_envs += count
-        self.observation_space = batch_space(self.single_observation_space, self.num_envs)
-        self.action_space = batch_space(self.single_action_space, self.num_envs)
-        for name, array in self._state().items():
-            more = np.zeros((count, *array.shape[1:]), array.dtype)
-            setattr(self, f"_{name}", np.concatenate((array, more)))
-        self._answer = None
-        if self._started and count:
-            self._fill(np.arange(first, self.num_envs))
-
     def current(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Observations and infos of the puzzles now in the slots, in the format of `reset`, drawing
         nothing."""
@@ -348,7 +332,7 @@ class ActVectorEnv(VectorEnv[dict[str, Any], dict[str, Any], NDArray[Any]]):
 
     def _final_infos(self, done: NDArray[np.bool_], solved: NDArray[np.bool_]) -> dict[str, Any]:
         """Last observation and info of the slots that are done, as `SyncVectorEnv` nests them: zeros
-        elsewhere, and a mask beside every key."""
+        elsewhere, and a mask for every key."""
         final_obs = np.full(self.num_envs, None, dtype=object)
         for slot, puzzle, segment in zip(
             np.flatnonzero(done), self._inputs[done], self._segment[done], strict=True

@@ -5,8 +5,9 @@ from __future__ import annotations
 import torch
 
 from envs import ActVectorEnv
-from hrm_rl.agents.act.learner import Learner
-from hrm_rl.agents.act.slots import slots_at, slots_of_rank
+from hrm_rl.agents.act.halting import Q_TARGETS
+from hrm_rl.agents.act.learner import Learner, Phase, untimed
+from hrm_rl.agents.act.slots import slots_of_rank
 from hrm_rl.config import Config
 from hrm_rl.data.streams import Data
 from hrm_rl.models import build_model
@@ -14,18 +15,20 @@ from hrm_rl.models.compiled import compile_blocks
 from hrm_rl.models.graphs import SegmentGraphs
 
 
-def build_learner(config: Config, data: Data, device: torch.device, rank: int, world_size: int) -> Learner:
+def build_learner(
+    config: Config, data: Data, device: torch.device, rank: int, world_size: int, phase: Phase = untimed
+) -> Learner:
     """The learner of one worker, its slots not started yet."""
     env = ActVectorEnv(
         data.task,
         data.source,
-        num_envs=slots_of_rank(slots_at(1, config.train, world_size), rank, world_size),
+        num_envs=slots_of_rank(config.train.global_batch_size, rank, world_size),
         halt_max_steps=config.halting.halt_max_steps,
         segment_cost=config.env.segment_cost,
     )
     torch.manual_seed(config.seed)  # the same weights on every rank
     model = build_model(config.model, data.task.vocab_size, data.task.coordinates(), data.identifiers)
-    learner = Learner(model, env, config, device, rank, world_size)
+    learner = Learner(model, env, config, device, rank, world_size, phase)
     on_cuda = device.type == "cuda"
     if config.train.compile == "on" or (config.train.compile == "auto" and on_cuda):
         learner.not_compiled = compile_blocks(model, device)
@@ -35,8 +38,7 @@ def build_learner(config: Config, data: Data, device: torch.device, rank: int, w
 
 
 def can_record(config: Config) -> bool:
-    """Whether segments are to be recorded and every update is one pass forward and one backward over the same
-    number of slots: a recorded backward pass leaves the gradients where the next one writes its own."""
-    train = config.train
-    one_pass = config.halting.q_target != "lambda" and train.micro_batches == 1
-    return train.cuda_graphs and one_pass and not train.batch_warmup_updates
+    """Whether segments are to be recorded and every update is one pass forward and one backward: a recorded
+    backward pass leaves the gradients where the next one writes its own."""
+    rollouts = Q_TARGETS[config.halting.q_target].plays_rollouts
+    return config.train.cuda_graphs and not rollouts and config.train.micro_batches == 1

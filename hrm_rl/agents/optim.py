@@ -1,4 +1,4 @@
-"""Optimisers, learning-rate schedule and averaged weights."""
+"""Optimisers, learning-rate schedule and averaged weights; `Optimisation` is all of them in one step."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
-from hrm_rl.config import OptimConfig
+from hrm_rl.config import Config, OptimConfig
+from hrm_rl.models import RecurrentModel
 from hrm_rl.models.layers.puzzle_embedding import PuzzleEmbedding
 from hrm_rl.utils.errors import UserError
 
@@ -103,32 +104,6 @@ class MuonWithAdamW(torch.optim.Optimizer):
         for part, group in zip(self.parts, self.param_groups, strict=True):
             part.param_groups, part.state = [group], self.state  # load_state_dict() makes new ones
             part.step()
-
-
-class LossScale:
-    """The factor on the loss that keeps small gradients from vanishing in float16 (arXiv 1710.03740): halved
-    when a gradient overflows, doubled after `PATIENCE` updates without. Always 1 for other types."""
-
-    PATIENCE = 2000
-
-    def __init__(self, dtype: str):
-        self.on = dtype == "float16"
-        self.value = 2.0**16 if self.on else 1.0
-        self.sound = 0
-        """Updates since the factor last changed."""
-
-    def unscale(self, params: Iterable[Tensor]) -> None:
-        """Take the factor off the gradients."""
-        grads = [p.grad for p in params if p.grad is not None]
-        if self.on and grads:
-            torch._foreach_mul_(grads, 1 / self.value)
-
-    def update(self, finite: bool) -> None:
-        """finite: whether all gradients of this update were."""
-        self.sound = self.sound + 1 if finite else 0
-        if self.on and (not finite or self.sound == self.PATIENCE):
-            self.value *= 2.0 if finite else 0.5
-            self.sound = 0
 
 
 class SignSGD:
@@ -265,3 +240,67 @@ class AveragedWeights:
         finally:
             with torch.no_grad():
                 torch._foreach_copy_(weights, own)
+
+
+class Optimisation:
+    """Everything that changes a network's weights: one step for each update, unless its gradients are not
+    finite."""
+
+    def __init__(self, model: RecurrentModel, config: Config, max_rows: int):
+        """max_rows: as in `SignSGD`, with which puzzle embeddings are trained."""
+        settings = config.optim
+        self.config = config
+        self.params = list(model.parameters())
+        self.optimizer = build_optimizer(model, settings)
+        self.sign_sgd = None
+        if config.model.puzzle_emb_ndim:
+            self.sign_sgd = SignSGD(
+                model.puzzle_emb, settings.puzzle_emb_lr, settings.puzzle_emb_weight_decay, max_rows
+            )
+        self.averaged = AveragedWeights(model, settings.ema_decay) if settings.ema_decay else None
+        self.skipped_in_a_row = 0
+
+    @property
+    def lr(self) -> float:
+        """Learning rate of the last step, which the optimiser still holds."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
+    def collect(self) -> None:
+        """Take note of the puzzle embeddings of the last forward pass, after every one with gradient."""
+        if self.sign_sgd is not None:
+            self.sign_sgd.collect()
+
+    def step(self, update: int) -> float | None:
+        """Step number `update` (from 1), on the gradients there are, which are then cleared.
+
+        Returns the norm of the network's gradients, or None if they were not finite and nothing was changed.
+        Raises UserError after too many such updates in a row.
+        """
+        settings = self.config.optim
+        scale = lr_scale(update, self.config.train.max_updates, settings)
+        for group in self.optimizer.param_groups:
+            group["lr"] = settings.lr * scale
+        found = clip_gradients(self.params, settings.grad_clip)
+        if self.sign_sgd is not None:
+            rows = self.sign_sgd.gradient()
+            # A norm that is not finite stands for rows that are not, too.
+            found = torch.where(rows[1].isfinite().all(), found, torch.nan)
+        norm = float(found)
+        finite = math.isfinite(norm)
+        if finite:
+            self.optimizer.step()
+            if self.sign_sgd is not None:
+                self.sign_sgd.step(*rows, scale)
+            if self.averaged is not None:
+                self.averaged.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.sign_sgd is not None:
+            self.sign_sgd.clear()
+        self.skipped_in_a_row = 0 if finite else self.skipped_in_a_row + 1
+        if self.skipped_in_a_row >= settings.max_skipped_updates:
+            raise UserError(
+                f"{self.skipped_in_a_row} updates in a row had a loss or gradient that is not finite (at "
+                f"update {update}): start a new run with a lower --optim.lr (now {settings.lr}), a smaller "
+                f"--optim.grad-clip (now {settings.grad_clip}) or --model.dtype float32"
+            )
+        return norm if finite else None

@@ -20,6 +20,7 @@ from PIL import Image
 from envs import PAD, PuzzleBatch, View
 from envs.puzzle import Tokens
 from envs.task import PuzzleTask
+from hrm_rl.agents.act.halting import Q_TARGETS
 from hrm_rl.agents.act.segments import Segment
 from hrm_rl.utils import plots
 from hrm_rl.utils.files import write_atomically
@@ -101,7 +102,7 @@ def steps_of(seen: list[Segment], task: PuzzleTask, puzzle: PuzzleBatch, q_targe
                 answer=answer,
                 before=steps[-1].answer if steps else None,
                 q_halt=float(segment.q[0, 0]),
-                q_continue=None if q_target == "halt_only" else float(segment.q[0, 1]),
+                q_continue=float(segment.q[0, 1]) if Q_TARGETS[q_target].learns_continue else None,
                 halts=bool(segment.wants_to_halt[0]) and not stopped,
                 spent=segment is seen[-1],
                 thinks_on=stopped,

@@ -1,6 +1,6 @@
 """How the cost of an update grows with each of its quantities, one at a time from one base network.
 
-Time and memory are measured; beside the time stands what the matrix products alone say. A worker's own cost
+Time and memory are measured, and compared with what the matrix products alone would take. A worker's own cost
 does not depend on how many there are: what workers give is part `ray` (hrm_rl/benchmarks/workers.py).
 """
 

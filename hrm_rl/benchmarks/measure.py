@@ -105,11 +105,10 @@ def flop_of_update(config: Config, device: torch.device) -> int:
 
 
 def peak_bytes(work: Work, device: torch.device) -> int:
-    """The most bytes of tensors that a call has allocated at any time, beside what there was before it.
+    """The most bytes of tensors that a call has allocated at any time, on top of what there was before it.
 
-    On the CPU the sum over torch's own record of allocations: what matrix libraries allocate themselves is
-    not in it, and neither is the release of what there was before. The process grows by 0.5 % more where
-    malloc gives every block back at once, by 30 to 50 % more where it keeps blocks (docs/performance.md).
+    On the CPU the sum over torch's own record of allocations: without what matrix libraries allocate, and
+    without what malloc keeps (docs/performance.md says how much that is).
     """
     if device.type == "cuda":
         _wait(device)

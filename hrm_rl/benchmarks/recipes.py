@@ -13,14 +13,16 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from hrm_rl.agents.act.halting import Q_TARGETS
 from hrm_rl.config import Config, get_preset, validate
 from hrm_rl.training.local import LocalWorker
 from hrm_rl.training.loop import Trainer
+from hrm_rl.training.worker import Evaluated
 from hrm_rl.utils.devices import use_threads
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import provenance
 
-MODELS: dict[str, dict[str, Any]] = {
+NETWORKS: dict[str, dict[str, Any]] = {
     "hrm": {"name": "hrm", "pos_encodings": "axial"},
     "trm": {"name": "trm", "pos_encodings": "axial"},
     "trm-mlp": {"name": "trm", "mixer": "mlp", "pos_encodings": "none"},
@@ -29,12 +31,11 @@ MODELS: dict[str, dict[str, Any]] = {
 """The settings that make each model; the network of trm has as many blocks as both of hrm's together."""
 
 GRADIENTS = ("one_step", "last_cycle")
-Q_TARGETS = ("bootstrap", "delayed", "halt_only", "lambda")
 
 
 def recipes() -> list[str]:
     return [
-        f"{model}/{gradient}/{target}" for model in MODELS for gradient in GRADIENTS for target in Q_TARGETS
+        f"{model}/{gradient}/{target}" for model in NETWORKS for gradient in GRADIENTS for target in Q_TARGETS
     ]
 
 
@@ -43,7 +44,7 @@ def ablations() -> list[str]:
 
 
 @dataclass(frozen=True)
-class Board:
+class Setup:
     """A kind of puzzle, a network that suits it, and what counts as learned."""
 
     env: dict[str, Any]
@@ -63,15 +64,15 @@ class Board:
 
 
 BOARDS = {
-    "4x4": Board(
+    "4x4": Setup(
         {"task": "sudoku", "size": 4}, ("easy=1,medium=1,hard=1,extreme=1",),
         hidden_size=64, layers=1, h_cycles=2, optimizer="adamw", goal=0.9, limit_s=24,
         recipes=tuple(recipes()),
     ),
-    "6x6": Board(
+    "6x6": Setup(
         {"task": "sudoku", "size": 6}, ("medium=1,hard=1",),
         hidden_size=128, layers=1, h_cycles=1, optimizer="muon", goal=0.5, limit_s=150,
-        recipes=tuple(f"{m}/last_cycle/{q}" for m in MODELS for q in ("bootstrap", "delayed", "halt_only")),
+        recipes=tuple(f"{m}/last_cycle/{q}" for m in NETWORKS for q in ("bootstrap", "delayed", "halt_only")),
     ),
 }  # fmt: skip
 
@@ -141,7 +142,7 @@ def configuration(board: str, recipe: str, seed: int) -> Config:
     values["model"] |= (
         {"hidden_size": kind.hidden_size, "gradient": gradient, "h_cycles": kind.h_cycles}
         | layers
-        | MODELS[model]
+        | NETWORKS[model]
     )
     values["halting"] |= {"q_target": target} | ({"rollout_segments": 4} if target == "lambda" else {})
     values["optim"] |= {
@@ -168,41 +169,33 @@ def configuration(board: str, recipe: str, seed: int) -> Config:
     return validate(values, recipe)
 
 
-class _TimedTrainer(Trainer):
-    """A trainer that keeps its learning curve, with a clock that stands still while it is judged, and nothing
-    else."""
+class _UntilGoal(LocalWorker):
+    """Keeps the learning curve, with a clock that stands still during evaluations, and asks for the end once
+    the goal or the limit is reached."""
+
+    def __init__(self, config: Config, run_dir: Path, goal: float, limit_s: float):
+        super().__init__(config, run_dir, say=lambda line: None)
+        self.goal = goal
+        self.limit_s = limit_s
+        self.curve: list[tuple[int, float, float, float]] = []
+        """As in `Measurement`."""
+        self.seconds = 0.0
+        """CPU seconds of training, up to the last update."""
+        self._since = time.process_time()
 
     def start_clock(self) -> None:
-        self.began = time.process_time()
-        self.curve: list[tuple[int, float, float, float]] = []
-
-    @property
-    def seconds(self) -> float:
-        return time.process_time() - self.began
-
-    def _evaluate(self) -> bool:
-        seconds = self.seconds
-        best = super()._evaluate()
-        accuracy, segments = self.metrics["eval/exact_accuracy"], self.metrics["eval/segments_mean"]
-        self.curve.append((self.learner.updates, round(seconds, 2), accuracy, segments))
-        self.began += self.seconds - seconds
-        return best
-
-    def _save(self) -> None:
-        pass
-
-
-class _UntilGoal(LocalWorker):
-    """Asks for the end once the goal or the limit is reached."""
-
-    trainer: _TimedTrainer
-    goal: float
-    limit_s: float
+        self._since = time.process_time()
 
     def stop_requested(self) -> bool:
-        trainer = self.trainer
-        reached = bool(trainer.curve) and trainer.curve[-1][2] >= self.goal
-        return reached or trainer.seconds >= self.limit_s
+        now = time.process_time()
+        self.seconds, self._since = self.seconds + now - self._since, now
+        reached = bool(self.curve) and self.curve[-1][2] >= self.goal
+        return reached or self.seconds >= self.limit_s
+
+    def evaluated(self, found: Evaluated) -> None:
+        accuracy, segments = found.metrics["eval/exact_accuracy"], found.metrics["eval/segments_mean"]
+        self.curve.append((found.update, round(self.seconds, 2), accuracy, segments))
+        self.start_clock()
 
 
 def measure(board: str, recipe: str, seed: int, limit_s: float) -> dict[str, Any]:
@@ -212,14 +205,12 @@ def measure(board: str, recipe: str, seed: int, limit_s: float) -> dict[str, Any
     config = configuration(board, recipe, seed)
     failure = ""
     with tempfile.TemporaryDirectory() as folder:
-        worker = _UntilGoal(config, Path(folder), say=lambda line: None)
-        worker.goal, worker.limit_s = BOARDS[board].goal, limit_s
-        if recipe in ablations():
-            worker.goal = float("inf")
-        trainer = worker.trainer = _TimedTrainer(config, worker)
-        trainer.start_clock()
+        goal = float("inf") if recipe in ablations() else BOARDS[board].goal
+        worker = _UntilGoal(config, Path(folder), goal, limit_s)
+        trainer = Trainer(config, worker, saves=False)
+        worker.start_clock()
         try:
             trainer.run()
         except UserError as error:  # too many updates in a row were not finite: that is a result too
             failure = str(error)
-    return asdict(Measurement(board, recipe, seed, limit_s, provenance()["commit"], trainer.curve, failure))
+    return asdict(Measurement(board, recipe, seed, limit_s, provenance()["commit"], worker.curve, failure))

@@ -13,7 +13,7 @@ from hrm_rl.benchmarks.recipes import (
     BOARDS,
     CHANGES,
     GRADIENTS,
-    MODELS,
+    NETWORKS,
     Q_TARGETS,
     Measurement,
 )
@@ -87,10 +87,10 @@ def draw(
 
     colours = dict(zip(Q_TARGETS, ("#0072B2", "#E69F00", "#009E73", "#CC79A7"), strict=True))
     figure, axes = plt.subplots(
-        1, len(MODELS), figsize=(15, 4), sharex=True, sharey=True, layout="constrained"
+        1, len(NETWORKS), figsize=(15, 4), sharex=True, sharey=True, layout="constrained"
     )
     lines: dict[str, Any] = {}
-    for axis, model in zip(axes, MODELS, strict=True):
+    for axis, model in zip(axes, NETWORKS, strict=True):
         for target in Q_TARGETS:
             for gradient in GRADIENTS:
                 runs = [m for m in measurements if m.recipe == f"{model}/{gradient}/{target}" and m.curve]

@@ -49,7 +49,7 @@ def config_of(
     return Config.model_validate(
         {
             "env": {"task": "sudoku", "size": size},
-            "data": {"exclude_twins": False, "eval_puzzles": 8},  # nobody is judged here
+            "data": {"exclude_twins": False, "eval_puzzles": 8},  # nothing is evaluated here
             "model": {"hidden_size": hidden, "h_layers": layers, "l_layers": layers, "dtype": dtype},
             "halting": {"q_target": q_target},
             "optim": {"name": "adam_atan2"},
@@ -83,8 +83,8 @@ KINDS = {
 
 def time_targets(kinds: dict[str, Measured]) -> dict[str, Any]:
     """For each kind milliseconds, products in GFLOP, share of the peak or ratio to another kind's time,
-    memory beside weights, optimisers and carry, and seconds of the first update, which compiles. Kinds that
-    cannot be compiled here are left out, and it is said why. On the CPU."""
+    memory on top of weights, optimisers and carry, and seconds of the first update, which compiles. Kinds
+    that cannot be compiled here are left out, and it is said why. On the CPU."""
     device = torch.device("cpu")
     found: dict[str, Any] = {}
     works, sources = {}, []

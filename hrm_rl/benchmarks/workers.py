@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from hrm_rl.benchmarks.measure import Aim
+from hrm_rl.runs.folder import RunFolder
 from hrm_rl.utils.errors import UserError
 
 SCRIPT = Path(__file__).parents[2] / "scripts" / "train_ray.py"
@@ -131,7 +132,7 @@ def read_pace(run_dir: Path, slots: int, started: float) -> Pace:
     """The pace of a run that was started at the time of day `started`, from its telemetry."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator  # slow to import
 
-    records = EventAccumulator(str(run_dir / "tensorboard")).Reload().Scalars("perf/segments_per_s")
+    records = EventAccumulator(str(RunFolder(run_dir).tensorboard)).Reload().Scalars("perf/segments_per_s")
     times, skipped = [record.wall_time for record in records], SKIPPED // EVERY
     update_s = float(np.median(np.diff(times[skipped - 1 :]))) / EVERY
     return Pace(

@@ -12,6 +12,7 @@ import tyro
 from pydantic import Field
 
 from envs.task import PuzzleTask
+from hrm_rl.agents.act.halting import Q_TARGETS
 from hrm_rl.cli.flags import parse
 from hrm_rl.compat.convert import convert
 from hrm_rl.compat.names import read
@@ -187,7 +188,7 @@ def _caveats(model: RecurrentModel, config: Config | None) -> list[str]:
             "nothing: copy "
             "these from the puzzle before judging it, which upstream's evaluation does not"
         )
-    if model.config.name == "hrm" and config.halting.q_target == "halt_only":
+    if model.config.name == "hrm" and not Q_TARGETS[config.halting.q_target].learns_continue:
         found.append(
             "it halts where q_halt > 0 (halting.q_target halt_only); sapientinc/HRM compares with "
             "q_continue, which "

@@ -18,6 +18,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from envs import PuzzleBatch
+from hrm_rl.agents.act.halting import Q_TARGETS
 from hrm_rl.agents.act.stopping import Halting, Stopping
 from hrm_rl.cli.flags import parse
 from hrm_rl.config import Positive
@@ -41,11 +42,6 @@ PROGRAM = "python scripts/evaluate.py"
 FORMATS = (".csv", ".npz")
 
 MOST_SEGMENTS = 100_000
-THRESHOLDS = {
-    "bootstrap": (-4.0, -2.0, -1.0, -0.5, -0.25, 0.0, 0.25),
-    "halt_only": (-2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 4.0),
-}
-"""Of a sweep: differences of two values that end near each other, and values of their own."""
 
 AtLeastTwo = Annotated[int, Field(ge=2)]
 
@@ -303,7 +299,7 @@ def _sweep(
                 progress,
             )
         about = _about(command, model) | {"puzzles_per_s": len(puzzles) / (time.perf_counter() - started)}
-        thresholds = command.thresholds or THRESHOLDS.get(rule.q_target, THRESHOLDS["bootstrap"])
+        thresholds = command.thresholds or Q_TARGETS[rule.q_target].thresholds
         points: list[Point] = curve(noted, rule, budgets, sorted(set(thresholds)))
         found.append({**about, "curve": [asdict(point) for point in points]})
         if not command.as_json:

@@ -22,7 +22,7 @@ from hrm_rl.runs import checkpoint, selection
 from hrm_rl.training.local import train_here
 from hrm_rl.training.plan import banner, dry_run
 from hrm_rl.training.resources import Machine, Plan, check, make_plan, this_machine
-from hrm_rl.training.worker import Outcome
+from hrm_rl.training.worker import RunOutcome
 from hrm_rl.utils.console import duration, held_out_result, shown_path, slow_work, typed
 from hrm_rl.utils.errors import UserError, refused_by_disk
 from hrm_rl.utils.files import provenance, write_atomically
@@ -240,7 +240,7 @@ def _resume_command(run_dir: Path, args: Sequence[str]) -> str:
     return " ".join([*parts, "--resume"])
 
 
-def _print_summary(outcome: Outcome, config: Config, run_dir: Path, resume: str) -> None:
+def _print_summary(outcome: RunOutcome, config: Config, run_dir: Path, resume: str) -> None:
     shown = shown_path(run_dir)
     end = "finished" if outcome.finished else "stopped"
     print(

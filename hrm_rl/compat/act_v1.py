@@ -22,6 +22,8 @@ from hrm_rl.config import HaltingConfig, ModelConfig, Positive, Probability, Sec
 from hrm_rl.models import Carry, build_model
 from hrm_rl.utils.errors import UserError, nearest
 
+BOOTSTRAP = halting.Q_TARGETS["bootstrap"]
+"""What upstream teaches the value of continuing."""
 Batch = Mapping[str, Tensor]
 """`inputs` (B, L) and `puzzle_identifiers` (B,), integers; whatever else it holds is carried along."""
 
@@ -48,7 +50,7 @@ class ACTV1Config(Section):
     rope_theta: Annotated[float, Field(gt=0.0)] = 10000.0
     halt_max_steps: Positive
     halt_exploration_prob: Probability
-    forward_dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16"
+    forward_dtype: Literal["bfloat16", "float32"] = "bfloat16"
     causal: Literal[False] = False
     """Upstream's training script passes it; attention is never causal there."""
 
@@ -146,8 +148,8 @@ class HRMACTv1(nn.Module):
         if self.training and budget > 1:
             with torch.no_grad():
                 next_q = self.inner(inner, tokens, identifier)[2]
-                outputs["target_q_continue"] = halting.q_targets(next_q, steps, budget)
-                halted = halted | halting.decide(q, steps, self._explore(steps))
+                outputs["target_q_continue"] = BOOTSTRAP.targets(next_q, steps, budget)
+                halted = halted | halting.decide(q, steps, self._explore(steps), BOOTSTRAP)
         return ACTV1Carry(inner, steps, halted, data), outputs
 
     def _explore(self, steps: Tensor) -> Tensor:

@@ -9,6 +9,7 @@ from typing import Any
 import torch
 import yaml
 
+from hrm_rl.agents.act.halting import Q_TARGETS
 from hrm_rl.compat.names import WRITTEN_PREFIX, to_official
 from hrm_rl.compat.sizes import ARCH_FILE
 from hrm_rl.config import HaltingConfig, ModelConfig
@@ -88,7 +89,7 @@ def _arch(config: ModelConfig, halting: HaltingConfig) -> dict[str, Any]:
         "rope_theta": config.rope_theta, "forward_dtype": config.dtype,
         "halt_max_steps": halting.halt_max_steps, "halt_exploration_prob": halting.halt_exploration_prob,
     }  # fmt: skip
-    halt_only = halting.q_target == "halt_only"
+    halt_only = not Q_TARGETS[halting.q_target].learns_continue
     if not hrm:
         # 0 is ceil(ndim / hidden_size) there too.
         arch |= {"mlp_t": config.mixer == "mlp", "puzzle_emb_len": config.puzzle_emb_len or 0}

@@ -61,7 +61,7 @@ class Arch(Section):
     """The only value there is here."""
     puzzle_emb_len: Annotated[int, Field(ge=0)] | None = None
     expansion: Annotated[float, Field(gt=0.0)] = 4.0
-    forward_dtype: Literal["float32", "bfloat16", "float16"] | None = None
+    forward_dtype: Literal["float32", "bfloat16"] | None = None
     halt_max_steps: Positive = 16
     halt_exploration_prob: Probability = 0.1
     no_ACT_continue: bool | None = None

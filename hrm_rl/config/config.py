@@ -47,7 +47,7 @@ class Config(Section):
 
     @property
     def evaluated_weights(self) -> Literal["raw", "ema"]:
-        """The weights that this run's evaluations judge."""
+        """The weights that this run evaluates."""
         return self.train.eval_weights if self.optim.ema_decay else "raw"
 
     @model_validator(mode="after")
@@ -60,8 +60,7 @@ class Config(Section):
         if self.train.micro_batches > 1 and self.halting.q_target == "lambda":
             raise ValueError(
                 "train.micro_batches above 1 saves nothing with halting.q_target lambda, which keeps the "
-                "activations "
-                "of a whole rollout: set it to 1, or choose another q_target"
+                "activations of a whole rollout: set it to 1, or choose another q_target"
             )
         if self.optim.freeze == "all_but_puzzle_emb" and not self.model.puzzle_emb_ndim:
             raise ValueError(
@@ -88,7 +87,7 @@ RESUMABLE_FIELDS = (
 )
 """Fields that may differ between a checkpoint and the run that resumes it. Not train.log_every: the
 curriculum counts in intervals of it. The two that save memory and those that compile and record give the
-same gradient, but for rounding."""
+same gradient up to rounding."""
 
 
 def flatten(values: dict[str, Any], prefix: str = "") -> dict[str, Any]:

@@ -11,9 +11,34 @@ from hrm_rl.config.config import Config, field_names
 from hrm_rl.utils.errors import UserError, nearest
 from hrm_rl.utils.files import read_yaml
 
+REMOVED: dict[str, tuple[str, tuple[Any, ...] | None]] = {
+    "train.batch_warmup_updates": ("0.2.0", (0,)),
+    "train.initial_batch_size": ("0.2.0", None),
+}
+"""Settings that files of older versions hold: the version that removed them, and the values that changed
+nothing (None: any), with which such a file is still read."""
+
+
+def without_removed(values: dict[str, Any], origin: str) -> dict[str, Any]:
+    """`values` without the settings in REMOVED. Raises UserError for one that changed something."""
+    values = dict(values)
+    for setting, (version, neutral) in REMOVED.items():
+        section, _, name = setting.partition(".")
+        if not isinstance(values.get(section), dict) or name not in values[section]:
+            continue
+        found = values[section][name]
+        if neutral is not None and found not in neutral:
+            raise UserError(
+                f"{origin}: {setting} (here {found}) was removed in version {version}: leave it out and "
+                "start a new run, or use an older version"
+            )
+        values[section] = {key: value for key, value in values[section].items() if key != name}
+    return values
+
 
 def validate(values: dict[str, Any], origin: str) -> Config:
     """A Config of `values`, as read from `origin`. Raises UserError naming the first wrong field."""
+    values = without_removed(values, origin)
     try:
         return Config.model_validate(values)
     except ValidationError as error:

@@ -1,5 +1,4 @@
-"""The settings of the network, and what all groups of settings have in common
-(hrm_rl/config/config.py has the others)."""
+"""The settings of the network (hrm_rl/config/sections.py has the others)."""
 
 from __future__ import annotations
 
@@ -61,9 +60,8 @@ class ModelConfig(Section):
     puzzle_emb_len: Positive | None = None
     """Positions before the board that the embedding fills, with zeros after it;
     ceil(ndim / hidden_size) if not given."""
-    dtype: Literal["float32", "bfloat16", "float16"] = "float32"
-    """Type of the computation; the weights and the optimiser stay float32. float16, for GPUs
-    without bfloat16, scales the loss."""
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Type of the computation; the weights and the optimiser stay float32."""
 
     @property
     def prefix_positions(self) -> int:
@@ -128,7 +126,6 @@ class ModelConfig(Section):
         if length < least:
             raise ValueError(
                 f"puzzle_emb_len={length} positions of {self.hidden_size} do not hold "
-                f"puzzle_emb_ndim={ndim}; "
-                f"it must be at least {least}"
+                f"puzzle_emb_ndim={ndim}; it must be at least {least}"
             )
         return self

@@ -43,7 +43,7 @@ class DataConfig(Section):
     """Keep out of generated training puzzles all symmetric versions of held-out ones; if not, these alone:
     small boards have too few puzzles up to symmetry."""
     leaks: Literal["refuse", "warn"] = "refuse"
-    """What to do if held-out puzzles are in the training set, be it under a symmetry of the task."""
+    """What to do if held-out puzzles, or symmetric forms of them, are in the training set."""
     eval_puzzles: Positive = 512
     """Held-out puzzles: generated ones are divided evenly among the levels."""
 
@@ -56,7 +56,7 @@ class HaltingConfig(Section):
     halt_exploration_prob: Probability = 0.1
     """Probability of drawing a least number of segments before which halting is forbidden."""
     exploration: Literal["per_segment", "per_episode"] = "per_segment"
-    """Draw that number anew at every segment (the reference code) or once an episode (the paper)."""
+    """Draw that number at every segment (the reference code) or once an episode (the paper)."""
     q_target: Literal["bootstrap", "delayed", "halt_only", "lambda"] = "bootstrap"
     """What the value of continuing is taught: the Q-values of one more segment, thought for
     that alone (HRM); those of the next real segment; nothing, halting where q_halt > 0 (TRM);
@@ -70,15 +70,11 @@ class HaltingConfig(Section):
 
     @model_validator(mode="after")
     def _lambda_alone_has_returns(self) -> HaltingConfig:
-        if self.q_target != "lambda" and (self.rollout_segments, self.q_lambda, self.discount) != (
-            1,
-            0.0,
-            1.0,
-        ):
+        returns = (self.rollout_segments, self.q_lambda, self.discount)
+        if self.q_target != "lambda" and returns != (1, 0.0, 1.0):
             raise ValueError(
                 f"rollout_segments, q_lambda and discount belong to q_target lambda; with {self.q_target} "
-                "leave "
-                "them at 1, 0 and 1"
+                "leave them at 1, 0 and 1"
             )
         return self
 
@@ -107,7 +103,7 @@ class OptimConfig(Section):
     grad_clip: Annotated[float, Field(ge=0.0)] = 1.0
     """Largest gradient norm of the network's weights; 0 does not clip."""
     ema_decay: Decay = 0.0
-    """Decay of the averaged weights that are kept beside the raw ones; 0 keeps none."""
+    """Decay of the averaged weights, which are kept as well as the raw ones; 0 keeps none."""
     max_skipped_updates: Positive = 20
     """Stop after this many updates in a row with a loss or gradient that is not finite."""
 
@@ -117,26 +113,22 @@ class TrainConfig(Section):
 
     global_batch_size: Positive = 512
     """Slots over all workers; each worker runs its share of them."""
-    initial_batch_size: Positive = 64
-    """Slots over all workers in the first update, if batch_warmup_updates is not 0."""
-    batch_warmup_updates: Annotated[int, Field(ge=0)] = 0
-    """Updates over which the slots grow evenly to global_batch_size."""
     micro_batches: Positive = 1
     """Slices of a worker's slots that go through the network one after the other: the
     same gradient, less memory."""
     compile: Literal["auto", "on", "off"] = "auto"
-    """Pass the blocks of the network through torch.compile; auto does on a CUDA device. Takes
-    10 s to a minute at the first update and at the first evaluation; without a compiler the
-    run says so and goes on as it is."""
+    """Compile the network's blocks with torch.compile; `auto`: on a CUDA device only. Takes 10 s to a minute
+    at the first update and at the first evaluation; without a compiler the run says so and continues
+    uncompiled."""
     cuda_graphs: bool = False
     """On a CUDA device, record the kernels of a segment and start them all by one call. For
-    runs with one worker, and without q_target lambda, micro_batches, batch_warmup_updates and
-    dropout; nothing is recorded in others."""
+    runs with one worker, and without q_target lambda, micro_batches and dropout; nothing is recorded in
+    others."""
     max_updates: Positive = 50_000
     """Updates after which the run is done."""
     init_from: str | None = None
     """Folder whose weights the run starts from: a run, a checkpoint, or one of scripts/export.py or
-    scripts/convert_checkpoint.py. Puzzle embeddings begin anew where there is another number of them."""
+    scripts/convert_checkpoint.py. Puzzle embeddings start new where their number differs."""
     loss: Literal["softmax", "stablemax"] = "softmax"
     """Cross entropy of the answer."""
     loss_on: Literal["all", "blanks"] = "all"
@@ -147,8 +139,7 @@ class TrainConfig(Section):
     eval_every: Positive = 250
     """Updates between evaluations on held-out puzzles."""
     eval_weights: Literal["raw", "ema"] = "ema"
-    """Weights that evaluation judges: those trained, or their average (which needs
-    optim.ema_decay above 0)."""
+    """Weights that are evaluated: those trained, or their average (which needs optim.ema_decay above 0)."""
     checkpoint_every: Positive = 250
     """Updates between checkpoints."""
     device: Literal["auto", "cpu", "cuda", "mps"] = "auto"

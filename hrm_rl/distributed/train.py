@@ -27,7 +27,7 @@ from hrm_rl.distributed.curriculum_actor import CurriculumActor
 from hrm_rl.distributed.train_worker import work
 from hrm_rl.runs.folder import CONSOLE_FILE, STOP_FILE
 from hrm_rl.training.resources import Plan
-from hrm_rl.training.worker import Outcome
+from hrm_rl.training.worker import RunOutcome
 from hrm_rl.utils.errors import UserError, refused_by_disk
 
 MAX_FAILURES = 3
@@ -40,7 +40,7 @@ class RunFailed(RuntimeError):
 
 def train_with_ray(
     config: Config, run_dir: Path, plan: Plan, verbose: bool = False, say: Callable[[str], None] = print
-) -> Outcome:
+) -> RunOutcome:
     """Train with `plan.low` to `plan.high` Ray workers; Ray must be connected.
 
     The first Ctrl-C lets the workers end with a checkpoint, a second one ends them at once. Raises UserError
@@ -58,7 +58,7 @@ def train_with_ray(
     values = dict(result.return_value)
     if "error" in values:
         raise UserError(values["error"])
-    return Outcome(**values)
+    return RunOutcome(**values)
 
 
 def start_curriculum(config: Config, attempt: str) -> Any:

@@ -22,7 +22,7 @@ from hrm_rl.data.curriculum import Curriculum
 from hrm_rl.distributed.curriculum_actor import ActorCurriculum
 from hrm_rl.runs.folder import CONSOLE_FILE
 from hrm_rl.training.loop import Trainer
-from hrm_rl.training.worker import Progress
+from hrm_rl.training.worker import Evaluated
 from hrm_rl.utils.devices import choose_device, use_threads
 from hrm_rl.utils.errors import UserError
 
@@ -56,16 +56,16 @@ class RayWorker:
     def stop_requested(self) -> bool:
         return self._stop_file.exists()
 
-    def evaluated(self, progress: Progress) -> None:
+    def evaluated(self, found: Evaluated) -> None:
         if self._reports:
-            ray.train.report(numbers(progress, time.perf_counter() - self._began))
+            ray.train.report(numbers(found, time.perf_counter() - self._began))
 
 
-def numbers(progress: Progress, seconds: float) -> dict[str, float]:
+def numbers(found: Evaluated, seconds: float) -> dict[str, float]:
     """What a sweep hears of a trial: the evaluation's metrics by tag and, under names that Ray leaves alone,
     the update and the seconds that this process has spent, in all and in updates."""
-    spent = {UPDATES: progress.update, SECONDS: seconds, TRAIN_SECONDS: progress.update_seconds}
-    return {tag: float(value) for tag, value in progress.metrics.items()} | spent
+    spent = {UPDATES: found.update, SECONDS: seconds, TRAIN_SECONDS: found.update_seconds}
+    return {tag: float(value) for tag, value in found.metrics.items()} | spent
 
 
 def say_to_file(run_dir: Path, line: str) -> None:
@@ -75,8 +75,8 @@ def say_to_file(run_dir: Path, line: str) -> None:
 
 
 def work(settings: dict[str, Any]) -> dict[str, Any]:
-    """What each Ray Train worker runs. Returns an Outcome as a dictionary, or `{"error": line}` for what the
-    user has to put right, which no restart would mend."""
+    """What each Ray Train worker runs. Returns a RunOutcome as a dictionary, or `{"error": line}` for what
+    the user has to put right, which no restart would mend."""
     _quieten_worker()
     if Path(settings["cwd"]).is_dir():
         os.chdir(settings["cwd"])

@@ -33,7 +33,7 @@ from hrm_rl.sweeps.results.records import TRIALS
 from hrm_rl.sweeps.space import Params, Space
 from hrm_rl.training.loop import Trainer
 from hrm_rl.training.resources import Plan
-from hrm_rl.training.worker import Progress
+from hrm_rl.training.worker import Evaluated
 from hrm_rl.utils.devices import choose_device, use_threads
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import write_atomically
@@ -94,13 +94,13 @@ class TrialWorker:
             self._stop |= (self.plan.folder / SWEEP_STOP_FILE).exists()
         return self._stop
 
-    def evaluated(self, progress: Progress) -> None:
+    def evaluated(self, found: Evaluated) -> None:
         """Report to Tune, which may end the trial here (by SystemExit)."""
-        report = numbers(progress, time.perf_counter() - self._began) | self.about
-        if progress.saved is None:
+        report = numbers(found, time.perf_counter() - self._began) | self.about
+        if found.saved is None:
             ray.tune.report(report)
         else:
-            with _pointer(self.id, progress.saved) as folder:
+            with _pointer(self.id, found.saved) as folder:
                 ray.tune.report(report, checkpoint=ray.tune.Checkpoint.from_directory(folder))
 
 

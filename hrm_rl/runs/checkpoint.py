@@ -61,8 +61,6 @@ class TrainingState:
     config: Config
     score: float | None
     """Share of the held-out puzzles that are solved at this update, if it was evaluated."""
-    loss_scale: tuple[float, int] = (1.0, 0)
-    """Factor on the loss in float16, and the updates since it last changed."""
 
     def to_json(self) -> str:
         values = {
@@ -71,7 +69,6 @@ class TrainingState:
             "world_size": self.world_size,
             "stage": self.stage,
             "score": self.score,
-            "loss_scale": self.loss_scale,
             "curriculum": self.curriculum.to_json(),
             "config": self.config.model_dump(mode="json"),
             "versions": provenance(),
@@ -89,7 +86,6 @@ class TrainingState:
             CurriculumState.from_json(values["curriculum"]),
             validate(values["config"], origin),
             values["score"],
-            tuple(values.get("loss_scale", (1.0, 0))),  # older checkpoints know none,
         )
 
 
@@ -148,8 +144,8 @@ def _write_parts(folder: Path, learner: Learner, state: TrainingState, rank: int
     if rank:
         return
     _write_tensors(folder / "model.safetensors", learner.model.state_dict())
-    if learner.averaged is not None:
-        _write_tensors(folder / AVERAGED, learner.averaged.average)
+    if learner.optimisation.averaged is not None:
+        _write_tensors(folder / AVERAGED, learner.optimisation.averaged.average)
     _write_tensors(folder / "optimizer.safetensors", _optimizer_tensors(learner))
     write_atomically(folder / "state.json", state.to_json())
 
@@ -180,13 +176,13 @@ def _publish(temporary: Path, final: Path, world_size: int) -> None:
 def _names(learner: Learner) -> list[str]:
     """Names of the parameters in the order in which the optimiser counts them."""
     names = {id(p): name for name, p in learner.model.named_parameters()}
-    return [names[id(p)] for group in learner.optimizer.param_groups for p in group["params"]]
+    return [names[id(p)] for group in learner.optimisation.optimizer.param_groups for p in group["params"]]
 
 
 def _optimizer_tensors(learner: Learner) -> dict[str, Tensor]:
     """The optimiser's state as `parameter|key`."""
     names = _names(learner)
-    state = learner.optimizer.state_dict()["state"]
+    state = learner.optimisation.optimizer.state_dict()["state"]
     return {f"{names[i]}|{key}": torch.as_tensor(v) for i, entry in state.items() for key, v in entry.items()}
 
 
@@ -243,17 +239,16 @@ def load(path: Path, learner: Learner, rank: int = 0, world_size: int = 1) -> Tr
     state = read_state(path)
     refuse_changes(path, state, learner.config)
     learner.model.load_state_dict(_read_tensors(path / "model.safetensors", learner.device))
-    if learner.averaged is not None:
+    if learner.optimisation.averaged is not None:
         for name, value in _read_tensors(path / AVERAGED, learner.device).items():
-            learner.averaged.average[name].copy_(value)
+            learner.optimisation.averaged.average[name].copy_(value)
     _load_optimizer(learner, _read_tensors_to_keep(path / "optimizer.safetensors"))
-    learner.updates, learner.skipped_in_a_row = state.update, state.skipped_in_a_row
-    learner.loss_scale.value, learner.loss_scale.sound = state.loss_scale
+    learner.updates, learner.optimisation.skipped_in_a_row = state.update, state.skipped_in_a_row
     if state.world_size == world_size:
         values: dict[str, Any] = json.loads((path / f"rank-{rank:04d}.json").read_text())
         learner.load_rank_state(_read_tensors_to_keep(path / f"rank-{rank:04d}.safetensors"), values)
     else:
-        learner.start_anew(state.stage)
+        learner.restart(state.stage)
     return state
 
 
@@ -296,5 +291,6 @@ def _load_optimizer(learner: Learner, tensors: dict[str, Tensor]) -> None:
     for key, value in tensors.items():
         name, _, entry = key.partition("|")
         state.setdefault(index[name], {})[entry] = value
-    groups = learner.optimizer.state_dict()["param_groups"]
-    learner.optimizer.load_state_dict({"state": state, "param_groups": groups})
+    optimizer = learner.optimisation.optimizer
+    groups = optimizer.state_dict()["param_groups"]
+    optimizer.load_state_dict({"state": state, "param_groups": groups})

@@ -11,7 +11,7 @@ from pathlib import Path
 from hrm_rl.config import Config
 from hrm_rl.data.curriculum import Curriculum, LocalCurriculum
 from hrm_rl.training.loop import Trainer
-from hrm_rl.training.worker import Outcome, Progress
+from hrm_rl.training.worker import Evaluated, RunOutcome
 from hrm_rl.utils.devices import choose_device, use_threads
 
 
@@ -35,11 +35,11 @@ class LocalWorker:
     def stop_requested(self) -> bool:
         return self._stop.is_set()
 
-    def evaluated(self, progress: Progress) -> None:
+    def evaluated(self, found: Evaluated) -> None:
         """Nobody waits to hear of it."""
 
 
-def train_here(config: Config, run_dir: Path, threads: int, say: Callable[[str], None] = print) -> Outcome:
+def train_here(config: Config, run_dir: Path, threads: int, say: Callable[[str], None] = print) -> RunOutcome:
     """Train in this process. The first Ctrl-C ends the run with a checkpoint, a second one at once."""
     use_threads(threads)
     worker = LocalWorker(config, run_dir, say)

@@ -1,7 +1,5 @@
-"""The cheap figures of the report while a run trains, for TensorBoard.
-
-They take a second or so to draw, too long for every evaluation of a short run.
-"""
+"""Pictures of a run's evaluations, for TensorBoard: a few boards every time, and the cheap figures of the
+report, which take a second or so to draw, too long for every evaluation of a short run."""
 
 from __future__ import annotations
 
@@ -10,11 +8,14 @@ import time
 import numpy as np
 from numpy.typing import NDArray
 
-from envs import PuzzleBatch
+from envs import PuzzleBatch, View
 from envs.task import PuzzleTask
+from hrm_rl.agents.act.segments import answers_by_segment
 from hrm_rl.config import Config
 from hrm_rl.models import RecurrentModel
 
+BOARDS = 4
+"""Held-out puzzles whose boards are shown."""
 PUZZLES = 128
 """Held-out puzzles that the figures are computed from, at most."""
 SHARE, LAST_SHARE = 0.03, 0.1
@@ -23,21 +24,54 @@ FIRST_GUESS = 1.5
 """Seconds that drawing is taken to need before it was ever done."""
 
 
-class LiveFigures:
-    """Draws figures of the model in training as often as it may."""
+def board_grid(task: PuzzleTask, puzzles: PuzzleBatch, answers: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The question and then the answers (K, N, L) after each segment, as one image (height, width, 3): a row
+    for each puzzle."""
+    rows = []
+    for n in range(len(puzzles)):
+        question, solution = puzzles.inputs[n], puzzles.solution[n]
+        pictures = [task.render_rgb(View(question))]
+        pictures += [task.render_rgb(View(question, answer[n], solution)) for answer in answers]
+        rows.append(np.concatenate([_framed(p) for p in pictures], axis=1))
+    return np.concatenate(rows, axis=0)
+
+
+def _framed(picture: NDArray[np.uint8], margin: int = 6) -> NDArray[np.uint8]:
+    return np.pad(picture, ((margin, margin), (margin, margin), (0, 0)), constant_values=255)
+
+
+class Pictures:
+    """Draws a run's evaluations."""
 
     def __init__(self) -> None:
         self.drawn_at = time.perf_counter()
         self.seconds = FIRST_GUESS
 
+    def draw(
+        self, model: RecurrentModel, task: PuzzleTask, held_out: PuzzleBatch, config: Config, last: bool
+    ) -> dict[str, NDArray[np.uint8]]:
+        """Images (height, width, 3) by tag. last: the run ends here. Leaves the model in training mode."""
+        images = {"eval/boards": self.boards(model, task, held_out, config)}
+        if self.due(last):
+            images |= self.figures(model, task, held_out, config)
+        return images
+
+    def boards(
+        self, model: RecurrentModel, task: PuzzleTask, held_out: PuzzleBatch, config: Config
+    ) -> NDArray[np.uint8]:
+        """`board_grid` of some puzzles."""
+        some = held_out.take(np.linspace(0, len(held_out) - 1, BOARDS).astype(int))
+        answers = answers_by_segment(model, task, some, config.halting.halt_max_steps, config.train.loss_on)
+        return board_grid(task, some, answers)
+
     def due(self, last: bool) -> bool:
-        """Whether enough time has passed since the last drawing. last: the run ends here."""
+        """Whether enough time has passed since the figures were last drawn."""
         return self.seconds < (LAST_SHARE if last else SHARE) * (time.perf_counter() - self.drawn_at)
 
-    def draw(
+    def figures(
         self, model: RecurrentModel, task: PuzzleTask, held_out: PuzzleBatch, config: Config
     ) -> dict[str, NDArray[np.uint8]]:
-        """Images (height, width, 3) by name. Leaves the model in training mode."""
+        """Figures of how the model thinks, by tag."""
         from hrm_rl.analysis import halting_figures, state_figures
         from hrm_rl.analysis.boards import pixels
         from hrm_rl.analysis.study import conduct
@@ -54,7 +88,7 @@ class LiveFigures:
             state_figures.convergence,
         )
         exhibits = [make([study]) for make in draw]
-        images = {e.name: pixels(e.figure) for e in exhibits if e.figure is not None}
+        images = {f"eval/figures/{e.name}": pixels(e.figure) for e in exhibits if e.figure is not None}
         self.drawn_at = time.perf_counter()
         self.seconds = self.drawn_at - began
         return images

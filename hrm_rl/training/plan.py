@@ -13,6 +13,7 @@ from hrm_rl.agents.build import build_learner
 from hrm_rl.config import Config
 from hrm_rl.data.streams import Data, build_data
 from hrm_rl.models import build_model, count_parameters
+from hrm_rl.runs.folder import RunFolder
 from hrm_rl.runs.warm_start import check, read_weights
 from hrm_rl.training.resources import Machine, Plan
 from hrm_rl.utils.console import count, duration, shown_path, slow_work, typed
@@ -44,7 +45,7 @@ def banner(config: Config, data: Data, plan: Plan, run_dir: Path) -> str:
   workers      {plan.describe()}, on {device}
   batch        {batch} slots, budget {budget} segments{_started_from(config)}
   folder       {shown}
-  watch        {typed("tensorboard")} --logdir {shown}/tensorboard
+  watch        {typed("tensorboard")} --logdir {shown_path(RunFolder(run_dir).tensorboard)}
 """
 
 
@@ -61,7 +62,7 @@ def dry_run(config: Config, plan: Plan, machine: Machine, run_dir: Path) -> None
     slots = slots_of_rank(config.train.global_batch_size, 0, max(1, plan.high))
     tried = min(slots, DRY_RUN_SLOTS)
     at_once = -(-slots // config.train.micro_batches)  # slots whose activations are kept at a time
-    plain = {"global_batch_size": tried, "batch_warmup_updates": 0, "micro_batches": 1}
+    plain = {"global_batch_size": tried, "micro_batches": 1}
     small = config.model_copy(update={"train": config.train.model_copy(update=plain)})
     with slow_work() as progress:
         data = build_data(small, progress=progress)
@@ -71,7 +72,8 @@ def dry_run(config: Config, plan: Plan, machine: Machine, run_dir: Path) -> None
     data.source.close()
 
     parameters = count_parameters(learner.model)
-    copies = 4 + (learner.averaged is not None)  # weights, gradients, two moments, averaged weights
+    # Weights, gradients, two moments, averaged weights.
+    copies = 4 + (learner.optimisation.averaged is not None)
     print(config.to_yaml())
     print(f"parameters     {count(parameters)}")
     print(
@@ -94,7 +96,7 @@ def dry_run(config: Config, plan: Plan, machine: Machine, run_dir: Path) -> None
 def _saved_bytes_of_an_update(learner: Learner) -> int:
     """Do one update; bytes of the tensors that its forward pass kept for the backward pass."""
     seen: dict[int, int] = {}
-    weights = {p.data_ptr() for p in learner.params}
+    weights = {p.data_ptr() for p in learner.optimisation.params}
 
     def pack(tensor: torch.Tensor) -> torch.Tensor:
         storage = tensor.untyped_storage()

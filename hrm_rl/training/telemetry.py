@@ -1,5 +1,4 @@
-"""TensorBoard and metrics.jsonl, written by rank 0 with one x-axis: the update. The
-README lists every tag."""
+"""TensorBoard and metrics.jsonl, written by rank 0 with one x-axis: the update."""
 
 from __future__ import annotations
 
@@ -12,10 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
-from envs import PuzzleBatch, View
-from envs.task import PuzzleTask
 from hrm_rl.config import Config
-from hrm_rl.runs.folder import read_metrics
+from hrm_rl.runs.folder import RunFolder, read_metrics
 from hrm_rl.utils.files import write_atomically
 
 LAYOUT = {
@@ -45,9 +42,10 @@ class Telemetry:
 
     def __init__(self, run_dir: Path, config: Config, update: int):
         """update: the one that the run starts or resumes from; whatever was recorded after it is dropped."""
-        self.path = run_dir / "metrics.jsonl"
+        folder = RunFolder(run_dir)
+        self.path = folder.metrics
         _drop_after(self.path, update)
-        self.writer = SummaryWriter(str(run_dir / "tensorboard"), purge_step=update + 1, flush_secs=10)
+        self.writer = SummaryWriter(str(folder.tensorboard), purge_step=update + 1, flush_secs=10)
         if not update:
             self.writer.add_custom_scalars(LAYOUT)
             self.writer.add_text("config", "```yaml\n" + config.to_yaml() + "```", 0)
@@ -77,35 +75,16 @@ class Telemetry:
             global_step=update,
         )
 
-    def boards(self, update: int, task: PuzzleTask, puzzles: PuzzleBatch, answers: NDArray[np.uint8]) -> None:
-        """One picture: a row for each puzzle, a column for its answer (K, N, L) after each segment."""
-        self.writer.add_image("eval/boards", board_grid(task, puzzles, answers), update, dataformats="HWC")
-
-    def figures(self, update: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
-        """Figures of how the model thinks, by name."""
-        for name, image in images.items():
-            self.writer.add_image(f"eval/figures/{name}", image, update, dataformats="HWC")
+    def images(self, update: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
+        """Images (height, width, 3) by tag."""
+        for tag, image in images.items():
+            self.writer.add_image(tag, image, update, dataformats="HWC")
 
     def flush(self) -> None:
         self.writer.flush()
 
     def close(self) -> None:
         self.writer.close()
-
-
-def board_grid(task: PuzzleTask, puzzles: PuzzleBatch, answers: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """The question and then the answers (K, N, L) after each segment, as one image (height, width, 3)."""
-    rows = []
-    for n in range(len(puzzles)):
-        question, solution = puzzles.inputs[n], puzzles.solution[n]
-        pictures = [task.render_rgb(View(question))]
-        pictures += [task.render_rgb(View(question, answer[n], solution)) for answer in answers]
-        rows.append(np.concatenate([_framed(p) for p in pictures], axis=1))
-    return np.concatenate(rows, axis=0)
-
-
-def _framed(picture: NDArray[np.uint8], margin: int = 6) -> NDArray[np.uint8]:
-    return np.pad(picture, ((margin, margin), (margin, margin), (0, 0)), constant_values=255)
 
 
 def _plain(value: float) -> float | None:

@@ -13,7 +13,7 @@ from hrm_rl.data.curriculum import Curriculum
 
 
 @dataclass(frozen=True)
-class Progress:
+class Evaluated:
     """An evaluation on the held-out puzzles, told after the checkpoint of its update, if there is one."""
 
     update: int
@@ -38,14 +38,15 @@ class Worker(Protocol):
         """Show a line to the user. Called on rank 0 only."""
 
     def stop_requested(self) -> bool:
-        """Whether the user asked for an early end."""
+        """Whether the user asked for an early end. Asked after every update, with several workers after every
+        interval."""
 
-    def evaluated(self, progress: Progress) -> None:
+    def evaluated(self, found: Evaluated) -> None:
         """Hear of an evaluation. Called on all ranks. What it raises ends the run at once."""
 
 
 @dataclass(frozen=True)
-class Outcome:
+class RunOutcome:
     """How a run ended."""
 
     update: int

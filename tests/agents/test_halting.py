@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import get_args
 
 import pytest
 import torch
@@ -10,18 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from hrm_rl.agents.act.halting import (
-    decide,
-    delayed_targets,
-    explore,
-    lambda_targets,
-    q_targets,
-    wants_to_halt,
-)
+from hrm_rl.agents.act.halting import Q_TARGETS, decide, explore
 from hrm_rl.agents.act.losses import NO_TARGET
 from hrm_rl.config import HaltingConfig
 
 logit = st.floats(-20, 20, width=32)
+BOOTSTRAP, DELAYED, HALT_ONLY, LAMBDA = Q_TARGETS.values()
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -41,7 +36,8 @@ def lengths(config: HaltingConfig, episodes: int, q: tuple[float, float] = (1.0,
     for segment in range(1, config.halt_max_steps + 1):
         spent = torch.full((episodes,), segment)
         floor = explore(floor, spent, config, random)
-        halts = decide(torch.tensor([q]).expand(episodes, 2), spent, floor) | (spent == config.halt_max_steps)
+        chosen = decide(torch.tensor([q]).expand(episodes, 2), spent, floor, BOOTSTRAP)
+        halts = chosen | (spent == config.halt_max_steps)
         length = torch.where(halts & (length == 0), spent, length)
     return length
 
@@ -50,18 +46,18 @@ def lengths(config: HaltingConfig, episodes: int, q: tuple[float, float] = (1.0,
 def test_halts_exactly_if_halt_is_worth_strictly_more_and_the_floor_is_reached(
     halt: float, go_on: float, segment: int, floor: int
 ) -> None:
-    chosen = decide(torch.tensor([[halt, go_on]]), torch.tensor([segment]), torch.tensor([floor]))
+    chosen = decide(torch.tensor([[halt, go_on]]), torch.tensor([segment]), torch.tensor([floor]), BOOTSTRAP)
     assert chosen.tolist() == [halt > go_on and segment >= floor]
 
 
 def test_equal_values_think_on() -> None:
     q = torch.full((3, 2), -5.0)
-    assert not decide(q, torch.arange(1, 4), torch.zeros(3, dtype=torch.int64)).any()
+    assert not decide(q, torch.arange(1, 4), torch.zeros(3, dtype=torch.int64), BOOTSTRAP).any()
 
 
 def test_slots_decide_for_themselves() -> None:
     q = torch.tensor([[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 0.0]])
-    chosen = decide(q, torch.tensor([1, 1, 2, 3]), torch.tensor([0, 0, 3, 3]))
+    chosen = decide(q, torch.tensor([1, 1, 2, 3]), torch.tensor([0, 0, 3, 3]), BOOTSTRAP)
     assert chosen.tolist() == [True, False, False, True]
 
 
@@ -118,8 +114,8 @@ def test_same_generator_state_gives_same_floors() -> None:
 def test_exploration_only_ever_lengthens_thinking() -> None:
     q = torch.randn(300, 2)
     segment = torch.randint(1, 17, (300,))
-    without = decide(q, segment, torch.zeros(300, dtype=torch.int64))
-    with_floor = decide(q, segment, torch.randint(0, 17, (300,)))
+    without = decide(q, segment, torch.zeros(300, dtype=torch.int64), BOOTSTRAP)
+    with_floor = decide(q, segment, torch.randint(0, 17, (300,)), BOOTSTRAP)
     assert (with_floor <= without).all()
     assert with_floor.any()
     assert (with_floor < without).any()
@@ -158,14 +154,14 @@ def test_target_is_the_sigmoid_of_the_best_next_value_and_of_halting_at_the_budg
     halt: float, go_on: float, segment: int
 ) -> None:
     budget = 8
-    target = q_targets(torch.tensor([[halt, go_on]]), torch.tensor([segment]), budget)
+    target = BOOTSTRAP.targets(torch.tensor([[halt, go_on]]), torch.tensor([segment]), budget)
     value = halt if segment == budget else max(halt, go_on)
     assert float(target[0]) == pytest.approx(1 / (1 + math.exp(-value)), rel=1e-5)
 
 
 def test_only_slots_at_the_budget_ignore_the_value_of_continuing() -> None:
     next_q = torch.tensor([[-1.0, 2.0], [-1.0, 2.0], [3.0, 2.0]])
-    target = q_targets(next_q, torch.tensor([3, 4, 3]), budget=4)
+    target = BOOTSTRAP.targets(next_q, torch.tensor([3, 4, 3]), budget=4)
     torch.testing.assert_close(target, torch.sigmoid(torch.tensor([2.0, -1.0, 3.0])))
 
 
@@ -177,22 +173,28 @@ def test_without_a_continue_value_a_slot_wants_to_halt_where_it_is_more_likely_r
     halt: float, go_on: float
 ) -> None:
     q = torch.tensor([[halt, go_on]])
-    assert wants_to_halt(q, "halt_only").tolist() == [halt > 0]
-    for q_target in ("bootstrap", "delayed", "lambda"):
-        assert wants_to_halt(q, q_target).tolist() == [halt > go_on]
-    assert decide(q, torch.tensor([2]), torch.tensor([3]), "halt_only").tolist() == [False]
+    assert HALT_ONLY.wants_to_halt(q).tolist() == [halt > 0]
+    for q_target in (BOOTSTRAP, DELAYED, LAMBDA):
+        assert q_target.wants_to_halt(q).tolist() == [halt > go_on]
+    assert decide(q, torch.tensor([2]), torch.tensor([3]), HALT_ONLY).tolist() == [False]
+
+
+def test_every_q_target_that_can_be_chosen_is_a_class_and_no_other() -> None:
+    names = get_args(HaltingConfig.model_fields["q_target"].annotation)
+    assert tuple(Q_TARGETS) == names
+    assert all(target.name == name for name, target in Q_TARGETS.items())
 
 
 def test_delayed_target_is_the_present_segments_value_and_there_is_none_in_a_first_segment() -> None:
     q = torch.tensor([[-1.0, 2.0], [-1.0, 2.0], [3.0, 2.0], [-1.0, 2.0]])
-    target = delayed_targets(q, torch.tensor([1, 2, 3, 4]), budget=4)
+    target = DELAYED.targets(q, torch.tensor([1, 2, 3, 4]), budget=4)
     assert target[0] == NO_TARGET
     # The last segment of the budget has to halt: its continue value, which never gets a target, is not asked.
     torch.testing.assert_close(target[1:], torch.sigmoid(torch.tensor([2.0, 3.0, -1.0])))
 
 
 def rollout(slots: int, segments: int, seed: int = 0) -> dict[str, Tensor]:
-    """Arguments of `lambda_targets` in which episodes end everywhere, with rewards as
+    """Arguments of `Lambda.returns` in which episodes end everywhere, with rewards as
     the environment gives them."""
     random = generator(seed)
     end = torch.randint(0, 5, (segments, slots), generator=random)
@@ -240,7 +242,7 @@ def test_returns_of_four_segments_by_hand() -> None:
     terminated[1, 1], reward[1, 1] = True, 1.0
     truncated[2, 2], reward[2, 2] = True, 0.0
     terminated[3, 3], reward[3, 3] = True, 1.0
-    found = lambda_targets(
+    found = LAMBDA.returns(
         q[:, None].expand(4, 4, 2),
         torch.full((4,), 0.5),
         reward,
@@ -265,7 +267,7 @@ def test_returns_are_the_textbooks_sum_over_how_far_one_looks(
     """The forward view: G_k is the mean of n-step returns with weights (1-lambda) lambda^(n-1), the rest on
     the longest; the recursion is its backward form."""
     values = rollout(6, segments, seed)
-    found = lambda_targets(**values, config=returns(trace, discount, segments))
+    found = LAMBDA.returns(**values, config=returns(trace, discount, segments))
     value = torch.sigmoid(values["q"].amax(-1))
     done = values["terminated"] | values["truncated"]
     for slot in range(6):
@@ -294,7 +296,7 @@ def test_targets_are_probabilities_or_none_whatever_the_price(
 ) -> None:
     values = rollout(8, 5, seed)
     values |= {"price": 3.0, "reward": torch.where(values["reward"] < 0, -3.0, values["reward"])}
-    found = lambda_targets(**values, config=returns(trace, discount, 5))
+    found = LAMBDA.returns(**values, config=returns(trace, discount, 5))
     none = values["terminated"].clone()
     none[-1] = False
     assert (found[none] == NO_TARGET).all()
@@ -303,17 +305,17 @@ def test_targets_are_probabilities_or_none_whatever_the_price(
 
 def test_one_segment_without_discount_and_price_is_the_target_of_bootstrap_bit_for_bit() -> None:
     values = rollout(50, 1) | {"price": 0.0}
-    assert torch.equal(lambda_targets(**values, config=returns(0.0, 1.0, 1))[0], values["last"])
+    assert torch.equal(LAMBDA.returns(**values, config=returns(0.0, 1.0, 1))[0], values["last"])
 
 
 def test_a_slots_returns_stop_at_the_end_of_its_episode() -> None:
     values = rollout(40, 6)
     done = values["terminated"] | values["truncated"]
-    found = lambda_targets(**values, config=returns(0.9, 1.0, 6))
+    found = LAMBDA.returns(**values, config=returns(0.9, 1.0, 6))
     values["q"] = values["q"].clone()
     values["q"][4:] += 5.0
     values["last"] = 1 - values["last"]
-    changed = lambda_targets(**values, config=returns(0.9, 1.0, 6))
+    changed = LAMBDA.returns(**values, config=returns(0.9, 1.0, 6))
     ended = done[:4].any(0)
     before_the_end = done[:4].int().cumsum(0) - done[:4].int() == 0
     for k in range(4):

@@ -113,8 +113,9 @@ def test_mean_losses_are_per_slot_and_update(monkeypatch: pytest.MonkeyPatch) ->
 def test_rate_of_every_update_is_that_of_the_schedule() -> None:
     learner = tiny_learner(tiny_config(optim={"lr": 0.01, "warmup_updates": 4, "lr_min_ratio": 0.5}))
     used = []
-    step = learner.optimizer.step
-    learner.optimizer.step = lambda: (used.append(learner.optimizer.param_groups[0]["lr"]), step())
+    optimizer = learner.optimisation.optimizer
+    step = optimizer.step
+    optimizer.step = lambda: (used.append(optimizer.param_groups[0]["lr"]), step())
     run(learner, 5)
     assert used[:4] == pytest.approx([0.0025, 0.005, 0.0075, 0.01])
     assert used[4] < 0.01
@@ -159,11 +160,11 @@ def test_a_loss_that_is_not_finite_changes_nothing_but_the_count(
     restore = bad_loss(monkeypatch, value)
     run(learner, 2)
     assert_same(learned(learner), before)
-    assert (learner.updates, learner.skipped_in_a_row) == (4, 2)
+    assert (learner.updates, learner.optimisation.skipped_in_a_row) == (4, 2)
     assert learner.tally.sums["skipped_updates"] == 2
     restore()
     learner.update()
-    assert learner.skipped_in_a_row == 0
+    assert learner.optimisation.skipped_in_a_row == 0
     assert not torch.equal(learned(learner)["model.lm_head.weight"], before["model.lm_head.weight"])
     assert all(v.isfinite().all() for v in learner_tensors(learner).values())
 
@@ -174,26 +175,26 @@ def test_a_gradient_that_is_not_finite_is_skipped_too() -> None:
     hook = learner.model.lm_head.weight.register_hook(lambda grad: grad * float("nan"))
     learner.update()
     assert_same(learned(learner), before)
-    assert learner.skipped_in_a_row == 1
+    assert learner.optimisation.skipped_in_a_row == 1
     hook.remove()
     learner.update()
-    assert learner.skipped_in_a_row == 0
+    assert learner.optimisation.skipped_in_a_row == 0
 
 
 def test_a_state_that_is_not_finite_is_reset_and_the_run_recovers() -> None:
     learner = run(tiny_learner(), 1)
     initial = learner.model.initial_carry(4)
-    learner.carry = learner.carry.replace_rows(
+    learner.slots = learner.slots.replace_rows(
         torch.tensor([False, True, False, False]),
         dataclasses.replace(initial, z_l=torch.full_like(initial.z_l, float("nan"))),
     )
     learner.update()
-    assert learner.skipped_in_a_row == 1
-    assert learner.carry.finite_rows().all()
-    assert torch.equal(learner.carry.z_h[1], initial.z_h[1])
-    assert not torch.equal(learner.carry.z_h[0], initial.z_h[0])
+    assert learner.optimisation.skipped_in_a_row == 1
+    assert learner.slots.carry.finite_rows().all()
+    assert torch.equal(learner.slots.carry.z_h[1], initial.z_h[1])
+    assert not torch.equal(learner.slots.carry.z_h[0], initial.z_h[0])
     learner.update()
-    assert learner.skipped_in_a_row == 0
+    assert learner.optimisation.skipped_in_a_row == 0
 
 
 def test_too_many_skips_in_a_row_end_the_run_with_advice() -> None:
@@ -233,7 +234,7 @@ def test_counting_does_not_change_what_is_counted() -> None:
 
 
 @pytest.mark.parametrize("kind", ["decisive", "held back by exploration alone"])
-def test_a_learner_goes_on_from_its_rank_state_bit_for_bit(kind: str) -> None:
+def test_a_learner_resumes_from_its_rank_state_bit_for_bit(kind: str) -> None:
     halting = {"halt_max_steps": 6, "halt_exploration_prob": 0.9, "exploration": "per_episode"}
     config = tiny_config(halting=halting, optim={"lr": 1e-3 if kind == "decisive" else 1e-9})
     learner = decisive_learner(config)
@@ -241,14 +242,14 @@ def test_a_learner_goes_on_from_its_rank_state_bit_for_bit(kind: str) -> None:
         always(learner.model, halt=True)
     run(learner, 6)
     segment = torch.from_numpy(learner.env.state_arrays()["segment"])
-    assert ((segment > 0) & (learner.min_segments > segment + 1)).any(), "a floor will hold a slot back"
+    assert ((segment > 0) & (learner.slots.min_segments > segment + 1)).any(), "a floor will hold a slot back"
     tensors, values = learner.rank_state()
     tensors = {name: tensor.clone() for name, tensor in tensors.items()}
     twin = build_learner(config, build_data(config), CPU, rank=0, world_size=1)
     twin.model.load_state_dict(learner.model.state_dict())
-    twin.optimizer.load_state_dict(copy.deepcopy(learner.optimizer.state_dict()))
-    for name, value in learner.averaged.average.items():
-        twin.averaged.average[name].copy_(value)
+    twin.optimisation.optimizer.load_state_dict(copy.deepcopy(learner.optimisation.optimizer.state_dict()))
+    for name, value in learner.optimisation.averaged.average.items():
+        twin.optimisation.averaged.average[name].copy_(value)
     twin.updates = learner.updates
     twin.load_rank_state(tensors, values)
     run(learner, 5)

@@ -1,5 +1,5 @@
-"""Episodes of the learner: how they end and begin anew, what is counted of them, what
-exploration does to them."""
+"""Episodes of the learner: how they end and start, what is counted of them, what exploration
+does to them."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Watcher:
         return result
 
 
-def test_finished_slots_start_anew_and_the_others_think_on() -> None:
+def test_finished_slots_restart_and_the_others_continue() -> None:
     learner = decisive_learner(tiny_config(halting={"halt_max_steps": 4, "halt_exploration_prob": 0.0}))
     watcher = Watcher(learner.env)
     initial = learner.model.initial_carry(4)
@@ -44,15 +44,15 @@ def test_finished_slots_start_anew_and_the_others_think_on() -> None:
     for _ in range(10):
         tokens = torch.from_numpy(learner.env.state_arrays()["inputs"]).long()
         with torch.no_grad():
-            expected, _, _ = learner.model(learner.carry, tokens, torch.zeros(4, dtype=torch.int64))
+            expected, _, _ = learner.model(learner.slots.carry, tokens, torch.zeros(4, dtype=torch.int64))
         learner.update()
         finished = watcher.steps[-1]["terminated"] | watcher.steps[-1]["truncated"]
         for slot in range(4):
             state = initial if finished[slot] else expected
-            torch.testing.assert_close(learner.carry.z_h[slot], state.z_h[slot], rtol=0, atol=0)
-            torch.testing.assert_close(learner.carry.z_l[slot], state.z_l[slot], rtol=0, atol=0)
+            torch.testing.assert_close(learner.slots.carry.z_h[slot], state.z_h[slot], rtol=0, atol=0)
+            torch.testing.assert_close(learner.slots.carry.z_l[slot], state.z_l[slot], rtol=0, atol=0)
         kinds.update(finished.tolist())
-        assert not learner.carry.z_h.requires_grad
+        assert not learner.slots.carry.z_h.requires_grad
     assert min(kinds[True], kinds[False]) > 5
 
 
@@ -99,7 +99,7 @@ def test_tally_agrees_with_a_recount_of_what_the_environment_saw(monkeypatch: py
 
 
 def wish_to_halt_at_random(learner: Learner, share: float) -> None:
-    """Let a share of the slots want to halt; fresh Q-values are equal, which is to think on."""
+    """Let a share of the slots want to halt; fresh Q-values are equal, which is to continue."""
     random, forward = np.random.default_rng(1), learner.training_model
 
     def undecided(*args: Any) -> Any:
@@ -190,7 +190,7 @@ def test_a_floor_already_reached_when_the_model_wants_to_halt_holds_nothing_back
 
     def halts_after_the_second_segment(*args: Any) -> Any:
         carry, logits, q = forward(*args)
-        return carry, logits, q + torch.tensor([1.0 if learner._segment[0] == 1 else -1.0, 0.0])
+        return carry, logits, q + torch.tensor([1.0 if learner.slots.segment[0] == 1 else -1.0, 0.0])
 
     learner.training_model = halts_after_the_second_segment
     run(learner, 2)

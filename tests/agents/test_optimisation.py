@@ -1,5 +1,5 @@
-"""Ways to spend memory and compute on an update: slices of the slots, a growing batch, float16, frozen
-weights, Muon, and the weights that are judged in the end."""
+"""Ways to spend memory and compute on an update: slices of the slots, frozen weights, Muon, and the weights
+that are evaluated in the end."""
 
 from __future__ import annotations
 
@@ -14,29 +14,28 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from hrm_rl.agents.act.learner import Learner
-from hrm_rl.agents.act.slots import slices, slots_at, slots_of_rank
+from hrm_rl.agents.act.slots import slices
 from hrm_rl.agents.build import build_learner
-from hrm_rl.agents.optim import LossScale, MuonWithAdamW
-from hrm_rl.config import TrainConfig
+from hrm_rl.agents.optim import MuonWithAdamW
 from hrm_rl.data.streams import build_data
 from hrm_rl.utils.errors import UserError
 from tests.helpers.learners import assert_resumes, decisive_learner
-from tests.helpers.tiny import CPU, assert_same, learner_tensors, tiny_config, tiny_learner
+from tests.helpers.tiny import CPU, tiny_config, tiny_learner
 
 
 def watch_gradients(learner: Learner) -> list[dict[str, Tensor]]:
     """The gradients that each update hands to the optimisers."""
     seen: list[dict[str, Tensor]] = []
-    step = learner.optimizer.step
+    step = learner.optimisation.optimizer.step
 
     def recording() -> None:
         gradients = {n: p.grad.clone() for n, p in learner.model.named_parameters() if p.grad is not None}
-        if learner.sign_sgd is not None:
-            gradients["puzzle_emb"] = learner.sign_sgd.gradient()[1]
+        if learner.optimisation.sign_sgd is not None:
+            gradients["puzzle_emb"] = learner.optimisation.sign_sgd.gradient()[1]
         seen.append(gradients)
         step()
 
-    learner.optimizer.step = recording  # type: ignore[method-assign]
+    learner.optimisation.optimizer.step = recording  # type: ignore[method-assign]
     return seen
 
 
@@ -103,7 +102,7 @@ def bytes_kept(micro_batches: int = 1, **sections: dict[str, Any]) -> int:
     """The most bytes that an update has saved for the backward pass at any time."""
     train = {"global_batch_size": 32, "micro_batches": micro_batches}
     learner = tiny_learner(tiny_config(train=train, **sections))
-    weights = {p.data_ptr() for p in learner.params}
+    weights = {p.data_ptr() for p in learner.optimisation.params}
     Kept.alive = Kept.most = 0
 
     def pack(tensor: Tensor) -> Any:
@@ -133,108 +132,6 @@ def test_one_step_gradient_keeps_the_same_however_long_the_model_thinks(q_target
     assert kept(3, 1, 2, "full") > 2 * least
 
 
-# A batch that grows.
-
-
-@given(st.integers(1, 300), st.integers(1, 300), st.integers(0, 50), st.integers(1, 8))
-def test_slots_grow_from_the_initial_batch_to_the_whole_and_no_worker_is_without(
-    first: int, full: int, warmup: int, workers: int
-) -> None:
-    full = max(full, workers)
-    config = TrainConfig(global_batch_size=full, initial_batch_size=first, batch_warmup_updates=warmup)
-    counts = [slots_at(update, config, workers) for update in range(1, warmup + 3)]
-    assert counts == sorted(counts)
-    assert counts[0] == (min(full, max(first, workers)) if warmup else full)
-    assert counts[warmup:] == [full, full]
-    for rank in range(workers):
-        mine = [slots_of_rank(count, rank, workers) for count in counts]
-        assert mine == sorted(mine)
-        assert mine[0] >= 1
-
-
-GROWING = {"global_batch_size": 9, "initial_batch_size": 3, "batch_warmup_updates": 6}
-
-
-def test_a_growing_batch_thinks_about_no_more_slots_than_it_has_and_ends_with_all() -> None:
-    learner = decisive_learner(tiny_config(train=GROWING))
-    thought: list[int] = []
-    learner.model.register_forward_pre_hook(lambda _, args: thought.append(len(args[1])))
-    for _ in range(8):
-        learner.update()
-    assert thought[::2] == thought[1::2] == [3, 4, 5, 6, 7, 8, 9, 9]
-    learner.counts()
-    assert learner.tally.sums["slots"] == sum(thought[::2])
-
-
-def test_gradient_of_a_growing_batch_is_the_mean_over_the_slots_there_are() -> None:
-    growing, small = (
-        decisive_learner(tiny_config(train=GROWING)),
-        decisive_learner(tiny_config(train={"global_batch_size": 3})),
-    )
-    one, other = watch_gradients(growing), watch_gradients(small)
-    growing.update()
-    small.update()
-    assert_same(one[0], other[0])
-
-
-def test_slots_that_think_already_are_not_disturbed_by_new_ones() -> None:
-    learner = decisive_learner(tiny_config(train=GROWING, optim={"lr": 1e-9}, halting={"halt_max_steps": 6}))
-    learner.update()
-    before, carry = learner.env.state_arrays(), learner.carry.z_h.clone()
-    learner._add_slots()
-    after = learner.env.state_arrays()
-    assert len(after["segment"]) == 4
-    for name, array in before.items():
-        assert (after[name][:3] == array).all(), name
-    assert torch.equal(learner.carry.z_h[:3], carry)
-    assert torch.equal(learner.carry.z_h[3], learner.model.initial_carry(1).z_h[0])
-    assert after["segment"][3] == 0
-
-
-# float16.
-
-
-def test_float16_trains_close_to_float32() -> None:
-    half, full = (decisive_learner(tiny_config(model={"dtype": dtype})) for dtype in ("float16", "float32"))
-    assert half.loss_scale.value == 2**16
-    half.loss_scale.value = 2.0**10
-    one, other = watch_gradients(half), watch_gradients(full)
-    half.update()
-    full.update()
-    for name, value in other[0].items():
-        assert (one[0][name] - value).norm() < 0.05 * value.norm() + 1e-4, name
-    for _ in range(5):
-        half.update()
-    assert half.skipped_in_a_row == 0
-    assert all(v.isfinite().all() for v in learner_tensors(half).values())
-
-
-def test_an_overflow_is_skipped_and_halves_the_factor_until_gradients_fit() -> None:
-    learner = decisive_learner(tiny_config(model={"dtype": "float16", "puzzle_emb_ndim": 16}))
-    learner.loss_scale.value = 2.0**30
-    before = learner.model.lm_head.weight.detach().clone()
-    learner.update()
-    assert learner.skipped_in_a_row == 1
-    assert learner.loss_scale.value == 2.0**29
-    assert torch.equal(learner.model.lm_head.weight, before)
-    while learner.skipped_in_a_row:
-        learner.update()
-    assert 1 < learner.loss_scale.value < 2.0**29
-    assert not torch.equal(learner.model.lm_head.weight, before)
-    assert all(v.isfinite().all() for v in learner_tensors(learner).values())
-    assert learner.model.puzzle_emb.weight.isfinite().all()
-
-
-def test_factor_doubles_after_many_sound_updates_and_is_one_for_other_types() -> None:
-    scale, none = LossScale("float16"), LossScale("bfloat16")
-    for _ in range(LossScale.PATIENCE):
-        scale.update(finite=True)
-        none.update(finite=True)
-    assert (scale.value, scale.sound) == (2.0**17, 0)
-    none.update(finite=False)
-    assert none.value == 1
-
-
 # Which weights are trained, by what.
 
 
@@ -248,7 +145,7 @@ def test_frozen_weights_stay_and_puzzle_embeddings_learn() -> None:
     for name, p in learner.model.named_parameters():
         assert torch.equal(p, before[name]), name
     assert learner.model.puzzle_emb.weight.abs().min() > 0
-    assert learner.skipped_in_a_row == 0
+    assert learner.optimisation.skipped_in_a_row == 0
 
 
 def test_a_loss_that_is_not_finite_does_not_reach_the_puzzle_embeddings_of_a_frozen_network() -> None:
@@ -260,7 +157,7 @@ def test_a_loss_that_is_not_finite_does_not_reach_the_puzzle_embeddings_of_a_fro
     with torch.no_grad():
         learner.model.lm_head.weight[0, 0] = math.nan
     learner.update()
-    assert learner.skipped_in_a_row == 1
+    assert learner.optimisation.skipped_in_a_row == 1
     assert torch.equal(learner.model.puzzle_emb.weight, before)
 
 
@@ -301,43 +198,40 @@ def test_without_muon_in_torch_the_user_is_told_in_one_line(monkeypatch: pytest.
         build_learner(config, build_data(config), CPU, 0, 1)
 
 
-# The weights that are judged.
+# The weights that are evaluated.
 
 
 @pytest.mark.parametrize("weights", ["raw", "ema"])
-def test_evaluation_judges_the_weights_that_it_says(weights: str) -> None:
+def test_evaluation_uses_the_weights_that_it_says(weights: str) -> None:
     learner = decisive_learner(tiny_config(train={"eval_weights": weights}))
     for _ in range(3):
         learner.update()
-    raw, average = learner.model.lm_head.weight.detach().clone(), learner.averaged.average["lm_head.weight"]
+    raw = learner.model.lm_head.weight.detach().clone()
+    average = learner.optimisation.averaged.average["lm_head.weight"]
     assert not torch.equal(raw, average)
     with learner.evaluation_weights():
         assert torch.equal(learner.model.lm_head.weight, raw if weights == "raw" else average)
     assert learner.config.evaluated_weights == weights
 
 
-# All of it goes on from a checkpoint.
+# All of it resumes from a checkpoint.
 
 
 @pytest.mark.parametrize(
     "sections",
     [
-        {"train": GROWING},
         {"train": {"micro_batches": 3}},
-        {"model": {"dtype": "float16"}},
+        {"model": {"dtype": "bfloat16"}},
         {"optim": {"name": "muon"}},
         {"optim": {"freeze": "all_but_puzzle_emb"}},
         {
-            "train": {**GROWING, "eval_weights": "raw"},
+            "train": {"eval_weights": "raw"},
             "halting": {"q_target": "lambda", "rollout_segments": 2},
         },
     ],
-    ids=["batch warm-up", "micro-batches", "float16", "muon", "frozen", "rollouts in a growing batch"],
+    ids=["micro-batches", "bfloat16", "muon", "frozen", "rollouts, raw weights"],
 )
-def test_a_stopped_run_resumes_bit_for_bit(
-    sections: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(LossScale, "PATIENCE", 2)
+def test_a_stopped_run_resumes_bit_for_bit(sections: dict[str, Any], tmp_path: Path) -> None:
     sections = {"model": {}, "train": {}, **sections}
     sections["model"] = {"puzzle_emb_ndim": 16, **sections["model"]}
     sections["train"] = {
@@ -348,15 +242,11 @@ def test_a_stopped_run_resumes_bit_for_bit(
         **sections["train"],
     }
     config = tiny_config(**sections)
-    resumed, whole = assert_resumes(config, tmp_path)
-    assert (resumed.loss_scale.value, resumed.loss_scale.sound) == (
-        whole.loss_scale.value,
-        whole.loss_scale.sound,
-    )
+    assert_resumes(config, tmp_path)
 
 
 def test_muons_state_is_one_state() -> None:
     learner = decisive_learner(tiny_config(optim={"name": "muon"}))
     learner.update()
-    assert isinstance(learner.optimizer, MuonWithAdamW)
-    assert len(learner.optimizer.state) == len(learner.params)
+    assert isinstance(learner.optimisation.optimizer, MuonWithAdamW)
+    assert len(learner.optimisation.optimizer.state) == len(learner.optimisation.params)

@@ -112,7 +112,8 @@ class Recorder:
         self.learner = learner
         self.seen: dict[str, Any] = {}
         monkeypatch.setattr(learner_module, "losses", self._losses)
-        monkeypatch.setattr(learner.optimizer, "step", self._before(learner.optimizer.step))
+        optimizer = learner.optimisation.optimizer
+        monkeypatch.setattr(optimizer, "step", self._before(optimizer.step))
         monkeypatch.setattr(learner.env, "step", self._env_step(learner.env.step))
 
     def _losses(self, logits: Any, labels: Any, q: Any, solved: Any, target: Any, kind: Any) -> Any:

@@ -77,13 +77,13 @@ def gradients_of_the_continue_loss(kind: str, monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(learner_module, "losses", continue_alone)
     norms: dict[str, float] = {}
-    step = learner.optimizer.step
+    step = learner.optimisation.optimizer.step
 
     def looking() -> None:
         norms.update({name: float(p.grad.norm()) for name, p in learner.model.named_parameters()})
         step()
 
-    learner.optimizer.step = looking  # type: ignore[method-assign]
+    learner.optimisation.optimizer.step = looking  # type: ignore[method-assign]
     learner.update()
     return norms
 
@@ -122,7 +122,7 @@ def test_delayed_teaches_every_segment_that_went_on_what_the_next_one_found(
             )  # of the segment before, by the head of now
             torch.testing.assert_close(call["q"][went_on, 1], value[went_on], rtol=1e-4, atol=1e-5)
         taught += int(went_on.sum())
-        before = learner.carry.z_h[:, 0].clone()
+        before = learner.slots.carry.z_h[:, 0].clone()
         went_on = torch.from_numpy(learner.env.state_arrays()["segment"] > 0)
         ended += int((~went_on).sum())
     assert taught > 10

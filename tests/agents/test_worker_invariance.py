@@ -105,16 +105,16 @@ def build(case: str, rank: int, world_size: int) -> Learner:
 def watch_gradients(learner: Learner) -> list[dict[str, Tensor]]:
     """The gradients, after clipping, that each update hands to the optimisers."""
     seen: list[dict[str, Tensor]] = []
-    step = learner.optimizer.step
+    step = learner.optimisation.optimizer.step
 
     def recording() -> None:
         gradients = {name: p.grad.clone() for name, p in learner.model.named_parameters()}
-        identifier, rows = learner.sign_sgd.gradient()
+        identifier, rows = learner.optimisation.sign_sgd.gradient()
         gradients["puzzle_emb.identifiers"], gradients["puzzle_emb.rows"] = identifier, rows
         seen.append(gradients)
         step()
 
-    learner.optimizer.step = recording
+    learner.optimisation.optimizer.step = recording
     return seen
 
 
@@ -129,9 +129,9 @@ def learn(case: str, rank: int, world_size: int) -> dict[str, Any]:
     return {
         "gradients": gradients,
         "weights": {k: v.clone() for k, v in learner.model.state_dict().items()},
-        "averaged": learner.averaged.average,
+        "averaged": learner.optimisation.averaged.average,
         "tally": sum_over_ranks(learner.tally.vector(), CPU),
-        "carry": learner.carry.z_h,
+        "carry": learner.slots.carry.z_h,
     }
 
 
@@ -147,13 +147,13 @@ def skip_together(rank: int) -> dict[str, Any]:
     learner_module.losses = poisoned
     learner.update()
     learner_module.losses = real
-    skipped = learner.skipped_in_a_row
+    skipped = learner.optimisation.skipped_in_a_row
     unchanged = all(torch.equal(v, before[k]) for k, v in learner.model.state_dict().items())
     learner.update()
     return {
         "skipped": skipped,
         "unchanged": unchanged,
-        "skipped after": learner.skipped_in_a_row,
+        "skipped after": learner.optimisation.skipped_in_a_row,
         "weights": dict(learner.model.state_dict()),
     }
 

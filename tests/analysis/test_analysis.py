@@ -18,7 +18,7 @@ from hrm_rl.analysis.study import Study, conduct
 from hrm_rl.cli import analyze as analyze_command
 from hrm_rl.data.streams import build_task
 from hrm_rl.models import build_model
-from hrm_rl.training.pictures import LiveFigures
+from hrm_rl.training.pictures import Pictures
 from hrm_rl.utils.errors import UserError
 from tests.cli.test_solve import TASKS, saved
 from tests.helpers.tiny import (
@@ -249,7 +249,7 @@ def test_mistakes_are_one_line(args: str, part: str, run_dir: Path, tmp_path: Pa
 
 def test_figures_of_a_run_in_training_take_a_small_share_of_its_time_and_change_nothing() -> None:
     learner = tiny_learner()
-    live = LiveFigures()
+    live = Pictures()
     assert not live.due(last=True)  # a run of a moment has none
     live.drawn_at -= 20
     assert live.due(last=True)
@@ -257,8 +257,9 @@ def test_figures_of_a_run_in_training_take_a_small_share_of_its_time_and_change_
     live.drawn_at -= 100
     assert live.due(last=False)
     before, stream = learner_tensors(learner), torch.get_rng_state()
-    images = live.draw(learner.model, learner.env.task, sudokus(6), learner.config)
-    assert set(images) == {"accuracy", "halting", "calibration", "regret", "convergence"}
+    names = ("accuracy", "halting", "calibration", "regret", "convergence")
+    images = live.figures(learner.model, learner.env.task, sudokus(6), learner.config)
+    assert set(images) == {f"eval/figures/{name}" for name in names}
     assert all(image.dtype == np.uint8 and image.shape[2] == 3 for image in images.values())
     assert not live.due(last=False)
     assert learner.model.training

@@ -22,6 +22,7 @@ from hrm_rl.benchmarks.growth import draw, over_base, time_growth
 from hrm_rl.benchmarks.measure import Aim, flop_of, flop_of_update, peak_bytes
 from hrm_rl.benchmarks.report import print_part, shown, summary
 from hrm_rl.benchmarks.roofline import Measured
+from hrm_rl.benchmarks.update import PHASES, time_update
 from hrm_rl.benchmarks.workers import EVERY, SKIPPED, Pace, best, compare, read_pace, time_ray
 from hrm_rl.cli import benchmark as benchmark_command
 from tests.helpers.commands import refusal
@@ -87,6 +88,16 @@ def test_peak_memory_of_an_update_does_not_grow_with_cycles_and_budget_under_the
     for more in ((6, 1, 2), (2, 6, 2), (2, 1, 16)):
         assert update_memory(*more) == pytest.approx(least, rel=0.01), more
     assert update_memory(6, 1, 2, "full") > 1.5 * least
+
+
+# The phases of an update.
+
+
+def test_every_phase_of_an_update_takes_time() -> None:
+    found = time_update(tiny_config(halting={"q_target": "bootstrap", "halt_max_steps": 2}), seconds=0)
+    assert tuple(found["phases"]) == PHASES
+    assert min(found["phases"].values()) > 0
+    assert sum(found["phases"].values()) == pytest.approx(1)
 
 
 # Growth.

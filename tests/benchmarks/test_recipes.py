@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from hrm_rl.benchmarks import recipes
-from hrm_rl.benchmarks.recipes import BOARDS, MODELS, Measurement, configuration, measure
+from hrm_rl.benchmarks.recipes import BOARDS, NETWORKS, Measurement, configuration, measure
 from hrm_rl.cli import recipes as recipes_command
 from hrm_rl.config import differences
 from hrm_rl.models import build_model, count_parameters
@@ -30,7 +30,7 @@ def test_every_recipe_is_a_valid_configuration_that_differs_in_the_recipe_alone(
     base = configuration(board, names[0], 0)
     for name in names:
         model, _, target = name.split("/")
-        allowed = {"model.gradient", "halting.q_target", *(f"model.{key}" for key in MODELS[model])}
+        allowed = {"model.gradient", "halting.q_target", *(f"model.{key}" for key in NETWORKS[model])}
         if model.startswith("trm"):
             allowed.add("model.l_layers")  # its one network has the blocks of both of hrm's
         if target == "lambda":
@@ -74,7 +74,7 @@ def test_the_networks_have_about_as_many_parameters() -> None:
                 task.coordinates(),
             )
         )
-        for name in MODELS
+        for name in NETWORKS
     }
     assert sizes["hrm"] == sizes["trm"] == sizes["transformer"]
     assert sizes["trm-mlp"] < sizes["trm"]
@@ -163,7 +163,7 @@ def test_a_training_that_breaks_off_is_a_result(monkeypatch: pytest.MonkeyPatch)
     def refuse(self: object) -> None:
         raise UserError("20 updates in a row")
 
-    monkeypatch.setattr(recipes._TimedTrainer, "_run", refuse)
+    monkeypatch.setattr(recipes.Trainer, "run", refuse)
     found = Measurement(**measure("4x4", "hrm/one_step/bootstrap", 0, 1.0))
     assert (found.failure, found.curve, found.best) == ("20 updates in a row", [], 0.0)
 

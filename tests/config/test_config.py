@@ -265,6 +265,24 @@ def test_validate_names_where_the_values_came_from() -> None:
     assert one_line(validate, {"seed": -1}, "flags").startswith("flags: seed: ")
 
 
+OLD = {"train": {"initial_batch_size": 64, "batch_warmup_updates": 0}, "seed": 3}
+
+
+def test_removed_settings_that_changed_nothing_are_passed_over(tmp_path: Path) -> None:
+    assert validate(OLD, "old") == Config(seed=3)
+    assert OLD["train"] == {"initial_batch_size": 64, "batch_warmup_updates": 0}
+    path = tmp_path / "config.yaml"
+    path.write_text("train: {initial_batch_size: 8, batch_warmup_updates: 0, max_updates: 7}")
+    assert load_config(path, TINY).train.max_updates == 7
+
+
+def test_a_removed_setting_that_changed_something_is_refused_in_one_line() -> None:
+    message = one_line(validate, {"train": {"batch_warmup_updates": 5}}, "old/config.yaml")
+    assert message.startswith(
+        "old/config.yaml: train.batch_warmup_updates (here 5) was removed in version 0.2.0"
+    )
+
+
 def test_unknown_preset_is_refused_with_the_nearest_name_and_all_names() -> None:
     message = one_line(get_preset, "sudoku4-quik")
     assert "did you mean 'sudoku4-quick'?" in message

@@ -37,11 +37,11 @@ from hrm_rl.config import (
 from hrm_rl.data.curriculum import Curriculum, LocalCurriculum
 from hrm_rl.distributed.train import train_with_ray
 from hrm_rl.runs import selection
-from hrm_rl.runs.folder import CONSOLE_FILE, read_metrics
+from hrm_rl.runs.folder import RunFolder, read_metrics
 from hrm_rl.runs.selection import latest_sound
 from hrm_rl.training.loop import Trainer
 from hrm_rl.training.resources import Machine, Plan, make_plan
-from hrm_rl.training.worker import Outcome
+from hrm_rl.training.worker import RunOutcome
 from hrm_rl.utils.devices import use_threads
 from hrm_rl.utils.errors import UserError
 from tests.helpers import tiny
@@ -81,7 +81,7 @@ def _hear_ctrl_c() -> Iterator[None]:
 TWO = make_plan("2", 1, 0, Machine("the test cluster", 4, 0))
 
 
-def run(folder: Path, plan: Plan = TWO, config: Config = CONFIG) -> tuple[Outcome, list[str]]:
+def run(folder: Path, plan: Plan = TWO, config: Config = CONFIG) -> tuple[RunOutcome, list[str]]:
     folder.mkdir(exist_ok=True)
     said: list[str] = []
     return train_with_ray(config, folder, plan, say=said.append), said
@@ -153,7 +153,7 @@ def test_a_killed_curriculum_actor_and_a_killed_worker_change_neither_the_stages
         killed.append(actor)
 
     def kill_worker() -> None:
-        assert "resuming" not in (folder / CONSOLE_FILE).read_text(), (
+        assert "resuming" not in RunFolder(folder).console.read_text(), (
             "the actor's death disturbed the workers"
         )
         pid = int(str(alive("RayTrainWorker")[-1]["pid"]))
@@ -225,7 +225,6 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
     "hrm-learned-frozen": {
         "model": {"pos_encodings": "learned", "puzzle_emb_ndim": 16},
         "optim": {"freeze": "all_but_puzzle_emb"},
-        "train": {"initial_batch_size": 2, "batch_warmup_updates": 2},
     },
 }  # fmt: skip
 
@@ -246,7 +245,7 @@ class TwoOfThem:
         self.curriculum: Curriculum = LocalCurriculum(config.curriculum, config.train.log_every)
 
     def say(self, line: str) -> None: ...
-    def evaluated(self, progress: object) -> None: ...
+    def evaluated(self, found: object) -> None: ...
     def stop_requested(self) -> bool:
         return False
 
@@ -262,7 +261,8 @@ def work(settings: dict[str, Any]) -> dict[str, Any]:
             trainer = Trainer(config, TwoOfThem(config, run_dir))
             began = trainer.learner.updates
             outcome = trainer.run()
-            ends[f"{name} {max_updates}"] = [began, outcome.update, trainer.learner.skipped_in_a_row]
+            skipped = trainer.learner.optimisation.skipped_in_a_row
+            ends[f"{name} {max_updates}"] = [began, outcome.update, skipped]
         weights = torch.cat([p.detach().flatten() for p in trainer.learner.model.parameters()])
         both = [torch.empty_like(weights) for _ in range(2)]
         torch.distributed.all_gather(both, weights)

@@ -253,32 +253,6 @@ def test_slots_go_on_from_saved_arrays(task, pool):
         assert data_equivalence(env.step(action), resumed.step(action), exact=True)
 
 
-def test_added_slots_draw_puzzles_of_their_own_and_leave_the_others_as_they_are(task, pool):
-    source, reference = (PoolSource(task, pool, seed=5) for _ in range(2))
-    env = ActVectorEnv(task, source, 2, BUDGET)
-    env.add_slots(1)  # before the start there is nothing to draw
-    _, infos = env.reset()
-    first = reference.draw(3)
-    env.step({"answer": infos["solution"], "halt": np.zeros(3, int)})
-    held = env.state_arrays()
-    env.add_slots(0)
-    env.add_slots(2)
-    observations, infos = env.current()
-    more = reference.draw(2)
-    assert (observations["puzzle"] == np.concatenate([first.inputs, more.inputs])).all()
-    assert observations["segment"].tolist() == [1, 1, 1, 0, 0]
-    for name, array in env.state_arrays().items():
-        assert (array[:3] == held[name]).all()
-        assert array.dtype == held[name].dtype
-    action = {"answer": infos["solution"], "halt": np.array([0, 0, 1, 0, 1])}
-    assert env.action_space.contains({k: v.astype(np.int64) for k, v in action.items()})
-    reward = env.step(action)[1]
-    assert reward.tolist() == [0, 0, 1, 0, 1]
-    assert env.num_envs == 5
-    with pytest.raises(ValueError, match="cannot add -1 slots"):
-        env.add_slots(-1)
-
-
 def test_current_after_a_reset_is_what_reset_returned(task, pool):
     env = ActVectorEnv(task, PoolSource(task, pool, seed=0), SLOTS, BUDGET)
     with pytest.raises(gymnasium.error.ResetNeeded):

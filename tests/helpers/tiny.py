@@ -95,11 +95,11 @@ def write_csv(path: Path, batch: PuzzleBatch) -> Path:
 def learner_tensors(learner: Learner) -> dict[str, Tensor]:
     """Everything that learning has changed: weights, averaged weights, moments, carry."""
     tensors = {f"model.{k}": v for k, v in learner.model.state_dict().items()}
-    if learner.averaged is not None:
-        tensors |= {f"averaged.{k}": v for k, v in learner.averaged.average.items()}
-    for i, entry in learner.optimizer.state_dict()["state"].items():
+    if learner.optimisation.averaged is not None:
+        tensors |= {f"averaged.{k}": v for k, v in learner.optimisation.averaged.average.items()}
+    for i, entry in learner.optimisation.optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{i}.{k}": torch.as_tensor(v) for k, v in entry.items()}
-    tensors |= {"carry.z_h": learner.carry.z_h, "carry.z_l": learner.carry.z_l}
+    tensors |= {"carry.z_h": learner.slots.carry.z_h, "carry.z_l": learner.slots.carry.z_l}
     return {k: v.detach().clone() for k, v in tensors.items()}
 
 

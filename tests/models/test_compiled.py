@@ -31,10 +31,10 @@ def counter(monkeypatch: pytest.MonkeyPatch) -> CompileCounterWithBackend:
 def test_updates_and_evaluations_of_any_batch_compile_two_blocks_and_train_alike(
     dtype: str, counter: CompileCounterWithBackend
 ) -> None:
-    growing = {"global_batch_size": 9, "initial_batch_size": 3, "batch_warmup_updates": 4}
+    sliced = {"global_batch_size": 9, "micro_batches": 2}  # 5 slots, then 4
     sections = {"model": {"dtype": dtype, "h_layers": 2, "swiglu_multiple": 16}}
-    plain = tiny_learner(tiny_config(**sections, train=growing))
-    learner = tiny_learner(tiny_config(**sections, train=growing | {"compile": "on"}))
+    plain = tiny_learner(tiny_config(**sections, train=sliced))
+    learner = tiny_learner(tiny_config(**sections, train=sliced | {"compile": "on"}))
     assert learner.not_compiled == ""
     assert learner.model.state_dict().keys() == plain.model.state_dict().keys()
     puzzles = learner.env.task.generate("easy", 40, np.random.default_rng(0))

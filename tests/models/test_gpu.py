@@ -147,13 +147,13 @@ def test_a_watched_network_is_not_replayed() -> None:
     sections = {"halting": {"q_target": "halt_only"}, "model": {"h_layers": 2}}
     learner = run(gpu_learner(on_gpu(**sections, train={"cuda_graphs": True})), 5)
     assert learner.model.recorded._recorded
-    tokens = torch.from_numpy(learner._puzzle).to(CUDA).long()
+    tokens = torch.from_numpy(learner.slots.puzzle).to(CUDA).long()
     identifier = torch.zeros(len(tokens), dtype=torch.int64, device=CUDA)
     with torch.no_grad():
         for _ in range(6):
-            learner.model(learner.carry, tokens, identifier)
+            learner.model(learner.slots.carry, tokens, identifier)
         with trace(learner.model, attention=1) as seen:
-            learner.model(learner.carry, tokens, identifier)
+            learner.model(learner.slots.carry, tokens, identifier)
     assert len(seen.updates) == 6
     assert [len(update.attention) for update in seen.updates] == [1, 1, 2, 1, 1, 2]
 

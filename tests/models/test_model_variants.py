@@ -243,7 +243,7 @@ def test_a_run_that_is_resumed_ends_bit_for_bit_where_one_that_went_on_does(
     for one in (learner, resumed):
         for _ in range(3):
             one.update()
-        assert one.skipped_in_a_row == 0
+        assert one.optimisation.skipped_in_a_row == 0
     assert_same(learner_tensors(learner), learner_tensors(resumed))
 
 

@@ -11,7 +11,7 @@ from hrm_rl.config import Config
 from hrm_rl.runs import checkpoint, selection
 from hrm_rl.training.local import LocalWorker
 from hrm_rl.training.loop import Trainer
-from hrm_rl.training.worker import Progress
+from hrm_rl.training.worker import Evaluated
 from hrm_rl.utils.errors import UserError
 from tests.helpers.tiny import tiny_config
 
@@ -47,7 +47,7 @@ def test_the_weights_go_on_and_the_settings_are_the_new_ones(donor: Path, tmp_pa
     assert all((weights[name] == value).all() for name, value in trainer.learner.model.state_dict().items())
     trainer.run()
     assert trainer.learner.updates == 18
-    assert trainer.learner.lr == 5e-4
+    assert trainer.learner.optimisation.lr == 5e-4
     assert checkpoint.read_state(selection.checkpoints(root)[0]).config.halting.halt_max_steps == 2
 
 
@@ -81,12 +81,12 @@ def test_more_checkpoints_are_kept_where_others_may_want_them(tmp_path: Path) ->
 
 
 def test_an_evaluation_is_told_after_its_checkpoint_with_the_time_spent_in_updates(tmp_path: Path) -> None:
-    heard: list[Progress] = []
+    heard: list[Evaluated] = []
 
     class Listening(LocalWorker):
-        def evaluated(self, progress: Progress) -> None:
-            assert progress.saved is None or selection.damage(progress.saved) is None
-            heard.append(progress)
+        def evaluated(self, found: Evaluated) -> None:
+            assert found.saved is None or selection.damage(found.saved) is None
+            heard.append(found)
 
     config = tiny_config(train={"checkpoint_every": 12, "eval_every": 4})
     Trainer(config, Listening(config, tmp_path, lambda line: None)).run()

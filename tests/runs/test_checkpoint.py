@@ -47,6 +47,13 @@ def test_state_survives_its_json(learner: Learner, tmp_path: Path) -> None:
     assert json.loads(saved.to_json())["versions"].keys() >= {"python", "torch", "commit"}
 
 
+def test_state_of_version_0_1_0_is_read(learner: Learner) -> None:
+    saved = state(7, learner.config)
+    values = json.loads(saved.to_json()) | {"loss_scale": [1.0, 7]}
+    values["config"]["train"] |= {"initial_batch_size": 64, "batch_warmup_updates": 0}
+    assert TrainingState.from_json(json.dumps(values), "test") == saved
+
+
 def test_what_is_loaded_is_what_was_saved(learner: Learner, tmp_path: Path) -> None:
     path = save(tmp_path, learner, 1)
     other = tiny_learner(learner.config)
@@ -56,16 +63,17 @@ def test_what_is_loaded_is_what_was_saved(learner: Learner, tmp_path: Path) -> N
     loaded = checkpoint.load(path, other)
     assert loaded == state(1, learner.config)
     assert_same(learner_tensors(other), learner_tensors(learner))
-    assert (other.updates, other.skipped_in_a_row) == (1, 2)
+    assert (other.updates, other.optimisation.skipped_in_a_row) == (1, 2)
 
 
 def test_what_is_loaded_lies_in_memory_as_torch_lays_it(learner: Learner, tmp_path: Path) -> None:
     # The CPU's products of few columns (q_head's) are rounded by where an operand begins.
     other = tiny_learner(learner.config)
     checkpoint.load(save(tmp_path, learner, 1), other)
-    moments = [v for entry in other.optimizer.state.values() for v in entry.values()]
+    moments = [v for entry in other.optimisation.optimizer.state.values() for v in entry.values()]
     assert moments
-    kept = [other.carry.z_h, other.carry.z_l, other._loss_sums, *other.model.parameters(), *moments]
+    carry = other.slots.carry
+    kept = [carry.z_h, carry.z_l, other._loss_sums, *other.model.parameters(), *moments]
     assert {value.data_ptr() % 64 for value in kept} == {0}
 
 
@@ -74,7 +82,7 @@ def test_weights_for_inference_are_the_averaged_ones_or_the_raw_ones(
 ) -> None:
     path = save(tmp_path, learner, 1)
     for weights, expected in (
-        ("ema", learner.averaged.average),
+        ("ema", learner.optimisation.averaged.average),
         ("raw", dict(learner.model.named_parameters())),
     ):
         model = build_model(learner.config.model, vocab_size=6, coordinates=grid(4, 4))
@@ -83,7 +91,8 @@ def test_weights_for_inference_are_the_averaged_ones_or_the_raw_ones(
             assert torch.equal(p, expected[name]), name
         assert torch.equal(model.h_init, learner.model.h_init)
         assert torch.equal(model.puzzle_emb.weight, learner.model.puzzle_emb.weight)
-    assert not torch.equal(learner.averaged.average["lm_head.weight"], learner.model.lm_head.weight)
+    average = learner.optimisation.averaged.average
+    assert not torch.equal(average["lm_head.weight"], learner.model.lm_head.weight)
 
 
 def test_identifiers_of_a_checkpoint_are_the_rows_of_its_puzzle_embedding(

@@ -48,8 +48,9 @@ def test_a_run_starts_from_the_weights_that_the_others_evaluations_judged(run: P
         trainer = started(config_from(folder), tmp_path / f"run-{folder.name}")
         for name, value in trainer.learner.model.state_dict().items():
             assert torch.equal(value, weights[name]), name
-        assert trainer.learner.averaged is not None
-        assert torch.equal(trainer.learner.averaged.average["lm_head.weight"], weights["lm_head.weight"])
+        averaged = trainer.learner.optimisation.averaged
+        assert averaged is not None
+        assert torch.equal(averaged.average["lm_head.weight"], weights["lm_head.weight"])
         assert trainer.learner.updates == 0
 
 

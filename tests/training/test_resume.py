@@ -15,7 +15,7 @@ from hrm_rl.config import Config
 from hrm_rl.runs import selection
 from hrm_rl.training.local import LocalWorker
 from hrm_rl.training.loop import Trainer
-from hrm_rl.training.worker import Outcome
+from hrm_rl.training.worker import RunOutcome
 from hrm_rl.utils.errors import UserError
 from tests.helpers.tiny import assert_same, learner_tensors, make_decisive, metrics, tiny_config
 
@@ -50,10 +50,10 @@ class Run:
         if not self.trainer.learner.updates:
             make_decisive(self.trainer.learner.model)
 
-    def to_the_end(self) -> Outcome:
+    def to_the_end(self) -> RunOutcome:
         return self.trainer.run()
 
-    def stop_after(self, update: int) -> Outcome:
+    def stop_after(self, update: int) -> RunOutcome:
         """The user's Ctrl-C: ends with a checkpoint."""
         learner = self.trainer.learner
         self.worker.stop_requested = lambda: learner.updates >= update
@@ -219,7 +219,7 @@ def test_another_number_of_workers_keeps_weights_and_stage_and_starts_the_slots_
         assert name.startswith("carry") or torch.equal(found[name], saved[name]), name
     assert (resumed.trainer.learner.env.state_arrays()["segment"] == 0).all()
     initial = resumed.trainer.learner.model.initial_carry(4)
-    assert torch.equal(resumed.trainer.learner.carry.z_h, initial.z_h)
+    assert torch.equal(resumed.trainer.learner.slots.carry.z_h, initial.z_h)
     assert resumed.end()["source"]["weights"] == {"easy": 1, "hard": 1, "extreme": 0}
     held, first = (
         resumed.trainer.learner.env.state_arrays(),

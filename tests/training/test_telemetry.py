@@ -22,7 +22,8 @@ from hrm_rl.agents.tally import Tally, summarise
 from hrm_rl.runs.folder import read_metrics
 from hrm_rl.training.local import LocalWorker
 from hrm_rl.training.loop import Trainer
-from hrm_rl.training.telemetry import LAYOUT, Telemetry, board_grid
+from hrm_rl.training.pictures import board_grid
+from hrm_rl.training.telemetry import LAYOUT, Telemetry
 from tests.helpers.tiny import TINY, make_decisive, puzzles, tiny_config
 
 TASK = make_task("sudoku", size=4)

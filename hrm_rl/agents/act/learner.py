@@ -1,13 +1,14 @@
 """One update: think, act, learn. The only place where the model and the environment meet.
 
-Legend: B slots of this worker, L tokens, V vocabulary.
+Legend: B slots of this worker, L tokens, V vocabulary, K segments of a rollout.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,13 +21,20 @@ from envs import PAD, ActVectorEnv
 from hrm_rl.agents.act import halting
 from hrm_rl.agents.act.answers import fill_in, likeliest
 from hrm_rl.agents.act.losses import IGNORE, losses
-from hrm_rl.agents.act.slots import Act, Thought, slices, slots_at, slots_of_rank
-from hrm_rl.agents.optim import AveragedWeights, LossScale, SignSGD, build_optimizer, clip_gradients, lr_scale
+from hrm_rl.agents.act.slots import Act, Slots, Thought, slices, slots_of_rank
+from hrm_rl.agents.optim import Optimisation
 from hrm_rl.agents.tally import Tally
 from hrm_rl.config import Config
 from hrm_rl.models import Carry, RecurrentModel
 from hrm_rl.utils.devices import ToCpu, to_device
-from hrm_rl.utils.errors import UserError
+
+Phase = Callable[[str], AbstractContextManager[None]]
+"""Called with the name of a part of an update, gives the context in which that part runs."""
+
+
+def untimed(name: str) -> AbstractContextManager[None]:
+    """A `Phase` that does nothing."""
+    return nullcontext()
 
 
 class Learner:
@@ -40,16 +48,19 @@ class Learner:
         device: torch.device,
         rank: int = 0,
         world_size: int = 1,
+        phase: Phase = untimed,
     ):
+        """phase: is told of `forward`, `bootstrap forward`, `backward`, `env` and `optimiser`."""
         self.config = config
         self.env = env
         self.device = device
         self.rank = rank
         self.world_size = world_size
+        self.phase = phase
+        self.q_target = halting.Q_TARGETS[config.halting.q_target]
         self.model = model.to(device)
-        self.params = list(model.parameters())
         frozen = config.optim.freeze == "all_but_puzzle_emb"
-        for p in self.params:
+        for p in model.parameters():
             p.requires_grad_(not frozen)
         self.training_model: Any = model
         if world_size > 1 and not frozen:
@@ -59,48 +70,31 @@ class Learner:
                 broadcast_buffers=False,  # the buffers are constant or updated alike on all ranks
                 gradient_as_bucket_view=True,
             )
-        self.optimizer = build_optimizer(model, config.optim)
-        self.loss_scale = LossScale(config.model.dtype)
-        self.sign_sgd = None
-        if config.model.puzzle_emb_ndim:
-            self.sign_sgd = SignSGD(
-                model.puzzle_emb,
-                config.optim.puzzle_emb_lr,
-                config.optim.puzzle_emb_weight_decay,
-                slots_of_rank(config.train.global_batch_size, 0, world_size)
-                * config.halting.rollout_segments,
-            )
-        self.averaged = AveragedWeights(model, config.optim.ema_decay) if config.optim.ema_decay else None
-        self.tally = Tally(config.halting.halt_max_steps, config.halting.q_target != "halt_only")
+        most_slots = slots_of_rank(config.train.global_batch_size, 0, world_size)
+        self.optimisation = Optimisation(model, config, most_slots * config.halting.rollout_segments)
+        self.slots = self._blank_slots()
+        self.tally = Tally(config.halting.halt_max_steps, self.q_target.learns_continue)
         self.updates = 0
         """Updates done, skipped ones included."""
-        self.skipped_in_a_row = 0
         self.generator = torch.Generator().manual_seed(
             int(np.random.SeedSequence([config.seed, rank, 2]).generate_state(1, np.uint64)[0] >> 1)
         )
-        self.carry: Carry
         self.not_compiled = ""
         """Why the network is not compiled although it should be, in one line."""
-        self.min_segments: Tensor
-        """(B,) exploration's floor in this segment."""
-        self.explored: Tensor
-        """(B,) whether exploration has kept this episode from halting."""
         self._loss_sums = torch.zeros(4, device=device)  # on the device, so that adding to it does not wait
 
-    @property
-    def lr(self) -> float:
-        """Learning rate of the last update, which the optimiser still holds."""
-        return float(self.optimizer.param_groups[0]["lr"])
+    def _blank_slots(self) -> Slots:
+        rows, columns = self.env.task.grid_shape
+        return Slots.blank(self._initial_carry(), rows * columns)
+
+    def _initial_carry(self) -> Carry:
+        return self.model.initial_carry(self.env.num_envs)
 
     def start(self) -> None:
         """Give every slot a new puzzle and an initial carry."""
-        self.env.add_slots(max(0, self._slots_due() - self.env.num_envs))
-        self.resume_slots(*self.env.reset())
-        self.carry = self.model.initial_carry(self.env.num_envs)
-        self.min_segments = torch.zeros(self.env.num_envs, dtype=torch.int64)
-        self.explored = torch.zeros(self.env.num_envs, dtype=torch.bool)
+        self.slots = self._blank_slots().take_up(*self.env.reset())
 
-    def start_anew(self, stage: int) -> None:
+    def restart(self, stage: int) -> None:
         """Give every slot a new puzzle of a curriculum stage, from streams that begin with the present
         update: those of the run's beginning would show its first puzzles again."""
         seeds = np.random.SeedSequence([self.config.seed, self.rank, 3, self.updates]).generate_state(2)
@@ -109,45 +103,24 @@ class Learner:
         self.generator.manual_seed(int(seeds[1]))
         self.start()
 
-    def _slots_due(self) -> int:
-        """Slots of this worker in the next update."""
-        everyone = slots_at(self.updates + 1, self.config.train, self.world_size)
-        return slots_of_rank(everyone, self.rank, self.world_size)
-
-    def _add_slots(self) -> None:
-        """Start the slots that the batch-size warm-up adds in the next update."""
-        count = self._slots_due() - self.env.num_envs
-        if count <= 0:
-            return
-        self.env.add_slots(count)
-        self.resume_slots(*self.env.current())
-        self.carry = Carry.join([self.carry, self.model.initial_carry(count)])
-        self.min_segments = torch.cat((self.min_segments, torch.zeros(count, dtype=torch.int64)))
-        self.explored = torch.cat((self.explored, torch.zeros(count, dtype=torch.bool)))
-
-    def resume_slots(self, obs: dict[str, NDArray], infos: dict[str, Any]) -> None:
-        """Take up the puzzles that the environment's slots hold."""
-        self._puzzle = obs["puzzle"]
-        self._segment = obs["segment"]
-        self._identifier = infos["identifier"]
-        self._solution = infos["solution"]
-
     def update(self) -> None:
-        """One segment in every slot, or a rollout of several, and one step of the
-        optimisers. Adds to `tally`."""
+        """One segment in every slot, or a rollout of several, then one step of the optimisers: think, decide,
+        step, targets, losses, backward; optimise and count (in `tally`)."""
         started, waited = time.perf_counter(), self.env.source.data_wait_seconds
-        self._add_slots()
         with self.model.unchanging():
-            if self.config.halting.q_target == "lambda":
+            if self.q_target.plays_rollouts:
                 self._learn_rollout()
             else:
                 self._learn_segment()
-        self._step_optimisers()
-        # A skipped update can leave a state that is not finite; such a slot starts thinking afresh.
-        if self.skipped_in_a_row:
-            self.carry = self.carry.replace_rows(
-                ~self.carry.finite_rows(), self.model.initial_carry(self.env.num_envs)
-            )
+        with self.phase("optimiser"):
+            norm = self.optimisation.step(self.updates + 1)
+        self.updates += 1
+        if norm is None:
+            # A skipped update can leave a state that is not finite; such a slot starts thinking afresh.
+            self.slots = self.slots.replace_rows(~self.slots.carry.finite_rows(), self._initial_carry())
+            self.tally.add(skipped_updates=1)
+        else:
+            self.tally.add(grad_norm=norm)
         self.tally.add(
             updates=1,
             slots=self.env.num_envs * self.config.halting.rollout_segments,
@@ -156,66 +129,72 @@ class Learner:
         )
 
     def _learn_segment(self) -> None:
-        """One segment, slice by slice of the slots: a slice's graph is gone before the next one thinks."""
+        """One segment, slice by slice of the slots: a slice's graph is gone before the next one thinks. The
+        environment steps last, while a GPU still computes gradients."""
         parts = slices(self.env.num_envs, self.config.train.micro_batches)
         acts = []
         for rows in parts:
             with self._gradients_stay_here() if rows is not parts[-1] else nullcontext():
                 thought = self._think(rows)
-                target = self._target(rows, thought)  # asked for before the answer is waited for
+                targets = self._targets(thought)  # asked for before the answer is waited for
                 act = self._answer(thought)
-                self._backward(self._loss(thought, act, target))
+                self._backward(self._loss(thought, act, targets))
             acts.append(act)
             del thought
-        self._act(Act.join(acts))
+        act = Act.join(acts)
+        self._step(act, self._decide(act))
 
     def _learn_rollout(self) -> None:
         """`rollout_segments` segments with the same weights. Their graphs are kept until
         the returns are known, which the continue value's loss needs: freeing them earlier
         would mean to think everything twice."""
-        halting_config, everyone = self.config.halting, slice(0, self.env.num_envs)
+        everyone = slice(0, self.env.num_envs)
         thoughts, acts, outcomes = [], [], []
-        for k in range(1, halting_config.rollout_segments + 1):
+        last = None
+        for k in range(1, self.config.halting.rollout_segments + 1):
             thought = self._think(everyone)
-            if k == halting_config.rollout_segments:
-                last = self._target(everyone, thought)
+            if k == self.config.halting.rollout_segments:
+                last = self._targets(thought)
+            act = self._answer(thought)
+            outcomes.append(self._step(act, self._decide(act)))
             thoughts.append(thought)
-            acts.append(self._answer(thought))
-            outcomes.append(self._act(acts[-1]))
+            acts.append(act)
         targets: Sequence[Tensor | None] = [None] * len(thoughts)
         if last is not None:
             reward, terminated, truncated = (
                 self._on_device(np.stack(values)) for values in zip(*outcomes, strict=True)
             )
             q = torch.stack([thought.q.detach() for thought in thoughts])
-            targets = halting.lambda_targets(
-                q, last, reward.float(), terminated, truncated, self.env.segment_cost, halting_config
+            targets = self.q_target.returns(
+                q, last, reward.float(), terminated, truncated, self.env.segment_cost, self.config.halting
             ).unbind()
         total = [self._loss(*parts) for parts in zip(thoughts, acts, targets, strict=True)]
         self._backward(torch.stack(total).sum())
 
-    def _gradients_stay_here(self) -> AbstractContextManager[None]:
-        """Inside, backward passes add to this worker's gradients; the next one outside
-        adds up all workers'."""
-        model = self.training_model
-        return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
-
     def _think(self, rows: slice) -> Thought:
         """One segment of the slots `rows`."""
-        config, puzzle, begun = self.config, self._puzzle[rows], self.carry.select(rows)
+        slots, begun = self.slots, self.slots.carry.select(rows)
         tokens, labels, identifier = (
-            self._on_device(a).long() for a in (puzzle, self._labels(rows), self._identifier[rows])
+            self._on_device(a).long()
+            for a in (slots.puzzle[rows], self._labels(rows), slots.identifier[rows])
         )
-        carry, logits, q = self.training_model(begun, tokens, identifier)
-        if self.sign_sgd is not None:
-            self.sign_sgd.collect()
+        with self.phase("forward"):
+            carry, logits, q = self.training_model(begun, tokens, identifier)
+        self.optimisation.collect()
         q_taught = q
-        if (
-            config.halting.q_target == "delayed"
-        ):  # the continue values before this segment, from the q-head alone
+        if self.q_target.teaches_previous:
+            # The continue values before this segment, from the q-head alone.
             q_taught = torch.stack((q[:, 0], self.model.q_values(begun.z_h)[:, 1]), dim=1)
-        answer = ToCpu(likeliest(logits), q)
-        return Thought(puzzle, tokens, labels, identifier, logits, q, q_taught, carry, answer)
+        puzzle, segment, answer = slots.puzzle[rows], slots.segment[rows] + 1, ToCpu(likeliest(logits), q)
+        return Thought(puzzle, segment, tokens, labels, identifier, logits, q, q_taught, carry, answer)
+
+    def _labels(self, rows: slice) -> NDArray[np.int64]:
+        """(B, L) what the answer's loss compares with, IGNORE where it does not look."""
+        puzzle, solution = self.slots.puzzle[rows], self.slots.solution[rows]
+        supervised = solution != PAD
+        if self.config.train.loss_on == "blanks":
+            supervised &= self.env.task.unknown(puzzle)
+        return np.where(supervised, solution.astype(np.int64), IGNORE)
 
     def _answer(self, thought: Thought) -> Act:
         """What a thought amounts to, when it has arrived on the CPU."""
@@ -223,120 +202,83 @@ class Learner:
         answer = fill_in(tokens.numpy(), thought.puzzle, self.env.task, self.config.train.loss_on)
         return Act(thought.carry, q, answer, self.env.task.solved(thought.puzzle, answer))
 
-    def _target(self, rows: slice, thought: Thought) -> Tensor | None:
+    def _decide(self, act: Act) -> Tensor:
+        """(B,) whether each slot halts. Exploration is drawn, and noted in the slots."""
+        slots, segment = self.slots, torch.from_numpy(self.slots.segment + 1)
+        floor = halting.explore(slots.min_segments, segment, self.config.halting, self.generator)
+        held_back = self.q_target.wants_to_halt(act.q) & (segment < floor)
+        self.slots = replace(slots, min_segments=floor, explored=slots.explored | held_back)
+        return halting.decide(act.q, segment, floor, self.q_target)
+
+    def _step(
+        self, act: Act, halt: Tensor
+    ) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
+        """Hand in or continue in every slot, and take up what is in the slots then. Returns reward,
+        terminated, truncated."""
+        before = self.slots
+        with self.phase("env"):
+            obs, reward, terminated, truncated, infos = self.env.step(
+                {"answer": act.answer, "halt": halt.numpy().astype(np.int64)}
+            )
+        finished = terminated | truncated
+        self.slots = (
+            replace(before, carry=act.carry, explored=before.explored & ~torch.from_numpy(finished))
+            .replace_rows(self._on_device(finished), self._initial_carry())
+            .take_up(obs, infos)
+        )
+        self._count_episodes(before, act, finished, terminated)
+        return reward, terminated, truncated
+
+    def _targets(self, thought: Thought) -> Tensor | None:
         """What the continue values are taught, but for the returns of a rollout: (B,),
         or None for nothing."""
-        kind, budget = self.config.halting.q_target, self.config.halting.halt_max_steps
-        segment = self._on_device(self._segment[rows] + 1)
-        if kind == "halt_only" or budget == 1:
+        budget = self.config.halting.halt_max_steps
+        if budget == 1:
             return None
-        if kind == "delayed":
-            return halting.delayed_targets(thought.q.detach(), segment, budget)
-        with torch.no_grad():
-            next_q = self.model(thought.carry, thought.tokens, thought.identifier)[2]
-        return halting.q_targets(next_q, segment, budget)
+        q = thought.q.detach()
+        if self.q_target.looks_ahead:
+            with self.phase("bootstrap forward"), torch.no_grad():
+                q = self.model(thought.carry, thought.tokens, thought.identifier)[2]
+        return self.q_target.targets(q, self._on_device(thought.segment), budget)
 
-    def _loss(self, thought: Thought, act: Act, target: Tensor | None) -> Tensor:
+    def _loss(self, thought: Thought, act: Act, targets: Tensor | None) -> Tensor:
         """The loss summed over the thought's slots; its parts are counted."""
         solved = self._on_device(act.solved)
         result = losses(
-            thought.logits, thought.labels, thought.q_taught, solved, target, self.config.train.loss
+            thought.logits, thought.labels, thought.q_taught, solved, targets, self.config.train.loss
         )
         self._loss_sums += torch.stack([result.total, result.lm, result.q_halt, result.q_continue]).detach()
         return result.total
-
-    def _act(self, act: Act) -> tuple[NDArray[np.float64], NDArray[np.bool_], NDArray[np.bool_]]:
-        """Halt or go on in every slot, and take up what is in the slots then. Returns reward, terminated,
-        truncated."""
-        kind, segment = self.config.halting.q_target, torch.from_numpy(self._segment + 1)
-        puzzle, solution = self._puzzle, self._solution
-        self.min_segments = halting.explore(self.min_segments, segment, self.config.halting, self.generator)
-        halt = halting.decide(act.q, segment, self.min_segments, kind)
-        self.explored |= halting.wants_to_halt(act.q, kind) & (segment < self.min_segments)
-        action = {"answer": act.answer, "halt": halt.numpy().astype(np.int64)}
-        obs, reward, terminated, truncated, infos = self.env.step(action)
-        finished = terminated | truncated
-        self.resume_slots(obs, infos)
-        self.carry = act.carry.replace_rows(
-            self._on_device(finished), self.model.initial_carry(len(finished))
-        )
-        self._count_episodes(finished, terminated, act, puzzle, solution, segment)
-        return reward, terminated, truncated
-
-    def _labels(self, rows: slice) -> NDArray[np.int64]:
-        """(B, L) what the answer's loss compares with, IGNORE where it does not look."""
-        puzzle, solution = self._puzzle[rows], self._solution[rows]
-        supervised = solution != PAD
-        if self.config.train.loss_on == "blanks":
-            supervised &= self.env.task.unknown(puzzle)
-        return np.where(supervised, solution.astype(np.int64), IGNORE)
-
-    def _on_device(self, array: NDArray) -> Tensor:
-        return to_device(torch.from_numpy(array), self.device)
 
     def _backward(self, total: Tensor) -> None:
         """Add the gradient of a loss summed over slots of this worker."""
         # DDP averages over ranks: times world_size / global slots makes that the gradient of (sum over all
         # slots) / (all slots); a rollout's segments are averaged. A loss that is not finite makes every
         # gradient NaN, on all ranks.
-        everyone = slots_at(self.updates + 1, self.config.train, self.world_size)
-        share = self.world_size / (everyone * self.config.halting.rollout_segments)
+        everyone = self.config.train.global_batch_size * self.config.halting.rollout_segments
         poison = torch.where(total.detach().isfinite(), 1.0, float("nan"))
-        (total * (share * self.loss_scale.value) * poison).backward()
+        with self.phase("backward"):
+            (total * (self.world_size / everyone) * poison).backward()
 
-    def _step_optimisers(self) -> None:
-        """One step on the gradients of this update, unless they are not finite."""
-        scale = lr_scale(self.updates + 1, self.config.train.max_updates, self.config.optim)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.config.optim.lr * scale
-        self.loss_scale.unscale(self.params)
-        found = clip_gradients(self.params, self.config.optim.grad_clip)
-        if self.sign_sgd is not None:
-            rows = self.sign_sgd.gradient()
-            # A norm that is not finite stands for rows that are not, too.
-            found = torch.where(rows[1].isfinite().all(), found, torch.nan)
-        norm = float(found)
-        finite = np.isfinite(norm)
-        if finite:
-            self.optimizer.step()
-            if self.sign_sgd is not None:
-                self.sign_sgd.step(*rows, scale)
-            if self.averaged is not None:
-                self.averaged.update()
-            self.skipped_in_a_row = 0
-            self.tally.add(grad_norm=norm)
-        else:
-            self.skipped_in_a_row += 1
-            self.tally.add(skipped_updates=1)
-        self.loss_scale.update(bool(finite))
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.sign_sgd is not None:
-            self.sign_sgd.clear()
-        self.updates += 1
-        if self.skipped_in_a_row >= self.config.optim.max_skipped_updates:
-            raise UserError(
-                f"{self.skipped_in_a_row} updates in a row had a loss or gradient that is not finite (at "
-                "update "
-                f"{self.updates}): start a new run with a lower --optim.lr (now {self.config.optim.lr}), a "
-                "smaller "
-                f"--optim.grad-clip (now {self.config.optim.grad_clip}) or --model.dtype float32"
-            )
+    def _gradients_stay_here(self) -> AbstractContextManager[None]:
+        """Inside, backward passes add to this worker's gradients; the next one outside
+        adds up all workers'."""
+        model = self.training_model
+        return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
+
+    def _on_device(self, array: NDArray) -> Tensor:
+        return to_device(torch.from_numpy(array), self.device)
 
     def _count_episodes(
-        self,
-        finished: NDArray[np.bool_],
-        terminated: NDArray[np.bool_],
-        act: Act,
-        puzzle: NDArray[np.uint8],
-        solution: NDArray[np.uint8],
-        segment: Tensor,
+        self, slots: Slots, act: Act, finished: NDArray[np.bool_], terminated: NDArray[np.bool_]
     ) -> None:
-        """Add the episodes that ended with this segment to the tally."""
+        """Add the episodes that ended with this segment to the tally. slots: as they were before it."""
         if not finished.any():
             return
-        labelled = solution[finished] != PAD
-        right = (act.answer[finished] == solution[finished]) & labelled
-        blank = self.env.task.unknown(puzzle[finished]) & labelled
+        puzzle, solution, answer = slots.puzzle[finished], slots.solution[finished], act.answer[finished]
+        labelled = solution != PAD
+        right = (answer == solution) & labelled
+        blank = self.env.task.unknown(puzzle) & labelled
         self.tally.add(
             cells=labelled.sum(),
             cells_right=right.sum(),
@@ -344,20 +286,20 @@ class Learner:
             blanks_right=(right & blank).sum(),
         )
         self.tally.add_episodes(
-            segments=segment.numpy()[finished],
+            segments=slots.segment[finished] + 1,
             exact=(right == labelled).all(-1),
             solved=act.solved[finished],
             forced=~terminated[finished],
-            explored=self.explored.numpy()[finished],
+            explored=slots.explored.numpy()[finished],
             q=act.q.numpy()[finished],
         )
-        self.explored[finished] = False
 
     def evaluation_weights(self) -> AbstractContextManager[None]:
-        """Inside, the model has the weights that evaluation judges."""
-        if self.averaged is None or self.config.evaluated_weights == "raw":
+        """Inside, the model has the weights that are evaluated."""
+        averaged = self.optimisation.averaged
+        if averaged is None or self.config.evaluated_weights == "raw":
             return nullcontext()
-        return self.averaged.applied()
+        return averaged.applied()
 
     def counts(self) -> NDArray[np.float64]:
         """The tally since the last `tally.clear()` as one vector."""
@@ -370,10 +312,10 @@ class Learner:
         """What this worker alone knows, as tensors and as JSON: slots, puzzle stream,
         random state, counts."""
         tensors = {
-            "carry.z_h": self.carry.z_h,
-            "carry.z_l": self.carry.z_l,
-            "min_segments": self.min_segments,
-            "explored": self.explored,
+            "carry.z_h": self.slots.carry.z_h,
+            "carry.z_l": self.slots.carry.z_l,
+            "min_segments": self.slots.min_segments,
+            "explored": self.slots.explored,
             "generator": self.generator.get_state(),
             "tally": torch.from_numpy(self.tally.vector()),
             "loss_sums": self._loss_sums,  # not yet in the tally: adding them here would round them early
@@ -382,15 +324,18 @@ class Learner:
         return tensors, {"source": self.env.source.state_dict()}
 
     def load_rank_state(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
-        """Go on from `rank_state()`."""
+        """Resume from `rank_state()`."""
         self.env.source.load_state_dict(values["source"])
         prefix = "env."
-        held = {k.removeprefix(prefix): v.numpy() for k, v in tensors.items() if k.startswith(prefix)}
-        self.env.add_slots(len(held["segment"]) - self.env.num_envs)
-        self.env.load_state_arrays(held)
-        self.resume_slots(*self.env.current())
-        self.carry = Carry(tensors["carry.z_h"].to(self.device), tensors["carry.z_l"].to(self.device))
-        self.min_segments, self.explored = tensors["min_segments"], tensors["explored"]
+        self.env.load_state_arrays(
+            {k.removeprefix(prefix): v.numpy() for k, v in tensors.items() if k.startswith(prefix)}
+        )
+        self.slots = replace(
+            self.slots,
+            carry=Carry(tensors["carry.z_h"].to(self.device), tensors["carry.z_l"].to(self.device)),
+            min_segments=tensors["min_segments"],
+            explored=tensors["explored"],
+        ).take_up(*self.env.current())
         self.generator.set_state(tensors["generator"])
         self.tally.load_vector(tensors["tally"].numpy())
         self._loss_sums = tensors["loss_sums"].to(self.device)

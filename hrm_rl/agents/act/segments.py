@@ -16,7 +16,7 @@ from envs import PuzzleBatch
 from envs.puzzle import Tokens
 from envs.task import PuzzleTask
 from hrm_rl.agents.act.answers import LossOn, answer_of
-from hrm_rl.agents.act.halting import wants_to_halt
+from hrm_rl.agents.act.halting import Q_TARGETS
 from hrm_rl.models import Carry, RecurrentModel
 
 
@@ -46,7 +46,7 @@ def segments(
 ) -> Iterator[Segment]:
     """`budget` segments of the model on all puzzles, whether it wants to halt or not.
 
-    loss_on, q_target: what the model was trained with (see `answer_of` and `wants_to_halt`).
+    loss_on, q_target: what the model was trained with (see `answer_of` and `halting.QTarget`).
     """
     model.eval()
     device = next(model.parameters()).device
@@ -58,7 +58,7 @@ def segments(
             carry, logits, q = model(carry, tokens, identifier)
         answer = answer_of(logits, puzzles.inputs, task, loss_on)
         yield Segment(
-            number, answer, q.float().cpu().numpy(), wants_to_halt(q, q_target).cpu().numpy(), carry
+            number, answer, q.float().cpu().numpy(), Q_TARGETS[q_target].wants_to_halt(q).cpu().numpy(), carry
         )
 
 

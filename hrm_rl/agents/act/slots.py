@@ -1,18 +1,18 @@
-"""The slots of a worker: how many there are, in which slices they think, and what a segment makes of them.
+"""The slots of a worker: how many there are, what they hold, and what a segment makes of them.
 
 Legend: B slots, L tokens, V vocabulary.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from hrm_rl.config import TrainConfig
 from hrm_rl.models import Carry
 from hrm_rl.utils.devices import ToCpu
 
@@ -22,20 +22,47 @@ def slots_of_rank(global_batch_size: int, rank: int, world_size: int) -> int:
     return global_batch_size // world_size + (rank < global_batch_size % world_size)
 
 
-def slots_at(update: int, config: TrainConfig, world_size: int) -> int:
-    """Slots over all workers in update number `update` (from 1): from initial_batch_size evenly up to
-    global_batch_size over batch_warmup_updates, at least one for each worker."""
-    full, warmup = config.global_batch_size, config.batch_warmup_updates
-    if update > warmup:
-        return full
-    first = min(full, max(config.initial_batch_size, world_size))
-    return first + (full - first) * (update - 1) // warmup
-
-
 def slices(slots: int, count: int) -> list[slice]:
     """`count` consecutive slices of the slots, as even as can be; fewer if there are fewer slots."""
     sizes = [slots_of_rank(slots, i, count) for i in range(min(count, slots))]
     return [slice(sum(sizes[:i]), sum(sizes[: i + 1])) for i in range(len(sizes))]
+
+
+@dataclass(frozen=True)
+class Slots:
+    """What the slots hold between two segments."""
+
+    puzzle: NDArray[np.uint8]
+    """(B, L)"""
+    solution: NDArray[np.uint8]
+    """(B, L)"""
+    identifier: NDArray[np.int64]
+    """(B,) of the puzzle."""
+    segment: NDArray[np.int64]
+    """(B,) segments spent on the puzzle."""
+    carry: Carry
+    min_segments: Tensor
+    """(B,) exploration's floor in the last segment."""
+    explored: Tensor
+    """(B,) whether exploration has kept this episode from halting."""
+
+    @staticmethod
+    def blank(carry: Carry, tokens: int) -> Slots:
+        """Slots that wait for puzzles of so many tokens, with the carry that they start from."""
+        count = len(carry.z_h)
+        board, zeros = np.zeros((count, tokens), np.uint8), np.zeros(count, np.int64)
+        floor, explored = torch.zeros(count, dtype=torch.int64), torch.zeros(count, dtype=torch.bool)
+        return Slots(board, board, zeros, zeros, carry, floor, explored)
+
+    def take_up(self, obs: dict[str, NDArray[Any]], infos: dict[str, Any]) -> Slots:
+        """With the puzzles that the environment's slots hold now."""
+        puzzle, segment = obs["puzzle"], obs["segment"]
+        solution, identifier = infos["solution"], infos["identifier"]
+        return replace(self, puzzle=puzzle, solution=solution, identifier=identifier, segment=segment)
+
+    def replace_rows(self, rows: Tensor, initial: Carry) -> Slots:
+        """With the initial carry in the slots where `rows` (B,) is true."""
+        return replace(self, carry=self.carry.replace_rows(rows, initial))
 
 
 @dataclass(frozen=True)
@@ -69,6 +96,8 @@ class Thought:
 
     puzzle: NDArray[np.uint8]
     """(B, L)"""
+    segment: NDArray[np.int64]
+    """(B,) segments spent on the puzzle, this one included."""
     tokens: Tensor
     """(B, L)"""
     labels: Tensor

@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from envs.puzzle import Tokens
-from hrm_rl.agents.act.halting import wants_to_halt
+from hrm_rl.agents.act.halting import Q_TARGETS
 
 Halting = Literal["adaptive", "fixed", "agree"]
 
@@ -65,8 +65,7 @@ class Stopping:
     """`adaptive` stops where the model wants to halt, `agree` where `patience` answers in a row are the same,
     `fixed` only where the budget is spent."""
     q_target: str = "bootstrap"
-    """How the Q-values were trained, which says when the model wants to halt (see
-    `halting.wants_to_halt`)."""
+    """How the Q-values were trained, which says when the model wants to halt (see `halting.QTarget`)."""
     threshold: float = 0.0
     """With `adaptive`: how far q_halt has to be above q_continue; with q_target halt_only, above 0."""
     min_segments: int = 1
@@ -81,5 +80,6 @@ class Stopping:
         if self.halting == "agree":
             wants: NDArray[np.bool_] = thoughts.agreed >= self.patience
         else:
-            wants = wants_to_halt(torch.from_numpy(thoughts.q), self.q_target, self.threshold).numpy()
+            target = Q_TARGETS[self.q_target]
+            wants = target.wants_to_halt(torch.from_numpy(thoughts.q), self.threshold).numpy()
         return wants & (thoughts.segment >= self.min_segments)
