@@ -20,7 +20,7 @@ from hrm_rl.compat.names import from_official, strip
 from hrm_rl.compat.sparse import CastedSparseEmbedding
 from hrm_rl.config import HaltingConfig, ModelConfig, Positive, Probability, Section
 from hrm_rl.models import Carry, build_model
-from hrm_rl.utils.errors import UserError, nearest
+from hrm_rl.utils.errors import UserError, first_problem, nearest
 
 Batch = Mapping[str, Tensor]
 """`inputs` (B, L) and `puzzle_identifiers` (B,), integers; whatever else it holds is carried along."""
@@ -185,7 +185,5 @@ def read_config(values: Mapping[str, Any]) -> ACTV1Config:
         config = ACTV1Config.model_validate(dict(values))
         config.model()
     except ValidationError as error:
-        first = error.errors()[0]
-        where = "".join(f"{part}: " for part in first["loc"])
-        raise UserError(f"HRMACTv1: {where}{first['msg'].removeprefix('Value error, ')}") from None
+        raise UserError(f"HRMACTv1: {first_problem(error)}") from None
     return config

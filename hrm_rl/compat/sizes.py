@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hrm_rl.compat.names import Source
 from hrm_rl.config import HaltingConfig, ModelConfig, Positive, Probability, Section
-from hrm_rl.utils.errors import UserError
+from hrm_rl.utils.errors import UserError, first_problem
 from hrm_rl.utils.files import read_yaml
 
 ARCH_FILE = "all_config.yaml"
@@ -105,8 +105,8 @@ def read_arch(path: Path) -> Arch:
             {k: v for k, v in arch.items() if k in Arch.model_fields and v is not None}
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"{path}: arch.{first['loc'][0]}={first['input']}: {first['msg']}") from None
+        name, _, reason = first_problem(error).partition(": ")
+        raise UserError(f"{path}: arch.{name}={arch[name]}: {reason}") from None
 
 
 def infer(source: Source, sizes: Sizes) -> tuple[ModelConfig, int]:
@@ -152,9 +152,7 @@ def infer(source: Source, sizes: Sizes) -> tuple[ModelConfig, int]:
             dtype=sizes.dtype or source.dtype,  # type: ignore[arg-type]
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        where = "".join(f"{part}: " for part in first["loc"])
-        raise UserError(where + first["msg"].removeprefix("Value error, ")) from None
+        raise UserError(first_problem(error)) from None
     return config, length
 
 

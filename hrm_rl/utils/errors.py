@@ -1,10 +1,14 @@
-"""The one exception for things a user can put right."""
+"""The one exception for things a user can put right, and how errors of others are put in one line."""
 
 from __future__ import annotations
 
 import difflib
 import errno
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 
 class UserError(ValueError):
@@ -26,3 +30,17 @@ def refused_by_disk(error: OSError) -> UserError | None:
     return UserError(
         f"cannot write: {error.strerror}{where}; free some space or choose another --storage-path"
     )
+
+
+def one_line(text: object, most: int | None = None) -> str:
+    """What an error says, in one line of at most `most` characters."""
+    return " ".join(str(text).split())[:most]
+
+
+def first_problem(error: ValidationError) -> str:
+    """`section.field: reason`, the first thing that pydantic found wrong; the reason alone if it is about all
+    of it."""
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    reason = first["msg"].removeprefix("Value error, ")
+    return f"{where}: {reason}" if where else reason
