@@ -21,7 +21,8 @@ from PIL import Image
 from envs import PAD, PuzzleBatch
 from envs.puzzle import Tokens
 from envs.task import PuzzleTask
-from hrm_rl.agents.act.segments import Segment
+from hrm_rl.agents.act.solver import Solver
+from hrm_rl.agents.act.stopping import Thoughts
 from hrm_rl.utils import plots
 from hrm_rl.utils.files import write_atomically
 
@@ -52,7 +53,7 @@ class Step:
     spent: bool
     """The last segment of the budget."""
     thinks_on: bool
-    """It had stopped before, and goes on because it is told to."""
+    """It had stopped before, and continues because it is told to."""
     solved: bool
     wrong: int | None
     """Cells that differ from the solution; None where the solution is not known."""
@@ -63,11 +64,11 @@ class Step:
             return "halts"
         if self.thinks_on:
             return "thinks on after halting"
-        return "budget spent" if self.spent else "goes on"
+        return "budget spent" if self.spent else "continues"
 
     @property
     def change(self) -> str:
-        """Cells that are answered otherwise than before."""
+        """Cells whose answer has changed."""
         if self.before is None:
             return "first answer"
         return cells(int((self.answer != self.before).sum())) + " changed"
@@ -89,24 +90,24 @@ def cells(count: int) -> str:
     return "1 cell" if count == 1 else f"{count or 'no'} cells"
 
 
-def steps_of(seen: list[Segment], task: PuzzleTask, puzzle: PuzzleBatch, q_target: str) -> list[Step]:
-    """The segments of one puzzle, a batch of its own. q_target: as the model was trained."""
+def steps_of(seen: list[Thoughts], solver: Solver, puzzle: PuzzleBatch) -> list[Step]:
+    """The segments of one puzzle, a batch of its own."""
     steps: list[Step] = []
     labelled = puzzle.solution[0] != PAD
-    for segment in seen:
-        answer = segment.answer[0]
+    for thoughts in seen:
+        answer, (q_halt, q_continue) = thoughts.answer[0], thoughts.q[0].tolist()
         stopped = any(step.halts for step in steps)
         steps.append(
             Step(
-                number=segment.number,
+                number=int(thoughts.segment[0]),
                 answer=answer,
                 before=steps[-1].answer if steps else None,
-                q_halt=float(segment.q[0, 0]),
-                q_continue=None if q_target == "halt_only" else float(segment.q[0, 1]),
-                halts=bool(segment.wants_to_halt[0]) and not stopped,
-                spent=segment is seen[-1],
+                q_halt=q_halt,
+                q_continue=None if solver.q_target == "halt_only" else q_continue,
+                halts=bool(solver.wants_to_halt(thoughts.q)[0]) and not stopped,
+                spent=thoughts is seen[-1],
                 thinks_on=stopped,
-                solved=bool(task.solved(puzzle.inputs, answer[None])[0]),
+                solved=bool(solver.task.solved(puzzle.inputs, answer[None])[0]),
                 wrong=int(((answer != puzzle.solution[0]) & labelled).sum()) if labelled.any() else None,
             )
         )

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hrm_rl.analysis import measures
-from hrm_rl.analysis.figure import Exhibit, Group, basis, groups
+from hrm_rl.analysis.figure import Exhibit, basis, groups
 from hrm_rl.analysis.study import Study
 from hrm_rl.utils import plots
 
@@ -67,7 +67,7 @@ def halting(studies: Sequence[Study]) -> Exhibit:
         return _halting_of_several(studies)
     study = studies[0]
     halted, solved = study.halted, study.solved
-    budget = int(min(study.thoughts.trained_budget, study.thoughts.budget))
+    budget = study.trained_budget
     numbers = np.arange(1, budget + 1)
     figure, (left, right) = plots.canvas(9.0, 3.6, 1, 2, width_ratios=(1.15, 1))
     below = np.zeros(budget)
@@ -100,7 +100,7 @@ def halting(studies: Sequence[Study]) -> Exhibit:
     heat(right, 100 * shares, "puzzles of the level (%)", list(numbers), names, annotate=budget <= 8)
     right.set_xlabel("segment after which it halts")
     right.set_title("by level (mean segments)", fontsize="medium", loc="left")
-    forced = float((~study.thoughts.wants[:budget].any(axis=0)).mean())
+    forced = float((~study.recording.wants[:budget].any(axis=0)).mean())
     return Exhibit(
         "halting",
         "When it halts",
@@ -144,7 +144,7 @@ def _halting_of_several(studies: Sequence[Study]) -> Exhibit:
         )
         rows += [(study.name, k, int(c)) for k, c in zip(numbers, counts, strict=True)]
     plots.tidy(axis, "segment after which it halts", "puzzles (%)")
-    plots.whole_numbers(axis, max(study.thoughts.budget for study in studies))
+    plots.whole_numbers(axis, max(study.budget for study in studies))
     axis.legend(
         frameon=False, fontsize="small", title="mean segments", title_fontsize="small", loc="upper left"
     )
@@ -166,10 +166,9 @@ def calibration(studies: Sequence[Study]) -> Exhibit:
     rows: list[tuple[object, ...]] = []
     findings = []
     for i, study in enumerate(studies):
-        thoughts = study.thoughts
-        budget = min(thoughts.trained_budget, thoughts.budget)
-        said = measures.sigmoid(thoughts.q[:budget, :, 0]).ravel()
-        right = thoughts.solved[:budget].ravel()
+        recording, budget = study.recording, study.trained_budget
+        said = measures.sigmoid(recording.q[:budget, :, 0]).ravel()
+        right = recording.solved[:budget].ravel()
         found = measures.reliability(said, right)
         score, area = measures.brier(said, right), measures.auc(said, right)
         label = f"{study.name}: " if len(studies) > 1 else ""
@@ -183,7 +182,8 @@ def calibration(studies: Sequence[Study]) -> Exhibit:
         bottom.bar(found.predicted + i * width, 100 * found.count / len(said), width=width, **plots.bar_of(i))
         rows += [(study.name, *row) for row in zip(found.predicted, found.observed, found.count, strict=True)]
         base = float(right.mean())
-        at_halt = measures.brier(measures.sigmoid(thoughts.at(thoughts.q, study.halted)[:, 0]), study.solved)
+        q_halt = recording.at(recording.q, study.halted)[:, 0]
+        at_halt = measures.brier(measures.sigmoid(q_halt), study.solved)
         findings.append(
             f"{label}Brier score {score:.4f} ({base * (1 - base):.4f} for always saying the base rate of "
             f"{base:.1%}), "
@@ -222,9 +222,9 @@ def accuracy(studies: Sequence[Study]) -> Exhibit:
     findings = []
     found = groups(studies)
     for i, group in enumerate(found):
-        thoughts = group.study.thoughts
-        solved, exact = group.mean(thoughts.solved), group.mean(thoughts.exact)
-        numbers = np.arange(1, thoughts.budget + 1)
+        recording = group.study.recording
+        solved, exact = group.mean(recording.solved), group.mean(recording.exact)
+        numbers = np.arange(1, recording.budget + 1)
         axis.plot(numbers, 100 * solved, **plots.line_of(i), label=group.label)
         halted, right = group.mean(group.study.halted), group.mean(group.study.solved)
         axis.plot(
@@ -240,11 +240,10 @@ def accuracy(studies: Sequence[Study]) -> Exhibit:
         if i == 0 or len(studies) > 1:
             findings.append(
                 f"{group.label}: halting by itself {right:.1%} after {halted:.2f} segments on average, at "
-                "the end of "
-                f"{thoughts.budget} segments {solved[-1]:.1%} (best {solved.max():.1%})."
+                f"the end of {recording.budget} segments {solved[-1]:.1%} (best {solved.max():.1%})."
             )
-    for budget in {study.thoughts.trained_budget for study in studies}:
-        if budget < studies[0].thoughts.budget:
+    for budget in {study.trained_budget for study in studies}:
+        if budget < studies[0].budget:
             axis.axvline(budget + 0.5, color=plots.GREY, linestyle=":", linewidth=1.2)
             axis.text(
                 budget + 0.6,
@@ -255,7 +254,7 @@ def accuracy(studies: Sequence[Study]) -> Exhibit:
                 transform=axis.get_xaxis_transform(),
             )
     plots.tidy(axis, "segments", "puzzles solved (%)")
-    plots.whole_numbers(axis, studies[0].thoughts.budget)
+    plots.whole_numbers(axis, studies[0].budget)
     axis.plot([], [], "*", color="0.7", markeredgecolor="black", markersize=11, label="halting by itself")
     axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return Exhibit(
@@ -282,9 +281,8 @@ def regret(studies: Sequence[Study]) -> Exhibit:
     kinds = ("right,\nstopped\nat once", "right,\nstopped\nlater", "lost", "too\nearly", "never\nright")
     shares = []
     for i, group in enumerate(found):
-        study = group.study
-        budget = min(study.thoughts.trained_budget, study.thoughts.budget)
-        what = measures.regret(study.thoughts.solved[:budget][:, group.rows], study.halted[group.rows])
+        study, budget = group.study, group.study.trained_budget
+        what = measures.regret(study.recording.solved[:budget][:, group.rows], study.halted[group.rows])
         kept = what.wasted >= 0
         share = np.array(
             [
@@ -342,6 +340,3 @@ def regret(studies: Sequence[Study]) -> Exhibit:
         rows,
         " ".join(findings),
     )
-
-
-__all__ = ["Group", "accuracy", "calibration", "halting", "heat", "regret", "training"]

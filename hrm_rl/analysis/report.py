@@ -52,6 +52,11 @@ section {{ break-inside: avoid; }} nav a {{ margin-right: .9rem; }}
 """
 
 
+def count(studies: Sequence[Study]) -> int:
+    """How many figures there are."""
+    return len(SHARED) + len(OWN) * (len(studies) == 1)
+
+
 def exhibits(studies: Sequence[Study]) -> Iterator[Exhibit]:
     """All figures, one after the other; those of single runs only where there is one."""
     for draw in SHARED:
@@ -61,15 +66,15 @@ def exhibits(studies: Sequence[Study]) -> Iterator[Exhibit]:
             yield draw_one(studies[0])
 
 
-def write(
+def write_report(
     out: Path,
     studies: Sequence[Study],
     title: str,
     facts: Sequence[tuple[str, str]],
-    progress: Callable[[str], None] = lambda name: None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> Path:
     """report.html, and NAME.png and NAME.csv of each figure, into the folder `out`. facts: what stands at the
-    top. progress: told the name of each figure when it is done. Returns the path of the report."""
+    top. progress: told how many figures are done. Returns the path of the report."""
     out.mkdir(parents=True, exist_ok=True)
     shown: list[tuple[Exhibit, bytes | None]] = []
     for exhibit in exhibits(studies):
@@ -79,7 +84,7 @@ def write(
             write_atomically(out / f"{exhibit.name}.png", picture)
             write_atomically(out / f"{exhibit.name}.csv", exhibit.csv())
         shown.append((exhibit, picture))
-        progress(exhibit.name)
+        progress(len(shown))
     write_atomically(out / REPORT, page(title, facts, shown))
     return out / REPORT
 

@@ -38,7 +38,7 @@ def convergence(studies: Sequence[Study]) -> Exhibit:
         drawn = 0
         for study in studies:
             mine = [u for u, place in enumerate(study.places) if place.level == level]
-            numbers = np.arange(1, study.thoughts.budget + 1)
+            numbers = np.arange(1, study.budget + 1)
             for u in mine:
                 place, change = study.places[u], study.change[:, u].astype(np.float64)
                 mean = change.mean(axis=1)
@@ -55,7 +55,7 @@ def convergence(studies: Sequence[Study]) -> Exhibit:
         plots.tidy(
             axis, "segment", "change of the state (share of its norm)" * (axis is axes[0][0]), NAMES[level]
         )
-        plots.whole_numbers(axis, studies[0].thoughts.budget)
+        plots.whole_numbers(axis, studies[0].budget)
         axis.legend(frameon=False, fontsize="small", loc="upper right")
     shown = "the last update of each segment" if len(studies) > 1 else "one line for each update of a segment"
     return Exhibit(
@@ -79,7 +79,7 @@ def dimension(studies: Sequence[Study]) -> Exhibit:
     rows: list[tuple[object, ...]] = []
     findings, drawn = [], 0
     for study in studies:
-        numbers = np.arange(1, study.thoughts.budget + 1)
+        numbers = np.arange(1, study.budget + 1)
         width = study.config.model.hidden_size
         for level, ratio in study.participation.items():
             prefix = f"{study.name}, " if len(studies) > 1 else ""
@@ -89,10 +89,10 @@ def dimension(studies: Sequence[Study]) -> Exhibit:
             drawn += 1
         last = {level: ratio[-1] for level, ratio in study.participation.items()}
         words = ", ".join(f"{NAMES[level]} {value:.1f}" for level, value in last.items())
-        findings.append(f"{study.name}: {words} of {width} after {study.thoughts.budget} segments.")
+        findings.append(f"{study.name}: {words} of {width} after {study.budget} segments.")
     plots.tidy(axis, "segment", "participation ratio (dimensions)")
     axis.set_ylim(0, 1.05 * axis.dataLim.ymax)
-    plots.whole_numbers(axis, studies[0].thoughts.budget)
+    plots.whole_numbers(axis, studies[0].budget)
     axis.legend(frameon=False, fontsize="small", loc="lower right")
     return Exhibit(
         "dimension",
@@ -135,7 +135,7 @@ def trajectories(study: Study) -> Exhibit:
             linewidths=0.4,
         )
         halted = int(study.halted[n])
-        right = study.thoughts.solved[:, n]
+        right = study.recording.solved[:, n]
         _mark(axis, points[halted * each - 1], "s", "halts")
         if right.any():
             _mark(axis, points[(int(right.argmax()) + 1) * each - 1], "o", "first right")

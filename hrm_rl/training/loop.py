@@ -8,14 +8,15 @@ from dataclasses import replace
 import numpy as np
 import torch
 
-from hrm_rl.agents.act.segments import answers_by_segment
+from hrm_rl.agents.act.engine import answers_by_segment
+from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.agents.build import build_learner
 from hrm_rl.agents.tally import Tally, sum_over_ranks, summarise
 from hrm_rl.config import Config, CurriculumConfig
 from hrm_rl.data.curriculum import Counts, CurriculumState, advance, window_intervals
 from hrm_rl.data.streams import build_data
-from hrm_rl.evaluation.evaluate import evaluate
+from hrm_rl.evaluation.scores import evaluate
 from hrm_rl.evaluation.summaries import evaluation_scalars
 from hrm_rl.runs import checkpoint, selection
 from hrm_rl.runs.checkpoint import Agree, TrainingState, agree_alone
@@ -222,17 +223,16 @@ class Trainer:
         began = time.perf_counter()
         learner, worker, held_out = self.learner, self.worker, self.data.held_out
         budget, task = self.config.halting.halt_max_steps, self.data.task
-        loss_on = self.config.train.loss_on
-        stopping = Stopping(budget, q_target=self.config.halting.q_target)
+        solver = Solver.of(self.config, learner.model, task)
         with learner.evaluation_weights():
             mine = held_out.take(slice(worker.rank, None, worker.world_size))
-            result = evaluate(learner.model, task, mine, stopping, think_on=True, loss_on=loss_on)
+            result = evaluate(solver, mine, Stopping(budget), think_on=True)
             if self.telemetry is not None:
                 pictured = held_out.take(np.linspace(0, len(held_out) - 1, PICTURED_BOARDS).astype(int))
-                answers = answers_by_segment(learner.model, task, pictured, budget, loss_on)
+                answers = answers_by_segment(solver, pictured, budget)
                 self.telemetry.boards(learner.updates, task, pictured, answers)
                 if self.figures.due(last=learner.updates == self.config.train.max_updates):
-                    images = self.figures.draw(learner.model, task, held_out, self.config)
+                    images = self.figures.draw(solver, held_out, self.config)
                     self.telemetry.figures(learner.updates, images)
         sums = result.sums(len(task.levels))
         sums = sum_over_ranks(sums.ravel(), worker.device).reshape(sums.shape)

@@ -11,9 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs import PuzzleBatch
-from envs.task import PuzzleTask
+from hrm_rl.agents.act.solver import Solver
 from hrm_rl.config import Config
-from hrm_rl.models import RecurrentModel
 
 PUZZLES = 128
 """Held-out puzzles that the figures are computed from, at most."""
@@ -34,18 +33,15 @@ class LiveFigures:
         """Whether enough time has passed since the last drawing. last: the run ends here."""
         return self.seconds < (LAST_SHARE if last else SHARE) * (time.perf_counter() - self.drawn_at)
 
-    def draw(
-        self, model: RecurrentModel, task: PuzzleTask, held_out: PuzzleBatch, config: Config
-    ) -> dict[str, NDArray[np.uint8]]:
-        """Images (height, width, 3) by name. Leaves the model in training mode."""
+    def draw(self, solver: Solver, held_out: PuzzleBatch, config: Config) -> dict[str, NDArray[np.uint8]]:
+        """Images (height, width, 3) by name."""
         from hrm_rl.analysis import halting_figures, state_figures
         from hrm_rl.analysis.boards import pixels
         from hrm_rl.analysis.study import conduct
 
         began = time.perf_counter()
         some = held_out.take(np.unique(np.linspace(0, len(held_out) - 1, PUZZLES).astype(np.int64)))
-        study = conduct("run", model, task, config, some, config.halting.halt_max_steps, closely=False)
-        model.train()
+        study = conduct("run", solver, config, some, config.halting.halt_max_steps, closely=False)
         draw = (
             halting_figures.accuracy,
             halting_figures.halting,
