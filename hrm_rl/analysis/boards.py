@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -167,7 +166,7 @@ def write_png(path: Path, task: PuzzleTask, puzzle: PuzzleBatch, steps: list[Ste
     width = rows[0].shape[1]
     figure, axis = plots.canvas(width / plots.DPI, 2.3)
     draw_q_values(axis, steps, steps[-1].number)
-    chart = _fitted(pixels(figure), width)
+    chart = _fitted(plots.pixels(figure), width)
     _save(path, Image.fromarray(np.concatenate([*rows, chart])), format="PNG", optimize=True)
 
 
@@ -181,7 +180,7 @@ def write_gif(path: Path, task: PuzzleTask, puzzle: PuzzleBatch, steps: list[Ste
         figure, axis = plots.canvas(3.9, height / plots.DPI)
         figure.suptitle("\n".join(_caption(step)), fontsize=9.5, x=0.03, ha="left", linespacing=1.4)
         draw_q_values(axis, steps[:count], steps[-1].number)
-        chart = pixels(figure)
+        chart = plots.pixels(figure)
         rows = max(len(board), len(chart))
         frames.append(np.concatenate([_fitted(board, rows=rows), _fitted(chart, rows=rows)], axis=1))
     palette = Image.fromarray(np.concatenate(frames)).quantize(COLOURS, dither=Image.Dither.NONE)
@@ -206,15 +205,7 @@ def _words(lines: list[str], width: int, height: int) -> NDArray[np.uint8]:
         figure.text(
             0.01, 0.97 - i / len(lines), line, va="top", fontsize=8, weight="bold" if i == 0 else "normal"
         )
-    return _fitted(pixels(figure), width, height)
-
-
-def pixels(figure: Figure) -> NDArray[np.uint8]:
-    """A figure as an image (height, width, 3)."""
-    figure.set_dpi(plots.DPI)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
+    return _fitted(plots.pixels(figure), width, height)
 
 
 def _framed(board: NDArray[np.uint8], margin: int = 8) -> NDArray[np.uint8]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -80,21 +79,13 @@ def write_report(
     for exhibit in exhibits(studies):
         picture = None
         if exhibit.figure is not None:
-            picture = png(exhibit)
+            picture = plots.png(exhibit.figure)
             write_atomically(out / f"{exhibit.name}.png", picture)
             write_atomically(out / f"{exhibit.name}.csv", exhibit.csv())
         shown.append((exhibit, picture))
         progress(len(shown))
     write_atomically(out / REPORT, page(title, facts, shown))
     return out / REPORT
-
-
-def png(exhibit: Exhibit) -> bytes:
-    """The figure as a PNG, the same bytes for the same figure."""
-    assert exhibit.figure is not None
-    content = io.BytesIO()
-    exhibit.figure.savefig(content, format="png", dpi=plots.DPI, metadata={"Software": None})
-    return content.getvalue()
 
 
 def page(title: str, facts: Sequence[tuple[str, str]], shown: Sequence[tuple[Exhibit, bytes | None]]) -> str:

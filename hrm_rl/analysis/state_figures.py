@@ -128,7 +128,7 @@ def trajectories(study: Study) -> Exhibit:
             points[:, 0],
             points[:, 1],
             c=segment,
-            cmap="viridis",
+            cmap=plots.MAP,
             s=22,
             zorder=2,
             edgecolors="0.3",

@@ -36,8 +36,8 @@ class LiveFigures:
     def draw(self, solver: Solver, held_out: PuzzleBatch, config: Config) -> dict[str, NDArray[np.uint8]]:
         """Images (height, width, 3) by name."""
         from hrm_rl.analysis import halting_figures, state_figures
-        from hrm_rl.analysis.boards import pixels
         from hrm_rl.analysis.study import conduct
+        from hrm_rl.utils import plots
 
         began = time.perf_counter()
         some = held_out.take(np.unique(np.linspace(0, len(held_out) - 1, PUZZLES).astype(np.int64)))
@@ -50,7 +50,7 @@ class LiveFigures:
             state_figures.convergence,
         )
         exhibits = [make([study]) for make in draw]
-        images = {e.name: pixels(e.figure) for e in exhibits if e.figure is not None}
+        images = {e.name: plots.pixels(e.figure) for e in exhibits if e.figure is not None}
         self.drawn_at = time.perf_counter()
         self.seconds = self.drawn_at - began
         return images
