@@ -27,7 +27,7 @@ def training(studies: Sequence[Study]) -> Exhibit:
     """Four curves of metrics.jsonl."""
     known = [study for study in studies if study.records]
     if not known:
-        why = "There is no metrics.jsonl beside this checkpoint, so there are no training curves to draw."
+        why = "This model lies in no run with a metrics.jsonl, so there are no training curves to draw."
         return Exhibit("training", "Training", None, why)
     figure, axes = plots.canvas(8.2, 5.2, 2, 2)
     rows: list[tuple[object, ...]] = []
@@ -51,11 +51,10 @@ def training(studies: Sequence[Study]) -> Exhibit:
         "Training",
         figure,
         "Loss should fall and the share of solved puzzles rise. Segments begin at the budget, fall once the "
-        "model dares "
-        "to halt, and q_halt should come to say rightly, by its sign, whether an answer is right.",
+        "model dares to halt, and q_halt should come to say rightly, by its sign, whether an answer is "
+        "right.",
         "Read from metrics.jsonl of the run: training episodes since the last point, and evaluations on "
-        "held-out "
-        "puzzles.",
+        "held-out puzzles.",
         ("run", "tag", "update", "value"),
         rows,
     )
@@ -106,9 +105,8 @@ def halting(studies: Sequence[Study]) -> Exhibit:
         "When it halts",
         figure,
         "Bars far left are puzzles answered at once. Easy levels should lie left of hard ones, and unsolved "
-        "puzzles "
-        "should take longer than solved ones; a pile at the last segment are puzzles that the budget cut "
-        "off.",
+        "puzzles should take longer than solved ones; a pile at the last segment are puzzles that the "
+        "budget cut off.",
         basis(studies, f"halting is adaptive, with the budget of {budget} segments of training"),
         ("level", "outcome", "segment", "puzzles"),
         rows,
@@ -186,9 +184,8 @@ def calibration(studies: Sequence[Study]) -> Exhibit:
         at_halt = measures.brier(measures.sigmoid(q_halt), study.solved)
         findings.append(
             f"{label}Brier score {score:.4f} ({base * (1 - base):.4f} for always saying the base rate of "
-            f"{base:.1%}), "
-            f"AUC {area:.4f}, mean distance from the diagonal {found.error:.4f}; where it halts, Brier "
-            f"{at_halt:.4f}."
+            f"{base:.1%}), AUC {area:.4f}, mean distance from the diagonal {found.error:.4f}; where it "
+            f"halts, Brier {at_halt:.4f}."
         )
     plots.tidy(top, "", "answers that are right (share)")
     plots.tidy(bottom, "q_halt as a probability", "predictions (%)")
@@ -199,11 +196,8 @@ def calibration(studies: Sequence[Study]) -> Exhibit:
         "Does q_halt know?",
         figure,
         "Points on the diagonal are honest: of the answers that q_halt gives 80 %, 80 % are right. Below it "
-        "the "
-        "model "
-        "trusts itself too much, above too little. The bars show how often it says what. Brier score: 0 is "
-        "best; AUC: "
-        "how often a right answer has the larger q_halt, 1 is best and 0.5 is chance.",
+        "the model trusts itself too much, above too little. The bars show how often it says what. Brier "
+        "score: 0 is best; AUC: how often a right answer has the larger q_halt, 1 is best and 0.5 is chance.",
         basis(
             studies,
             "every segment of the training budget is one prediction, halted or not; right is what the "
@@ -261,9 +255,8 @@ def accuracy(studies: Sequence[Study]) -> Exhibit:
         "accuracy",
         "What more thinking gives",
         figure,
-        "Lines: every puzzle gets that many segments. A star left of and as high as its line's end has saved "
-        "segments at "
-        "no loss; a line that falls loses answers that it had.",
+        "Lines: every puzzle gets that many segments. A star left of and as high as its line's end has "
+        "saved segments at no loss; a line that falls loses answers that it had.",
         basis(studies, "solved by the task's rule; the CSV file has the share equal to the label too"),
         ("puzzles", "segments", "solved", "exact"),
         rows,
@@ -314,9 +307,7 @@ def regret(studies: Sequence[Study]) -> Exhibit:
         spent = what.wasted[kept].mean() if kept.any() else float("nan")
         findings.append(
             f"{group.label}: {spent:.2f} segments on average after the first right answer; {share[2]:.1%} "
-            "had "
-            f"been right "
-            f"and were lost, {share[3]:.1%} halted too early."
+            f"had been right and were lost, {share[3]:.1%} halted too early."
         )
     plots.tidy(left, "segments after the first right answer", "solved puzzles (%)")
     if len(studies) > 1:
@@ -328,11 +319,8 @@ def regret(studies: Sequence[Study]) -> Exhibit:
         "Regret",
         figure,
         "Left: 0 is perfect, the model stopped at its first right answer; all else was spent for nothing, "
-        "or to "
-        "make sure. "
-        "Right: lost answers had been right before it halted; too early means that it would have been right "
-        "later within "
-        "the budget; never right no halting rule can help.",
+        "or to make sure. Right: lost answers had been right before it halted; too early means that it "
+        "would have been right later within the budget; never right no halting rule can help.",
         basis(
             studies, "halting is adaptive, with the budget of training; right is what the task's rule says"
         ),

@@ -82,7 +82,7 @@ def main(args: Sequence[str]) -> int:
             written = report.write_report(Path(command.out), studies, _title(studies), facts, progress)
     except OSError as error:
         raise UserError(f"cannot write to {command.out}: {error.strerror or error}") from None
-    print(f"wrote {shown_path(written)}, with PNG and CSV of each figure beside it")
+    print(f"wrote {shown_path(written)}, with a PNG and a CSV file of each figure")
     return 0
 
 

@@ -130,7 +130,7 @@ class HRMACTv1(nn.Module):
         )
 
     def forward(self, carry: ACTV1Carry, batch: Batch) -> tuple[ACTV1Carry, dict[str, Tensor]]:
-        """One segment in every slot; halted slots first take their row of `batch` and begin anew."""
+        """One segment in every slot; halted slots first take their row of `batch` and start over."""
         new, budget = carry.halted, self.config.halt_max_steps
         inner = carry.inner_carry.replace_rows(new, self.inner.initial_carry(len(new)))
         data = {
@@ -151,8 +151,7 @@ class HRMACTv1(nn.Module):
         return ACTV1Carry(inner, steps, halted, data), outputs
 
     def _explore(self, steps: Tensor) -> Tensor:
-        """(B,) the least number of segments before which halting is forbidden, drawn
-        anew at every segment."""
+        """(B,) the number of segments before which halting is forbidden, drawn at every segment."""
         none = torch.zeros(len(steps), dtype=torch.int64)
         floor = halting.explore(none, steps.cpu(), self.halting, torch.default_generator)
         return floor.to(steps.device)

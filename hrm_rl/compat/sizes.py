@@ -240,8 +240,7 @@ def _refuse_unknown_sizes(source: Source, sizes: Sizes, needs_heads: bool) -> No
     if asked:
         raise UserError(
             f"a checkpoint's shapes do not tell {', '.join(asked)}: give them, or its {ARCH_FILE} with "
-            "--config (the "
-            f"published runs have {PUBLISHED[source.layout]})"
+            f"--config (the published runs have {PUBLISHED[source.layout]})"
         )
 
 
@@ -259,8 +258,7 @@ def _length(source: Source, sizes: Sizes, prefix: int, mlp: str | None) -> int:
     if found is not None and sizes.length is not None and found != prefix + sizes.length:
         raise UserError(
             f"the checkpoint has {found} positions, which is not {prefix} before the board and "
-            f"{sizes.length} on it: "
-            "name the task it was trained on, and for a TRM --puzzle-emb-len"
+            f"{sizes.length} on it: name the task it was trained on, and for a TRM --puzzle-emb-len"
         )
     length = sizes.length if sizes.length is not None else (found or 0) - prefix
     if length < 1:

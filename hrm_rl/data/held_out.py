@@ -89,27 +89,26 @@ def _refuse_small_boards(
             advice = ", or keep out the held-out puzzles alone (--data.no-exclude-twins)" if twins_too else ""
             raise UserError(
                 f"{share:.0%} of {level} {task.name} puzzles are held "
-                f"out{' up to symmetry' if twins_too else ''}, "
-                f"which leaves too few to train on: hold out fewer (--data.eval-puzzles){advice}"
+                f"out{' up to symmetry' if twins_too else ''}, which leaves too few to train on: hold out "
+                f"fewer (--data.eval-puzzles){advice}"
             )
 
 
 def _refuse_leaks(
     task: PuzzleTask, config: Config, pool: Puzzles, keys: Keys, held_out: PuzzleBatch
 ) -> tuple[str, ...]:
-    """Refuse held-out puzzles that are in the training set up to symmetry, or warn if that is wished."""
+    """Refuse held-out puzzles that are in the training set up to symmetry, or warn if the settings say so."""
     in_pool, in_held_out = twins(task, pool, keys.family, held_out)
     if not in_held_out.any():
         return ()
     where = config.data.eval_path or f"the test split of {config.data.path}"
     found = (
         f"{in_held_out.sum()} of the {len(held_out)} held-out puzzles of {where} are also in the training "
-        "set "
-        f"{config.data.path}, as they are or under a symmetry (the first: held-out puzzle "
+        f"set {config.data.path}, as they are or under a symmetry (the first: held-out puzzle "
         f"{np.argmax(in_held_out) + 1}, training puzzle {np.argmax(in_pool) + 1})"
     )
     if config.data.leaks == "refuse":
-        raise UserError(f"{found}: remove them from one of the two, or go on with --data.leaks warn")
+        raise UserError(f"{found}: remove them from one of the two, or train anyway with --data.leaks warn")
     return (f"warning: {found}; held-out accuracy will look too good",)
 
 
@@ -126,8 +125,7 @@ def _split(
     if count >= len(families):
         raise UserError(
             f"{config.data.path} holds {len(families)} puzzle up to symmetry: too few to train on and to "
-            "hold one "
-            "out; give held-out puzzles with --data.eval-path"
+            "hold one out; give held-out puzzles with --data.eval-path"
         )
     order = np.random.default_rng([config.seed, _HELD_OUT_STREAM, 1]).permutation(len(families))
     chosen = families[np.sort(order[:count])]

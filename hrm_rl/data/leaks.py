@@ -1,4 +1,4 @@
-"""Whether puzzles held out for judging were trained on, be it turned, mirrored or renamed.
+"""Whether puzzles held out for evaluation were trained on, up to symmetry: rotated, mirrored or relabelled.
 
 Two puzzles are *twins* if a symmetry of their task turns one into the other, equal ones included.
 Legend: N puzzles of a pool, H held-out ones.

@@ -42,7 +42,7 @@ ALL_LEVELS = "all"
 
 @dataclass(frozen=True)
 class Data:
-    """What one worker learns from and is judged on."""
+    """What one worker learns from and is evaluated on."""
 
     task: PuzzleTask
     source: PuzzleSource
@@ -132,8 +132,7 @@ def _from_file(task: PuzzleTask, config: Config, rank: int, world_size: int) -> 
         if len(chosen) < world_size:
             raise UserError(
                 f"{world_size} workers cannot share the {len(chosen)} training puzzles of level '{level}' "
-                f"of {path}: "
-                f"take at most {len(chosen)} workers or a larger file"
+                f"of {path}: take at most {len(chosen)} workers or a larger file"
             )
         children[level] = PoolSource(
             task, Selection(pool, chosen), config.seed, rank, world_size, config.data.augment, exclude
@@ -175,6 +174,6 @@ def _rows_of_level(
 
 
 def _identifiers(pool: Puzzles, held_out: PuzzleBatch) -> int:
-    """Rows of the puzzle-embedding table that training and judging need."""
+    """Rows of the puzzle-embedding table that training and evaluation need."""
     stated = pool.identifiers if isinstance(pool, PuzzleFolder) else 1
     return max(stated, int(held_out.identifier.max(initial=0)) + 1)

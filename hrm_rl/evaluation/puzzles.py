@@ -26,8 +26,8 @@ class PuzzleChoice(Section):
     """Flags that say which puzzles."""
 
     data: str | None = None
-    """File or folder of puzzles to judge on. Without this, --level, --puzzles and
-    --seed: the run's held-out ones."""
+    """File or folder of puzzles to evaluate on. Without this, --level, --puzzles and --seed: the run's
+    held-out ones."""
     level: str | None = None
     """Level to generate; those of the training run if not given."""
     puzzles: Positive | None = None

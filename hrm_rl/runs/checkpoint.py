@@ -52,7 +52,7 @@ def agree_alone(error: str | None) -> list[str]:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """state.json: what all workers share, besides weights."""
+    """state.json: what all workers share, apart from weights."""
 
     update: int
     skipped_in_a_row: int

@@ -113,7 +113,7 @@ def shown_path(path: Path) -> str:
 
 
 def typed(program: str) -> str:
-    """How to type a program that is installed beside this Python: its bare name where the shell finds just
+    """How to type a program that is installed with this Python: its bare name where the shell finds just
     that one, else its path, for example .venv/bin/tensorboard."""
     beside = Path(sys.executable).with_name(program)
     found = shutil.which(program)

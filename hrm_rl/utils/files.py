@@ -15,7 +15,7 @@ from hrm_rl.utils.errors import UserError, one_line
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write to a temporary name beside `path`, flush to disk, then rename. On an error nothing is left."""
+    """Write under a temporary name, flush to disk, then rename. An error leaves nothing behind."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
