@@ -194,7 +194,7 @@ def _refuse_unmeasurable(source: Source, measured: list[str]) -> None:
     required = [*measured, *_FORMS, *(["cls_token"] if source.layout == "mlx" else [])]
     if not any(name not in tensors or name in misshapen for name in measured):
         return
-    _refuse(
+    refuse(
         source,
         missing=[name for name in dict.fromkeys(required) if name not in tensors],
         unexpected=[name for name, form in forms.items() if form is None],
@@ -203,7 +203,7 @@ def _refuse_unmeasurable(source: Source, measured: list[str]) -> None:
     )
 
 
-def _refuse(
+def refuse(
     source: Source,
     missing: list[str],
     unexpected: list[str],

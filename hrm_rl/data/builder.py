@@ -208,9 +208,7 @@ def from_file(
     train, _ = _collect(task, file, order, wanted, "reading training puzzles", progress, no_twins)
     notes = []
     if twin_count:
-        notes.append(
-            f"left out {twin_count:,} training puzzles that match a held-out one up to symmetry"
-        )
+        notes.append(f"left out {twin_count:,} training puzzles that match a held-out one up to symmetry")
     if not len(train) or (subsample is not None and len(train) < subsample):
         raise UserError(
             f"{file.path} has {len(train):,} different training puzzles besides the {len(test):,} held out, "

@@ -7,12 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from envs import (
-    Progress,
-    PuzzleBatch,
-    PuzzleTask,
-    distinct,
-)
+from envs import Progress, PuzzleBatch, PuzzleTask, distinct
 from envs.puzzle import Puzzles, Tokens
 from hrm_rl.config import Config
 from hrm_rl.data.leaks import Keys, twins
@@ -20,18 +15,14 @@ from hrm_rl.utils.errors import UserError, nearest
 
 MOST_EXCLUDED = 0.5
 """Share of the puzzles made that may be thrown away because a twin of them is held out."""
-
-
 SAMPLE = 200
 """Puzzles of a level made to measure that share."""
-
-
 _HELD_OUT_STREAM = 0x6865_6C64  # keeps the held-out puzzles' seed apart from every training rank's
 
 
-def held_out_rng(seed: int) -> np.random.Generator:
-    """The random stream that held-out puzzles are made from."""
-    return np.random.default_rng([seed, _HELD_OUT_STREAM])
+def held_out_rng(seed: int, *more: int) -> np.random.Generator:
+    """The random stream that held-out puzzles are made from; with more numbers, one that chooses puzzles."""
+    return np.random.default_rng([seed, _HELD_OUT_STREAM, *more])
 
 
 def trained_levels(config: Config) -> list[str]:
@@ -74,7 +65,7 @@ def _check_levels(task: PuzzleTask, levels: list[str]) -> None:
             )
 
 
-def _refuse_small_boards(
+def refuse_small_boards(
     task: PuzzleTask,
     levels: list[str],
     exclude: NDArray[np.uint64],
@@ -94,7 +85,7 @@ def _refuse_small_boards(
             )
 
 
-def _refuse_leaks(
+def refuse_leaks(
     task: PuzzleTask, config: Config, pool: Puzzles, keys: Keys, held_out: PuzzleBatch
 ) -> tuple[str, ...]:
     """Refuse held-out puzzles that are in the training set up to symmetry, or warn if the settings say so."""
@@ -112,7 +103,7 @@ def _refuse_leaks(
     return (f"warning: {found}; held-out accuracy will look too good",)
 
 
-def _split(
+def split(
     family: NDArray[np.uint64],
     groups: NDArray[np.int64] | None,
     rows: NDArray[np.int64],
@@ -127,7 +118,7 @@ def _split(
             f"{config.data.path} holds {len(families)} puzzle up to symmetry: too few to train on and to "
             "hold one out; give held-out puzzles with --data.eval-path"
         )
-    order = np.random.default_rng([config.seed, _HELD_OUT_STREAM, 1]).permutation(len(families))
+    order = held_out_rng(config.seed, 1).permutation(len(families))
     chosen = families[np.sort(order[:count])]
     kept = ~np.isin(family[rows], family[chosen])
     if groups is not None:
@@ -135,10 +126,10 @@ def _split(
     return chosen, rows[kept]
 
 
-def _subset(rows: NDArray[np.int64], groups: NDArray[np.int64] | None, config: Config) -> NDArray[np.int64]:
+def subset(rows: NDArray[np.int64], groups: NDArray[np.int64] | None, config: Config) -> NDArray[np.int64]:
     """`data.max_puzzles` of the rows at random, with all symmetric versions that a
     folder's groups hold of each."""
     unit = rows if groups is None else groups[rows]
     units = np.unique(unit)
-    order = np.random.default_rng([config.seed, _HELD_OUT_STREAM, 2]).permutation(len(units))
+    order = held_out_rng(config.seed, 2).permutation(len(units))
     return rows[np.isin(unit, units[order[: config.data.max_puzzles]])]
