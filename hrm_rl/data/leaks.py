@@ -44,9 +44,6 @@ class Keys:
             keys.level[rows] = chunk.level
         return keys
 
-    def take(self, index: NDArray[np.int64]) -> Keys:
-        return Keys(self.puzzle[index], self.family[index], self.level[index])
-
 
 def twins(
     task: PuzzleTask, pool: Puzzles, family: NDArray[np.uint64], held_out: PuzzleBatch
