@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import gymnasium
@@ -12,15 +12,14 @@ import numpy as np
 
 from envs.act import ActEnv, ActVectorEnv
 from envs.errors import UserError, unknown
-from envs.maze import MazeTask
 from envs.sources import GeneratedSource, MixedSource
-from envs.sudoku import SudokuTask
 from envs.task import PuzzleTask
 
-TASKS: dict[str, Callable[..., PuzzleTask]] = {
-    "sudoku": SudokuTask,
-    "maze": MazeTask,
+TASKS = {
+    "sudoku": "envs.sudoku:SudokuTask",
+    "maze": "envs.maze:MazeTask",
 }
+"""`MODULE:CLASS` of each task, imported when it is first made: their solvers are compiled, which takes time."""
 
 
 def make_task(name: str, **options: Any) -> PuzzleTask:
@@ -28,19 +27,20 @@ def make_task(name: str, **options: Any) -> PuzzleTask:
 
     Raises UserError for an unknown task or option, naming the nearest known one.
     """
-    make = _imported(name) if ":" in name else TASKS.get(name)
-    if make is None:
-        raise unknown("task", name, TASKS)
-    known = list(inspect.signature(make).parameters)
+    task = task_class(name)
+    known = list(inspect.signature(task).parameters)
     for option in options:
         if option not in known:
             raise unknown("option", option, known)
-    return make(**options)
+    return task(**options)
 
 
-def _imported(name: str) -> type[PuzzleTask]:
-    """The task class `MODULE:CLASS`; nothing but a PuzzleTask is ever called."""
-    module, _, attribute = name.partition(":")
+def task_class(name: str) -> type[PuzzleTask]:
+    """The class of a task in TASKS or of `MODULE:CLASS`; nothing but a PuzzleTask is ever called. Raises
+    UserError."""
+    if ":" not in name and name not in TASKS:
+        raise unknown("task", name, TASKS)
+    module, _, attribute = TASKS.get(name, name).partition(":")
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:

@@ -1,5 +1,16 @@
-"""How a model thinks: what it answers segment by segment, what can be measured of that, and pictures of both.
+"""How a model thinks: measurements, figures, one HTML report."""
 
-thinking.py runs the model, measures.py has the formulas, style.py how pictures look, solving.py the pictures
-of one puzzle; the other modules make the report of scripts/analyze.py.
-"""
+from typing import TYPE_CHECKING
+
+from hrm_rl.utils.faces import lazily
+
+if TYPE_CHECKING:
+    from hrm_rl.analysis.report import write_report
+    from hrm_rl.analysis.study import Study, conduct
+
+__all__ = ["Study", "conduct", "write_report"]
+
+__getattr__ = lazily(
+    __name__,
+    {"Study": "study", "conduct": "study", "write_report": "report"},
+)

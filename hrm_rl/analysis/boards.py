@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
@@ -20,8 +19,8 @@ from PIL import Image
 from envs import PAD, PuzzleBatch, View
 from envs.puzzle import Tokens
 from envs.task import PuzzleTask
-from hrm_rl.agents.act.halting import Q_TARGETS
-from hrm_rl.agents.act.segments import Segment
+from hrm_rl.agents.act.solver import Solver
+from hrm_rl.agents.act.stopping import Thoughts
 from hrm_rl.utils import plots
 from hrm_rl.utils.files import write_atomically
 
@@ -52,7 +51,7 @@ class Step:
     spent: bool
     """The last segment of the budget."""
     thinks_on: bool
-    """It had stopped before, and goes on because it is told to."""
+    """It had stopped before, and continues because it is told to."""
     solved: bool
     wrong: int | None
     """Cells that differ from the solution; None where the solution is not known."""
@@ -63,11 +62,11 @@ class Step:
             return "halts"
         if self.thinks_on:
             return "thinks on after halting"
-        return "budget spent" if self.spent else "goes on"
+        return "budget spent" if self.spent else "continues"
 
     @property
     def change(self) -> str:
-        """Cells that are answered otherwise than before."""
+        """Cells whose answer has changed."""
         if self.before is None:
             return "first answer"
         return cells(int((self.answer != self.before).sum())) + " changed"
@@ -89,24 +88,24 @@ def cells(count: int) -> str:
     return "1 cell" if count == 1 else f"{count or 'no'} cells"
 
 
-def steps_of(seen: list[Segment], task: PuzzleTask, puzzle: PuzzleBatch, q_target: str) -> list[Step]:
-    """The segments of one puzzle, a batch of its own. q_target: as the model was trained."""
+def steps_of(seen: list[Thoughts], solver: Solver, puzzle: PuzzleBatch) -> list[Step]:
+    """The segments of one puzzle, a batch of its own."""
     steps: list[Step] = []
     labelled = puzzle.solution[0] != PAD
-    for segment in seen:
-        answer = segment.answer[0]
+    for thoughts in seen:
+        answer, (q_halt, q_continue) = thoughts.answer[0], thoughts.q[0].tolist()
         stopped = any(step.halts for step in steps)
         steps.append(
             Step(
-                number=segment.number,
+                number=int(thoughts.segment[0]),
                 answer=answer,
                 before=steps[-1].answer if steps else None,
-                q_halt=float(segment.q[0, 0]),
-                q_continue=float(segment.q[0, 1]) if Q_TARGETS[q_target].learns_continue else None,
-                halts=bool(segment.wants_to_halt[0]) and not stopped,
-                spent=segment is seen[-1],
+                q_halt=q_halt,
+                q_continue=q_continue if solver.q_target.learns_continue else None,
+                halts=bool(solver.wants_to_halt(thoughts.q)[0]) and not stopped,
+                spent=thoughts is seen[-1],
                 thinks_on=stopped,
-                solved=bool(task.solved(puzzle.inputs, answer[None])[0]),
+                solved=bool(solver.task.solved(puzzle.inputs, answer[None])[0]),
                 wrong=int(((answer != puzzle.solution[0]) & labelled).sum()) if labelled.any() else None,
             )
         )
@@ -163,7 +162,7 @@ def write_png(path: Path, task: PuzzleTask, puzzle: PuzzleBatch, steps: list[Ste
     width = rows[0].shape[1]
     figure, axis = plots.canvas(width / plots.DPI, 2.3)
     draw_q_values(axis, steps, steps[-1].number)
-    chart = _fitted(pixels(figure), width)
+    chart = _fitted(plots.pixels(figure), width)
     _save(path, Image.fromarray(np.concatenate([*rows, chart])), format="PNG", optimize=True)
 
 
@@ -177,7 +176,7 @@ def write_gif(path: Path, task: PuzzleTask, puzzle: PuzzleBatch, steps: list[Ste
         figure, axis = plots.canvas(3.9, height / plots.DPI)
         figure.suptitle("\n".join(_caption(step)), fontsize=9.5, x=0.03, ha="left", linespacing=1.4)
         draw_q_values(axis, steps[:count], steps[-1].number)
-        chart = pixels(figure)
+        chart = plots.pixels(figure)
         rows = max(len(board), len(chart))
         frames.append(np.concatenate([_fitted(board, rows=rows), _fitted(chart, rows=rows)], axis=1))
     palette = Image.fromarray(np.concatenate(frames)).quantize(COLOURS, dither=Image.Dither.NONE)
@@ -202,15 +201,7 @@ def _words(lines: list[str], width: int, height: int) -> NDArray[np.uint8]:
         figure.text(
             0.01, 0.97 - i / len(lines), line, va="top", fontsize=8, weight="bold" if i == 0 else "normal"
         )
-    return _fitted(pixels(figure), width, height)
-
-
-def pixels(figure: Figure) -> NDArray[np.uint8]:
-    """A figure as an image (height, width, 3)."""
-    figure.set_dpi(plots.DPI)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
+    return _fitted(plots.pixels(figure), width, height)
 
 
 def _framed(board: NDArray[np.uint8], margin: int = 8) -> NDArray[np.uint8]:

@@ -63,8 +63,7 @@ def by_rule(studies: Sequence[Study]) -> Exhibit:
 def _broken(group: Group) -> tuple[np.ndarray, int]:
     """How many wrong answers of a group break each rule, and how many wrong answers there are."""
     study, rows = group.study, group.rows[~group.study.solved[group.rows]]
-    answers = study.thoughts.at(study.thoughts.answers, study.halted)
-    return study.task.broken(study.puzzles.inputs[rows], answers[rows]).sum(axis=0), len(rows)
+    return study.task.broken(study.puzzles.inputs[rows], study.answer[rows]).sum(axis=0), len(rows)
 
 
 def by_cell(study: Study) -> Exhibit:
@@ -80,14 +79,12 @@ def by_cell(study: Study) -> Exhibit:
             None,
             NONE_WRONG if not len(wrong) else "These puzzles have no labels to compare with.",
         )
-    answers = study.thoughts.at(study.thoughts.answers, study.halted)
-    missed = ((answers != study.puzzles.solution) & labelled)[wrong].sum(axis=0)
+    missed = ((study.answer != study.puzzles.solution) & labelled)[wrong].sum(axis=0)
     share = np.where(asked > 0, 100 * missed / np.maximum(asked, 1), np.nan).reshape(study.task.grid_shape)
     rows_, columns = study.task.grid_shape
     figure, axis = plots.canvas(min(9.0, 1.8 + 0.42 * max(6, columns)), min(8.0, 1.2 + 0.42 * max(3, rows_)))
-    image = axis.imshow(
-        share, cmap=plots.MAP, vmin=0
-    )  # what was never asked is not a number, and stays white
+    # What was never asked is not a number, and stays white.
+    image = axis.imshow(share, cmap=plots.MAP, vmin=0)
     figure.colorbar(image, ax=axis, label="wrong (% of answers)")
     if columns <= 12:
         top = np.nanmax(share)
@@ -105,11 +102,9 @@ def by_cell(study: Study) -> Exhibit:
         title,
         figure,
         "An even picture is a model that treats all places alike; bright spots are places where it is weak. "
-        "White cells "
-        "were never to be found.",
+        "White cells were never to be found.",
         f"Computed from the {len(wrong):,} answers that the rule rejects, where the model halts within the "
-        "budget of "
-        "training; a cell is wrong if it differs from the label, of the cells that were not given.",
+        "budget of training; a cell is wrong if it differs from the label, of the cells that were not given.",
         ("row", "column", "wrong", "asked"),
         [(i // columns + 1, i % columns + 1, int(missed[i]), int(asked[i])) for i in range(len(asked))],
     )

@@ -69,7 +69,7 @@ def basis(studies: Sequence[Study], more: str = "") -> str:
     """`512 puzzles, 16 segments each`, and what else there is to say."""
     study = studies[0]
     each = " of each run" if len(studies) > 1 else ""
-    line = f"Computed from {len(study.puzzles):,} puzzles, {study.thoughts.budget} segments{each}"
+    line = f"Computed from {len(study.puzzles):,} puzzles, {study.budget} segments{each}"
     return f"{line}; {more}." if more else f"{line}."
 
 

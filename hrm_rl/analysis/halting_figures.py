@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from hrm_rl.analysis import measures
-from hrm_rl.analysis.figure import Exhibit, Group, basis, groups
+from hrm_rl.analysis.figure import Exhibit, basis, groups
 from hrm_rl.analysis.study import Study
 from hrm_rl.utils import plots
 
@@ -27,7 +27,7 @@ def training(studies: Sequence[Study]) -> Exhibit:
     """Four curves of metrics.jsonl."""
     known = [study for study in studies if study.records]
     if not known:
-        why = "There is no metrics.jsonl beside this checkpoint, so there are no training curves to draw."
+        why = "This model lies in no run with a metrics.jsonl, so there are no training curves to draw."
         return Exhibit("training", "Training", None, why)
     figure, axes = plots.canvas(8.2, 5.2, 2, 2)
     rows: list[tuple[object, ...]] = []
@@ -51,11 +51,10 @@ def training(studies: Sequence[Study]) -> Exhibit:
         "Training",
         figure,
         "Loss should fall and the share of solved puzzles rise. Segments begin at the budget, fall once the "
-        "model dares "
-        "to halt, and q_halt should come to say rightly, by its sign, whether an answer is right.",
+        "model dares to halt, and q_halt should come to say rightly, by its sign, whether an answer is "
+        "right.",
         "Read from metrics.jsonl of the run: training episodes since the last point, and evaluations on "
-        "held-out "
-        "puzzles.",
+        "held-out puzzles.",
         ("run", "tag", "update", "value"),
         rows,
     )
@@ -67,7 +66,7 @@ def halting(studies: Sequence[Study]) -> Exhibit:
         return _halting_of_several(studies)
     study = studies[0]
     halted, solved = study.halted, study.solved
-    budget = int(min(study.thoughts.trained_budget, study.thoughts.budget))
+    budget = study.trained_budget
     numbers = np.arange(1, budget + 1)
     figure, (left, right) = plots.canvas(9.0, 3.6, 1, 2, width_ratios=(1.15, 1))
     below = np.zeros(budget)
@@ -100,15 +99,14 @@ def halting(studies: Sequence[Study]) -> Exhibit:
     heat(right, 100 * shares, "puzzles of the level (%)", list(numbers), names, annotate=budget <= 8)
     right.set_xlabel("segment after which it halts")
     right.set_title("by level (mean segments)", fontsize="medium", loc="left")
-    forced = float((~study.thoughts.wants[:budget].any(axis=0)).mean())
+    forced = float((~study.recording.wants[:budget].any(axis=0)).mean())
     return Exhibit(
         "halting",
         "When it halts",
         figure,
         "Bars far left are puzzles answered at once. Easy levels should lie left of hard ones, and unsolved "
-        "puzzles "
-        "should take longer than solved ones; a pile at the last segment are puzzles that the budget cut "
-        "off.",
+        "puzzles should take longer than solved ones; a pile at the last segment are puzzles that the "
+        "budget cut off.",
         basis(studies, f"halting is adaptive, with the budget of {budget} segments of training"),
         ("level", "outcome", "segment", "puzzles"),
         rows,
@@ -144,7 +142,7 @@ def _halting_of_several(studies: Sequence[Study]) -> Exhibit:
         )
         rows += [(study.name, k, int(c)) for k, c in zip(numbers, counts, strict=True)]
     plots.tidy(axis, "segment after which it halts", "puzzles (%)")
-    plots.whole_numbers(axis, max(study.thoughts.budget for study in studies))
+    plots.whole_numbers(axis, max(study.budget for study in studies))
     axis.legend(
         frameon=False, fontsize="small", title="mean segments", title_fontsize="small", loc="upper left"
     )
@@ -166,10 +164,9 @@ def calibration(studies: Sequence[Study]) -> Exhibit:
     rows: list[tuple[object, ...]] = []
     findings = []
     for i, study in enumerate(studies):
-        thoughts = study.thoughts
-        budget = min(thoughts.trained_budget, thoughts.budget)
-        said = measures.sigmoid(thoughts.q[:budget, :, 0]).ravel()
-        right = thoughts.solved[:budget].ravel()
+        recording, budget = study.recording, study.trained_budget
+        said = measures.sigmoid(recording.q[:budget, :, 0]).ravel()
+        right = recording.solved[:budget].ravel()
         found = measures.reliability(said, right)
         score, area = measures.brier(said, right), measures.auc(said, right)
         label = f"{study.name}: " if len(studies) > 1 else ""
@@ -183,12 +180,12 @@ def calibration(studies: Sequence[Study]) -> Exhibit:
         bottom.bar(found.predicted + i * width, 100 * found.count / len(said), width=width, **plots.bar_of(i))
         rows += [(study.name, *row) for row in zip(found.predicted, found.observed, found.count, strict=True)]
         base = float(right.mean())
-        at_halt = measures.brier(measures.sigmoid(thoughts.at(thoughts.q, study.halted)[:, 0]), study.solved)
+        q_halt = recording.at(recording.q, study.halted)[:, 0]
+        at_halt = measures.brier(measures.sigmoid(q_halt), study.solved)
         findings.append(
             f"{label}Brier score {score:.4f} ({base * (1 - base):.4f} for always saying the base rate of "
-            f"{base:.1%}), "
-            f"AUC {area:.4f}, mean distance from the diagonal {found.error:.4f}; where it halts, Brier "
-            f"{at_halt:.4f}."
+            f"{base:.1%}), AUC {area:.4f}, mean distance from the diagonal {found.error:.4f}; where it "
+            f"halts, Brier {at_halt:.4f}."
         )
     plots.tidy(top, "", "answers that are right (share)")
     plots.tidy(bottom, "q_halt as a probability", "predictions (%)")
@@ -199,11 +196,8 @@ def calibration(studies: Sequence[Study]) -> Exhibit:
         "Does q_halt know?",
         figure,
         "Points on the diagonal are honest: of the answers that q_halt gives 80 %, 80 % are right. Below it "
-        "the "
-        "model "
-        "trusts itself too much, above too little. The bars show how often it says what. Brier score: 0 is "
-        "best; AUC: "
-        "how often a right answer has the larger q_halt, 1 is best and 0.5 is chance.",
+        "the model trusts itself too much, above too little. The bars show how often it says what. Brier "
+        "score: 0 is best; AUC: how often a right answer has the larger q_halt, 1 is best and 0.5 is chance.",
         basis(
             studies,
             "every segment of the training budget is one prediction, halted or not; right is what the "
@@ -222,9 +216,9 @@ def accuracy(studies: Sequence[Study]) -> Exhibit:
     findings = []
     found = groups(studies)
     for i, group in enumerate(found):
-        thoughts = group.study.thoughts
-        solved, exact = group.mean(thoughts.solved), group.mean(thoughts.exact)
-        numbers = np.arange(1, thoughts.budget + 1)
+        recording = group.study.recording
+        solved, exact = group.mean(recording.solved), group.mean(recording.exact)
+        numbers = np.arange(1, recording.budget + 1)
         axis.plot(numbers, 100 * solved, **plots.line_of(i), label=group.label)
         halted, right = group.mean(group.study.halted), group.mean(group.study.solved)
         axis.plot(
@@ -240,11 +234,10 @@ def accuracy(studies: Sequence[Study]) -> Exhibit:
         if i == 0 or len(studies) > 1:
             findings.append(
                 f"{group.label}: halting by itself {right:.1%} after {halted:.2f} segments on average, at "
-                "the end of "
-                f"{thoughts.budget} segments {solved[-1]:.1%} (best {solved.max():.1%})."
+                f"the end of {recording.budget} segments {solved[-1]:.1%} (best {solved.max():.1%})."
             )
-    for budget in {study.thoughts.trained_budget for study in studies}:
-        if budget < studies[0].thoughts.budget:
+    for budget in {study.trained_budget for study in studies}:
+        if budget < studies[0].budget:
             axis.axvline(budget + 0.5, color=plots.GREY, linestyle=":", linewidth=1.2)
             axis.text(
                 budget + 0.6,
@@ -255,16 +248,15 @@ def accuracy(studies: Sequence[Study]) -> Exhibit:
                 transform=axis.get_xaxis_transform(),
             )
     plots.tidy(axis, "segments", "puzzles solved (%)")
-    plots.whole_numbers(axis, studies[0].thoughts.budget)
+    plots.whole_numbers(axis, studies[0].budget)
     axis.plot([], [], "*", color="0.7", markeredgecolor="black", markersize=11, label="halting by itself")
     axis.legend(frameon=False, fontsize="small", loc="center left", bbox_to_anchor=(1.0, 0.5))
     return Exhibit(
         "accuracy",
         "What more thinking gives",
         figure,
-        "Lines: every puzzle gets that many segments. A star left of and as high as its line's end has saved "
-        "segments at "
-        "no loss; a line that falls loses answers that it had.",
+        "Lines: every puzzle gets that many segments. A star left of and as high as its line's end has "
+        "saved segments at no loss; a line that falls loses answers that it had.",
         basis(studies, "solved by the task's rule; the CSV file has the share equal to the label too"),
         ("puzzles", "segments", "solved", "exact"),
         rows,
@@ -282,9 +274,8 @@ def regret(studies: Sequence[Study]) -> Exhibit:
     kinds = ("right,\nstopped\nat once", "right,\nstopped\nlater", "lost", "too\nearly", "never\nright")
     shares = []
     for i, group in enumerate(found):
-        study = group.study
-        budget = min(study.thoughts.trained_budget, study.thoughts.budget)
-        what = measures.regret(study.thoughts.solved[:budget][:, group.rows], study.halted[group.rows])
+        study, budget = group.study, group.study.trained_budget
+        what = measures.regret(study.recording.solved[:budget][:, group.rows], study.halted[group.rows])
         kept = what.wasted >= 0
         share = np.array(
             [
@@ -316,9 +307,7 @@ def regret(studies: Sequence[Study]) -> Exhibit:
         spent = what.wasted[kept].mean() if kept.any() else float("nan")
         findings.append(
             f"{group.label}: {spent:.2f} segments on average after the first right answer; {share[2]:.1%} "
-            "had "
-            f"been right "
-            f"and were lost, {share[3]:.1%} halted too early."
+            f"had been right and were lost, {share[3]:.1%} halted too early."
         )
     plots.tidy(left, "segments after the first right answer", "solved puzzles (%)")
     if len(studies) > 1:
@@ -330,11 +319,8 @@ def regret(studies: Sequence[Study]) -> Exhibit:
         "Regret",
         figure,
         "Left: 0 is perfect, the model stopped at its first right answer; all else was spent for nothing, "
-        "or to "
-        "make sure. "
-        "Right: lost answers had been right before it halted; too early means that it would have been right "
-        "later within "
-        "the budget; never right no halting rule can help.",
+        "or to make sure. Right: lost answers had been right before it halted; too early means that it "
+        "would have been right later within the budget; never right no halting rule can help.",
         basis(
             studies, "halting is adaptive, with the budget of training; right is what the task's rule says"
         ),
@@ -342,6 +328,3 @@ def regret(studies: Sequence[Study]) -> Exhibit:
         rows,
         " ".join(findings),
     )
-
-
-__all__ = ["Group", "accuracy", "calibration", "halting", "heat", "regret", "training"]

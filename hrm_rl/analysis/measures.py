@@ -82,8 +82,8 @@ class Regret:
 
 
 def regret(right: Flags, halted: NDArray[np.int64]) -> Regret:
-    """right: (K, N) whether the answer after each segment is, if thinking goes on to the budget K. halted:
-    (N,) the segment after which the model stops, from 1."""
+    """right: (K, N) whether the answer after each segment is, if the model thinks to the end of the budget K.
+    halted: (N,) the segment after which the model stops, from 1."""
     ever: Flags = np.asarray(right.any(axis=0))
     first = np.where(ever, right.argmax(axis=0) + 1, 0)
     in_time = ever & (first <= halted)

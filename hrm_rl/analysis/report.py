@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import html
-import io
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -52,6 +51,11 @@ section {{ break-inside: avoid; }} nav a {{ margin-right: .9rem; }}
 """
 
 
+def count(studies: Sequence[Study]) -> int:
+    """How many figures there are."""
+    return len(SHARED) + len(OWN) * (len(studies) == 1)
+
+
 def exhibits(studies: Sequence[Study]) -> Iterator[Exhibit]:
     """All figures, one after the other; those of single runs only where there is one."""
     for draw in SHARED:
@@ -61,35 +65,27 @@ def exhibits(studies: Sequence[Study]) -> Iterator[Exhibit]:
             yield draw_one(studies[0])
 
 
-def write(
+def write_report(
     out: Path,
     studies: Sequence[Study],
     title: str,
     facts: Sequence[tuple[str, str]],
-    progress: Callable[[str], None] = lambda name: None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> Path:
     """report.html, and NAME.png and NAME.csv of each figure, into the folder `out`. facts: what stands at the
-    top. progress: told the name of each figure when it is done. Returns the path of the report."""
+    top. progress: told how many figures are done. Returns the path of the report."""
     out.mkdir(parents=True, exist_ok=True)
     shown: list[tuple[Exhibit, bytes | None]] = []
     for exhibit in exhibits(studies):
         picture = None
         if exhibit.figure is not None:
-            picture = png(exhibit)
+            picture = plots.png(exhibit.figure)
             write_atomically(out / f"{exhibit.name}.png", picture)
             write_atomically(out / f"{exhibit.name}.csv", exhibit.csv())
         shown.append((exhibit, picture))
-        progress(exhibit.name)
+        progress(len(shown))
     write_atomically(out / REPORT, page(title, facts, shown))
     return out / REPORT
-
-
-def png(exhibit: Exhibit) -> bytes:
-    """The figure as a PNG, the same bytes for the same figure."""
-    assert exhibit.figure is not None
-    content = io.BytesIO()
-    exhibit.figure.savefig(content, format="png", dpi=plots.DPI, metadata={"Software": None})
-    return content.getvalue()
 
 
 def page(title: str, facts: Sequence[tuple[str, str]], shown: Sequence[tuple[Exhibit, bytes | None]]) -> str:

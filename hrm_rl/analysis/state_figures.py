@@ -38,7 +38,7 @@ def convergence(studies: Sequence[Study]) -> Exhibit:
         drawn = 0
         for study in studies:
             mine = [u for u, place in enumerate(study.places) if place.level == level]
-            numbers = np.arange(1, study.thoughts.budget + 1)
+            numbers = np.arange(1, study.budget + 1)
             for u in mine:
                 place, change = study.places[u], study.change[:, u].astype(np.float64)
                 mean = change.mean(axis=1)
@@ -55,7 +55,7 @@ def convergence(studies: Sequence[Study]) -> Exhibit:
         plots.tidy(
             axis, "segment", "change of the state (share of its norm)" * (axis is axes[0][0]), NAMES[level]
         )
-        plots.whole_numbers(axis, studies[0].thoughts.budget)
+        plots.whole_numbers(axis, studies[0].budget)
         axis.legend(frameon=False, fontsize="small", loc="upper right")
     shown = "the last update of each segment" if len(studies) > 1 else "one line for each update of a segment"
     return Exhibit(
@@ -63,10 +63,8 @@ def convergence(studies: Sequence[Study]) -> Exhibit:
         "Does the state come to rest?",
         figure,
         "Each point says by how much an update moves the state: norm of the difference over norm of the new "
-        "state; 0.01 is "
-        "a move by one percent. A line that falls converges; one that stays up keeps computing or goes "
-        "round in "
-        "circles.",
+        "state; 0.01 is a move by one percent. A line that falls converges; one that stays up keeps "
+        "computing or goes round in circles.",
         basis(studies, f"{shown}, means over the puzzles, halted or not (CSV: 10 % and 90 % quantiles)"),
         ("run", "state", "cycle", "update", "segment", "mean", "quantile_10", "quantile_90"),
         rows,
@@ -79,7 +77,7 @@ def dimension(studies: Sequence[Study]) -> Exhibit:
     rows: list[tuple[object, ...]] = []
     findings, drawn = [], 0
     for study in studies:
-        numbers = np.arange(1, study.thoughts.budget + 1)
+        numbers = np.arange(1, study.budget + 1)
         width = study.config.model.hidden_size
         for level, ratio in study.participation.items():
             prefix = f"{study.name}, " if len(studies) > 1 else ""
@@ -89,21 +87,18 @@ def dimension(studies: Sequence[Study]) -> Exhibit:
             drawn += 1
         last = {level: ratio[-1] for level, ratio in study.participation.items()}
         words = ", ".join(f"{NAMES[level]} {value:.1f}" for level, value in last.items())
-        findings.append(f"{study.name}: {words} of {width} after {study.thoughts.budget} segments.")
+        findings.append(f"{study.name}: {words} of {width} after {study.budget} segments.")
     plots.tidy(axis, "segment", "participation ratio (dimensions)")
     axis.set_ylim(0, 1.05 * axis.dataLim.ymax)
-    plots.whole_numbers(axis, studies[0].thoughts.budget)
+    plots.whole_numbers(axis, studies[0].budget)
     axis.legend(frameon=False, fontsize="small", loc="lower right")
     return Exhibit(
         "dimension",
         "How many dimensions the states use",
         figure,
         "The participation ratio, (sum of the variances)^2 / sum of their squares along the principal axes, "
-        "is "
-        "about the "
-        "number of directions that share the variance. The HRM paper finds more of them in z_h than in z_l "
-        "after "
-        "training.",
+        "is about the number of directions that share the variance. The HRM paper finds more of them in z_h "
+        "than in z_l after training.",
         basis(studies, "states of all cells of all puzzles at the end of each segment"),
         ("run", "state", "segment", "participation_ratio"),
         rows,
@@ -128,14 +123,14 @@ def trajectories(study: Study) -> Exhibit:
             points[:, 0],
             points[:, 1],
             c=segment,
-            cmap="viridis",
+            cmap=plots.MAP,
             s=22,
             zorder=2,
             edgecolors="0.3",
             linewidths=0.4,
         )
         halted = int(study.halted[n])
-        right = study.thoughts.solved[:, n]
+        right = study.recording.solved[:, n]
         _mark(axis, points[halted * each - 1], "s", "halts")
         if right.any():
             _mark(axis, points[(int(right.argmax()) + 1) * each - 1], "o", "first right")
@@ -161,14 +156,11 @@ def trajectories(study: Study) -> Exhibit:
         "The way through z_h",
         figure,
         "One panel a puzzle, one point an update of z_h, from dark to light. Points that pile up have come "
-        "to "
-        "rest; a way "
-        "that turns round or jumps has given up a partial answer. Axes are the directions in which this "
-        "puzzle's "
-        "state varies most, in the units of the state; the percentages say how much of it they show.",
+        "to rest; a way that turns round or jumps has given up a partial answer. Axes are the directions in "
+        "which this puzzle's state varies most, in the units of the state; the percentages say how much of "
+        "it they show.",
         f"Computed from {count} of the puzzles, evenly spaced, by principal components of the whole state "
-        "(all "
-        "cells).",
+        "(all cells).",
         ("puzzle", "segment", *[f"component_{i + 1}" for i in range(3)]),
         rows,
     )
@@ -240,12 +232,9 @@ def attention(study: Study) -> Exhibit:
         "the board"
         + (f" after {before} positions of the puzzle's prefix" if before else "")
         + ". A diagonal is a cell looking at itself, blocks and parallel lines are rows, columns or boxes, "
-        "an upright "
-        "line is a cell that all look at.",
+        "an upright line is a cell that all look at.",
         f"Computed from one puzzle, in segment {last}, the one in which it halts; of each cycle the last "
-        "update "
-        f"of each "
-        "state, all layers and heads"
+        "update of each state, all layers and heads"
         + (f" (the first {MOST_ROWS} rows)" if len(shown) == MOST_ROWS else "")
         + ". The CSV file has every update, and segment 1 too.",
         header,

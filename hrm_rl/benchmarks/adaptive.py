@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from envs import PuzzleBatch
 from envs.task import PuzzleTask
 from hrm_rl.agents.act.engine import think
+from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping, StoppingRule, Thoughts
 from hrm_rl.benchmarks.measure import Aim
 from hrm_rl.config import Config, get_preset
@@ -28,7 +29,7 @@ from hrm_rl.data.held_out import generate_held_out, held_out_rng, trained_levels
 from hrm_rl.data.streams import build_task
 from hrm_rl.models import RecurrentModel, build_model
 from hrm_rl.models.tracing import trace
-from hrm_rl.runs.loading import open_model
+from hrm_rl.runs.loading import load_model
 from hrm_rl.utils.devices import choose_device
 
 LEAST_SHARE = 0.85
@@ -52,7 +53,7 @@ class Schedule:
         budget / 4, cut at the budget."""
         return Schedule(budget, np.minimum(rng.geometric(1 / (1 + budget / 4), puzzles), budget))
 
-    def stops(self, thoughts: Thoughts) -> NDArray[np.bool_]:
+    def stops(self, thoughts: Thoughts, solver: Solver) -> NDArray[np.bool_]:
         """As in `StoppingRule`."""
         return thoughts.segment >= self.segments[thoughts.index]
 
@@ -73,7 +74,8 @@ def time_adaptive(checkpoint: str | None, slots: int, puzzles: int, device: str)
     for dtype in DTYPES if checkpoint is None else (None,):
         model, task, config = _network(checkpoint, dtype)
         model = model.to(choose_device(device))  # type: ignore[arg-type]
-        times = _time_halting(model, task, config, _puzzles(task, config, puzzles), slots, checkpoint is None)
+        solver, batch = Solver.of(config, model, task), _puzzles(task, config, puzzles)
+        times = _time_halting(solver, config.halting.halt_max_steps, batch, slots, checkpoint is None)
         name = config.model.dtype
         found[name] = times
         found["aims"].append(
@@ -83,10 +85,9 @@ def time_adaptive(checkpoint: str | None, slots: int, puzzles: int, device: str)
 
 
 def _time_halting(
-    model: RecurrentModel, task: PuzzleTask, config: Config, batch: PuzzleBatch, slots: int, drawn: bool
+    solver: Solver, budget: int, batch: PuzzleBatch, slots: int, drawn: bool
 ) -> dict[str, float]:
-    budget = config.halting.halt_max_steps
-    halting: StoppingRule = Stopping(budget, q_target=config.halting.q_target)
+    halting: StoppingRule = Stopping(budget)
     if drawn:
         halting = Schedule.drawn(len(batch), budget, np.random.default_rng(0))
     rules = {"fixed": Stopping(budget, "fixed"), "adaptive": halting}
@@ -94,7 +95,7 @@ def _time_halting(
     mean = 0.0
     for _ in range(ROUNDS):
         for name, rule in rules.items():
-            taken, mean = _run(model, task, batch, rule, slots)
+            taken, mean = _run(solver, batch, rule, slots)
             seconds[name] = min(seconds[name], taken)
     speedup = seconds["fixed"] / seconds["adaptive"]
     return {
@@ -145,8 +146,8 @@ def _network(
     checkpoint: str | None, dtype: str | None = DTYPES[0]
 ) -> tuple[RecurrentModel, PuzzleTask, Config]:
     if checkpoint is not None:
-        opened = open_model(checkpoint, None)
-        return opened.model, opened.task, opened.config
+        loaded = load_model(checkpoint)
+        return loaded.model, loaded.task, loaded.config
     preset = get_preset("sudoku4-quick")
     config = preset.model_copy(update={"model": preset.model.model_copy(update={"dtype": dtype})})
     task = build_task(config)
@@ -161,14 +162,11 @@ def _puzzles(task: PuzzleTask, config: Config, count: int) -> PuzzleBatch:
     return made.take(held_out_rng(0).permutation(np.arange(count) % len(made)))
 
 
-def _run(
-    model: RecurrentModel, task: PuzzleTask, puzzles: PuzzleBatch, rule: StoppingRule, slots: int
-) -> tuple[float, float]:
+def _run(solver: Solver, puzzles: PuzzleBatch, rule: StoppingRule, slots: int) -> tuple[float, float]:
     """Seconds, and the mean number of segments. On a CPU those that this process computed, so that others
     on the same machine do not count."""
-    on_cpu = next(model.parameters()).device.type == "cpu"
-    clock = time.process_time if on_cpu else time.perf_counter
+    clock = time.process_time if solver.device.type == "cpu" else time.perf_counter
     started, segments = clock(), 0
-    for thoughts in think(model, task, [puzzles], rule, slots):
+    for thoughts in think(solver, [puzzles], rule, slots):
         segments += int(thoughts.segment[thoughts.done].sum())
     return clock() - started, segments / len(puzzles)

@@ -19,12 +19,13 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter, NullLocator
 
 from envs.puzzle import PuzzleSource
+from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.agents.build import build_learner
 from hrm_rl.benchmarks.measure import Aim, Work, fastest, flop_of, peak_bytes
 from hrm_rl.config import Config
 from hrm_rl.data.streams import build_data
-from hrm_rl.evaluation.evaluate import evaluate
+from hrm_rl.evaluation.scores import evaluate
 from hrm_rl.utils.files import write_atomically
 from hrm_rl.utils.plots import BLUE, DPI, GREY, ORANGE, canvas, tidy
 
@@ -104,8 +105,8 @@ def _measure(quantity: str, values: Sequence[int], device: torch.device) -> list
         learner.start()
         works[value] = learner.update
         if quantity == "segments":
-            parts, stopping = len(data.held_out), Stopping(value, "fixed")
-            works[value] = partial(evaluate, learner.model, data.task, data.held_out, stopping)
+            parts, solver = len(data.held_out), Solver.of(config, learner.model, data.task)
+            works[value] = partial(evaluate, solver, data.held_out, Stopping(value, "fixed"))
         flop[value] = flop_of(works[value])
         memory[value] = peak_bytes(works[value], device)
     seconds = fastest(works, ROUNDS, device)

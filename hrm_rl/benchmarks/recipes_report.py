@@ -17,6 +17,7 @@ from hrm_rl.benchmarks.recipes import (
     Q_TARGETS,
     Measurement,
 )
+from hrm_rl.utils.files import write_atomically
 
 
 def table(board: str, measurements: list[Measurement]) -> str:
@@ -80,15 +81,10 @@ def draw(
 ) -> None:
     """Held-out accuracy, or segments spent on a held-out puzzle, against training time, a panel for each
     model: mean and range over the seeds."""
-    import matplotlib
+    from hrm_rl.utils import plots
 
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    colours = dict(zip(Q_TARGETS, ("#0072B2", "#E69F00", "#009E73", "#CC79A7"), strict=True))
-    figure, axes = plt.subplots(
-        1, len(NETWORKS), figsize=(15, 4), sharex=True, sharey=True, layout="constrained"
-    )
+    colours = dict(zip(Q_TARGETS, plots.CYCLE, strict=False))
+    figure, axes = plots.canvas(15, 4, 1, len(NETWORKS), sharex=True, sharey=True)
     lines: dict[str, Any] = {}
     for axis, model in zip(axes, NETWORKS, strict=True):
         for target in Q_TARGETS:
@@ -103,14 +99,12 @@ def draw(
                 axis.fill_between(seconds, curves.min(0), curves.max(0), color=colours[target], alpha=0.12)
         if shown == "exact":
             axis.axhline(100 * BOARDS[board].goal, color="0.6", linewidth=0.8)
-        axis.set_title(model)
-        axis.set_xlabel("training (CPU seconds, one thread)")
+        plots.tidy(axis, "training (CPU seconds, one thread)", title=model)
     what = {"exact": "exactly right (%)", "segments": "segments, of 8"}[shown]
     axes[0].set_ylabel(f"held-out {board}: {what}")
     figure.legend(lines.values(), lines.keys(), loc="outside lower center", ncols=4, frameon=False)
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=100)
-    plt.close(figure)
+    write_atomically(path, plots.png(figure))
 
 
 def _on_common_times(

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from envs import ActVectorEnv, PoolSource, make_task
+from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.agents.build import build_learner
 from hrm_rl.config import Config
 from hrm_rl.data.held_out import held_out_rng
 from hrm_rl.data.streams import build_data
-from hrm_rl.evaluation.evaluate import evaluate
+from hrm_rl.evaluation.scores import evaluate
 from hrm_rl.utils.devices import choose_device
 
 GENERATED = (("sudoku", 4), ("sudoku", 6), ("sudoku", 9), ("maze", 6), ("maze", 10), ("maze", 30))
@@ -84,10 +85,10 @@ def time_evaluation(config: Config, seconds: float) -> dict[str, Any]:
     data.source.close()
     learner = build_learner(config, data, choose_device(config.train.device), rank=0, world_size=1)
     puzzles = data.held_out.take(slice(0, config.train.global_batch_size))
-    budget = config.halting.halt_max_steps
+    budget, solver = config.halting.halt_max_steps, Solver.of(config, learner.model, data.task)
 
     def work() -> int:
-        evaluate(learner.model, data.task, puzzles, Stopping(budget, "fixed"))
+        evaluate(solver, puzzles, Stopping(budget, "fixed"))
         return len(puzzles)
 
     return {"budget": budget, "puzzles_per_s": _rate(work, seconds)}

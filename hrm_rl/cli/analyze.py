@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from rich.console import Console
-from rich.progress import Progress, TaskID
 
 from envs import PuzzleBatch
 from hrm_rl.analysis import report
@@ -17,8 +14,8 @@ from hrm_rl.analysis.study import Study, conduct
 from hrm_rl.cli.flags import parse
 from hrm_rl.config import Positive
 from hrm_rl.evaluation.puzzles import PuzzleChoice, choose_puzzles, for_folder, refuse_strangers
-from hrm_rl.runs.loading import OpenedModel, described, open_model, refuse_other_tasks
-from hrm_rl.utils.console import shown_path
+from hrm_rl.runs.loading import LoadedModel, described, load_model, refuse_other_tasks
+from hrm_rl.utils.console import progress_bar, shown_path
 from hrm_rl.utils.devices import choose_device, use_threads
 from hrm_rl.utils.errors import UserError
 
@@ -58,48 +55,35 @@ def main(args: Sequence[str]) -> int:
     folders = _folders(command)
     if command.threads:
         use_threads(command.threads)
-    models = [open_model(folder, command.weights) for folder in folders]
+    models = [load_model(folder, command.weights) for folder in folders]
     refuse_other_tasks(models)
     puzzles = _puzzles(command, models)
     budget = command.max_segments or BEYOND * max(m.config.halting.halt_max_steps for m in models)
 
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        thinking = progress.add_task("thinking", total=len(puzzles) * len(models))
-        studies: list[Study] = []
-        for name, opened in zip(_names(folders, models), models, strict=True):
-            model = opened.model.to(choose_device(command.device))
-            advance = partial(_advance, progress, thinking, len(studies) * len(puzzles))
+    studies: list[Study] = []
+    for name, loaded in zip(_names(folders, models), models, strict=True):
+        loaded.model.to(choose_device(command.device))
+        with progress_bar(f"thinking, {name}", len(puzzles)) as progress:
             studies.append(
                 conduct(
                     name,
-                    model,
-                    opened.task,
-                    opened.config,
+                    loaded.solver,
+                    loaded.config,
                     puzzles,
                     budget,
-                    _run_dir(opened),
+                    loaded.run,
                     command.batch_size,
-                    progress=advance,
+                    progress=progress,
                 )
             )
-        drawing = progress.add_task("drawing", total=None)
-        try:
-            written = report.write(
-                Path(command.out),
-                studies,
-                _title(studies),
-                _facts(command, models, studies, budget),
-                lambda name: progress.update(drawing, description=f"drawing, {name} is done"),
-            )
-        except OSError as error:
-            raise UserError(f"cannot write to {command.out}: {error.strerror or error}") from None
-    print(f"wrote {shown_path(written)}, with PNG and CSV of each figure beside it")
+    facts = _facts(command, models, studies, budget)
+    try:
+        with progress_bar("drawing", report.count(studies)) as progress:
+            written = report.write_report(Path(command.out), studies, _title(studies), facts, progress)
+    except OSError as error:
+        raise UserError(f"cannot write to {command.out}: {error.strerror or error}") from None
+    print(f"wrote {shown_path(written)}, with a PNG and a CSV file of each figure")
     return 0
-
-
-def _advance(bars: Progress, bar: TaskID, before: int, done: int) -> None:
-    bars.update(bar, completed=before + done)
 
 
 def _folders(command: AnalyzeCommand) -> list[str]:
@@ -108,8 +92,7 @@ def _folders(command: AnalyzeCommand) -> list[str]:
         wrong = "not both" if command.compare else "one of them"
         raise UserError(
             f"give --checkpoint runs/NAME or --compare runs/A runs/B, {wrong}: {PROGRAM} --checkpoint "
-            "runs/NAME "
-            f"--out DIR"
+            "runs/NAME --out DIR"
         )
     if len(command.compare) == 1:
         raise UserError("--compare takes at least two runs; for one: --checkpoint")
@@ -120,25 +103,20 @@ def _folders(command: AnalyzeCommand) -> list[str]:
     return list(command.compare) or [command.checkpoint]
 
 
-def _puzzles(command: AnalyzeCommand, models: list[OpenedModel]) -> PuzzleBatch:
+def _puzzles(command: AnalyzeCommand, models: list[LoadedModel]) -> PuzzleBatch:
     """The puzzles to think about, evenly chosen of too many. Raises UserError."""
     first = models[0]
     found = choose_puzzles(for_folder(command, first), first.config, first.task)
     if command.puzzles is None and len(found) > MOST_PUZZLES:
         found = found.take(np.linspace(0, len(found) - 1, MOST_PUZZLES).astype(np.int64))
-    for opened in models:
-        refuse_strangers(found, opened)
+    for loaded in models:
+        refuse_strangers(found, loaded)
     return found
 
 
-def _run_dir(opened: OpenedModel) -> Path | None:
-    """The folder of the run that a model lies in, if it does."""
-    return opened.path.parent.parent if opened.in_run else None
-
-
-def _names(folders: list[str], models: list[OpenedModel]) -> list[str]:
+def _names(folders: list[str], models: list[LoadedModel]) -> list[str]:
     """Short names, all different."""
-    names = [(_run_dir(m) or m.path).resolve().name for m in models]
+    names = [(m.run.path if m.run else m.path).resolve().name for m in models]
     return names if len(set(names)) == len(names) else list(folders)
 
 
@@ -147,7 +125,7 @@ def _title(studies: list[Study]) -> str:
 
 
 def _facts(
-    command: AnalyzeCommand, models: list[OpenedModel], studies: list[Study], budget: int
+    command: AnalyzeCommand, models: list[LoadedModel], studies: list[Study], budget: int
 ) -> list[tuple[str, str]]:
     """What stands at the top of the report."""
     levels = ", ".join(f"{len(rows)} {name}" for name, rows in studies[0].level_rows().items())
@@ -156,16 +134,14 @@ def _facts(
         ("puzzles", f"{len(studies[0].puzzles):,} ({levels}), {command.origin}"),
         ("watched", f"{budget} segments"),
     ]
-    for opened, study in zip(models, studies, strict=True):
-        config = opened.config.model
+    for loaded, study in zip(models, studies, strict=True):
+        config, trained = loaded.config.model, loaded.config.halting.halt_max_steps
         facts += [
             (
                 f"model {study.name}",
                 f"{config.name}, {config.mixer}, hidden {config.hidden_size}, {config.h_cycles} x "
-                f"{config.l_cycles} "
-                f"cycles, budget {opened.config.halting.halt_max_steps}; {opened.path} (update "
-                f"{opened.update}, "
-                f"{opened.weights} weights)",
+                f"{config.l_cycles} cycles, budget {trained}; {loaded.path} (update {loaded.update}, "
+                f"{loaded.weights} weights)",
             ),
             (
                 "result",

@@ -24,9 +24,8 @@ from hrm_rl.export.card import model_card
 from hrm_rl.export.run import without_paths
 from hrm_rl.models import RecurrentModel, count_parameters
 from hrm_rl.models.saving import description
-from hrm_rl.runs import checkpoint
-from hrm_rl.runs.pretrained import About, is_pretrained, load_checkpoint, open_folder
-from hrm_rl.runs.selection import find_checkpoint
+from hrm_rl.runs.loading import load_model
+from hrm_rl.runs.pretrained import About, is_pretrained
 from hrm_rl.utils.console import shown_path
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import provenance
@@ -127,7 +126,7 @@ def _to_ours(command: ConvertCommand, path: Path, out: Path) -> None:
         model.save_pretrained(out, about.model_dump(), model_card(model, config, about))
     print(f"wrote {shown_path(out)}: {model.config.name}, {count_parameters(model):,} parameters")
     if task is not None:
-        print(f"judge it: python scripts/evaluate.py --checkpoint {shown_path(out)}")
+        print(f"evaluate: python scripts/evaluate.py --checkpoint {shown_path(out)}")
 
 
 def _sizes(command: ConvertCommand, arch: Arch, task: PuzzleTask | None) -> Sizes:
@@ -154,16 +153,11 @@ def _run(
 
 
 def _to_official(source: Path, out: Path) -> None:
-    config = None
-    if not is_pretrained(source):
-        path = find_checkpoint(source)
-        model, config = load_checkpoint(path)
-        update = checkpoint.read_state(path).update
-    elif "run" in description(source):
-        opened = open_folder(source)
-        model, config, update = opened.model, opened.config, opened.about.update
+    if is_pretrained(source) and "run" not in description(source):
+        model, config, update = RecurrentModel.from_pretrained(source), None, 0
     else:
-        model, update = RecurrentModel.from_pretrained(source), 0
+        loaded = load_model(source)
+        model, config, update = loaded.model, loaded.config, loaded.update
     halting = config.halting if config else Arch().halting(model.config.name)
     out.mkdir(parents=True)
     try:
@@ -185,13 +179,11 @@ def _caveats(model: RecurrentModel, config: Config | None) -> list[str]:
     if config.train.loss_on == "blanks":
         found.append(
             "trained on the blank cells alone (train.loss_on blanks), its answer for given cells means "
-            "nothing: copy "
-            "these from the puzzle before judging it, which upstream's evaluation does not"
+            "nothing: copy these from the puzzle before evaluating it, which upstream's evaluation does not"
         )
     if model.config.name == "hrm" and not Q_TARGETS[config.halting.q_target].learns_continue:
         found.append(
             "it halts where q_halt > 0 (halting.q_target halt_only); sapientinc/HRM compares with "
-            "q_continue, which "
-            "was never trained"
+            "q_continue, which was never trained"
         )
     return found

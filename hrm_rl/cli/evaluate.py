@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -15,15 +14,12 @@ import numpy as np
 import tyro
 from pydantic import Field
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from envs import PuzzleBatch
-from hrm_rl.agents.act.halting import Q_TARGETS
 from hrm_rl.agents.act.stopping import Halting, Stopping
 from hrm_rl.cli.flags import parse
 from hrm_rl.config import Positive
 from hrm_rl.evaluation import report as report_module
-from hrm_rl.evaluation.evaluate import evaluate
 from hrm_rl.evaluation.puzzles import (
     PuzzleChoice,
     choose_puzzles,
@@ -31,10 +27,13 @@ from hrm_rl.evaluation.puzzles import (
     refuse_strangers,
     without_training_puzzles,
 )
+from hrm_rl.evaluation.recording import record
 from hrm_rl.evaluation.report import Report, as_dictionary, split
-from hrm_rl.evaluation.tradeoff import Point, curve, record
-from hrm_rl.evaluation.votes import Asker, Outcome, offered, retry, vote
-from hrm_rl.runs.loading import OpenedModel, open_model, refuse_other_tasks
+from hrm_rl.evaluation.scores import evaluate
+from hrm_rl.evaluation.tradeoff import Point, curve
+from hrm_rl.evaluation.votes import Asker, MultiPass, offered, retry, vote
+from hrm_rl.runs.loading import LoadedModel, load_model, refuse_other_tasks
+from hrm_rl.utils.console import progress_bar
 from hrm_rl.utils.devices import choose_device, use_threads
 from hrm_rl.utils.errors import UserError
 
@@ -98,30 +97,30 @@ class EvaluateCommand(PuzzleChoice):
 
 def main(args: Sequence[str]) -> int:
     """Run scripts/evaluate.py. Returns the exit status; raises UserError."""
-    command = parse(EvaluateCommand(), args, "Judge trained models on puzzles.", PROGRAM)
+    command = parse(EvaluateCommand(), args, "Evaluate trained models on puzzles.", PROGRAM)
     if not command.checkpoint:
         raise UserError(f"say which model: {PROGRAM} --checkpoint runs/NAME")
     _refuse_contradictions(command)
     if command.threads:
         use_threads(command.threads)
-    opened = [open_model(name, command.weights) for name in command.checkpoint]
-    refuse_other_tasks(opened)
-    rules = [_stopping(command, model) for model in opened]
-    command = command.model_copy(update=for_folder(command, opened[0]).model_dump(include={"seed"}))
-    puzzles = choose_puzzles(command, opened[0].config, opened[0].task)
-    for model in opened[1:]:
-        _warn_of_shared_streams(command, opened[0], model)
+    models = [load_model(name, command.weights) for name in command.checkpoint]
+    refuse_other_tasks(models)
+    rules = [_stopping(command, model) for model in models]
+    command = command.model_copy(update=for_folder(command, models[0]).model_dump(include={"seed"}))
+    puzzles = choose_puzzles(command, models[0].config, models[0].task)
+    for model in models[1:]:
+        _warn_of_shared_streams(command, models[0], model)
         puzzles = without_training_puzzles(puzzles, model.config, model.task)
-    split(command.by, opened[0].task, puzzles)  # refuses
+    split(command.by, models[0].task, puzzles)  # refuses
     if command.vote or command.retry:
-        offered(opened[0].task, puzzles.inputs[:1], np.random.default_rng(0))  # refuses
-    for model in opened:
+        offered(models[0].task, puzzles.inputs[:1], np.random.default_rng(0))  # refuses
+    for model in models:
         refuse_strangers(puzzles, model)
     output = Console(highlight=False)
     if command.sweep:
-        _sweep(command, opened, rules, puzzles, output)
+        _sweep(command, models, rules, puzzles, output)
         return 0
-    reports = [_judge(command, model, rule, puzzles) for model, rule in zip(opened, rules, strict=True)]
+    reports = [_evaluate(command, model, rule, puzzles) for model, rule in zip(models, rules, strict=True)]
     if command.predictions:
         report_module.write_predictions(Path(command.predictions), puzzles, reports[0])
     _show(command, reports, output)
@@ -166,15 +165,14 @@ def _segments(text: str, flag: str, trained: int) -> int:
     return found
 
 
-def _stopping(command: EvaluateCommand, opened: OpenedModel) -> Stopping:
+def _stopping(command: EvaluateCommand, model: LoadedModel) -> Stopping:
     """When to stop, for one model. Raises UserError."""
-    trained = opened.config.halting.halt_max_steps
+    budget = model.config.halting.halt_max_steps
+    if command.max_segments is not None:
+        budget = _segments(command.max_segments, "--max-segments", budget)
     return Stopping(
-        budget=trained
-        if command.max_segments is None
-        else _segments(command.max_segments, "--max-segments", trained),
+        budget=budget,
         halting=command.halting,
-        q_target=opened.config.halting.q_target,
         threshold=command.halt_threshold or 0.0,
         min_segments=command.min_segments,
         patience=command.patience or 2,
@@ -193,72 +191,54 @@ def _in_words(rule: Stopping) -> str:
     return ", ".join([*parts, f"at most {rule.budget} segments"])
 
 
-def _warn_of_shared_streams(command: EvaluateCommand, first: OpenedModel, other: OpenedModel) -> None:
+def _warn_of_shared_streams(command: EvaluateCommand, first: LoadedModel, other: LoadedModel) -> None:
     """Say so if a model may have been trained on puzzles that the first model's run held out."""
     same = all(getattr(first.config, part) == getattr(other.config, part) for part in ("env", "data", "seed"))
     if command.own_held_out and other.config.data.path is None and not same:
         Console(stderr=True).print(
             f"warning: {other.name} made its training puzzles without knowing those that {first.name} held "
-            "out: some "
-            "may be among them (--seed N makes new ones)",
+            "out: some may be among them (--seed N makes new ones)",
             soft_wrap=True,
         )
 
 
-@contextmanager
-def _bar(command: EvaluateCommand, what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """A progress bar on a terminal; inside, the function that is told how much is done."""
-    console = Console(stderr=True)
-    with Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
-        console=console,
-        transient=True,
-        disable=command.as_json or not console.is_terminal,
-    ) as progress:
-        bar = progress.add_task(what, total=total)
-        yield lambda done: progress.update(bar, completed=done)
-
-
-def _about(command: EvaluateCommand, opened: OpenedModel) -> dict[str, Any]:
+def _about(command: EvaluateCommand, model: LoadedModel) -> dict[str, Any]:
     return {
-        "checkpoint": str(opened.path),
-        "update": opened.update,
-        "weights": opened.weights,
+        "checkpoint": str(model.path),
+        "update": model.update,
+        "weights": model.weights,
         "puzzles": command.origin,
     }
 
 
-def _judge(command: EvaluateCommand, opened: OpenedModel, rule: Stopping, puzzles: PuzzleBatch) -> Report:
+def _evaluate(command: EvaluateCommand, model: LoadedModel, rule: Stopping, puzzles: PuzzleBatch) -> Report:
     """The single pass, then votes and retries."""
-    model, task = opened.model.to(choose_device(command.device)), opened.task
-    loss_on, size = opened.config.train.loss_on, command.batch_size
+    model.model.to(choose_device(command.device))
+    solver, size, seed, hidden = model.solver, command.batch_size, command.chosen_seed, command.as_json
     started = time.perf_counter()
-    with _bar(command, "evaluating", len(puzzles)) as progress:
-        result = evaluate(model, task, puzzles, rule, batch_size=size, loss_on=loss_on, progress=progress)
+    with progress_bar("evaluating", len(puzzles), hidden) as progress:
+        result = evaluate(solver, puzzles, rule, batch_size=size, progress=progress)
     seconds = time.perf_counter() - started
-    extra: dict[str, Outcome] = {}
+    extra: dict[str, MultiPass] = {}
     if command.vote:
-        with _bar(command, "asking for votes", len(puzzles) * (command.vote - 1)) as progress:
-            asker = Asker(model, task, rule, size, loss_on, progress)
-            extra[f"vote of {command.vote}"] = vote(asker, puzzles, result, command.vote, command.chosen_seed)
+        with progress_bar("asking for votes", len(puzzles) * (command.vote - 1), hidden) as progress:
+            asker = Asker(solver, rule, size, progress)
+            extra[f"vote of {command.vote}"] = vote(asker, puzzles, result, command.vote, seed)
     if command.retry:
-        with _bar(command, "asking again", command.retry * int((~result.solved).sum())) as progress:
-            asker = Asker(model, task, rule, size, loss_on, progress)
-            outcomes = retry(asker, puzzles, result, command.retry, command.chosen_seed)
-            for retries, outcome in enumerate(outcomes, start=1):
-                extra["1 retry" if retries == 1 else f"{retries} retries"] = outcome
-    about = _about(command, opened) | {
+        failed = int((~result.solved).sum())
+        with progress_bar("asking again", command.retry * failed, hidden) as progress:
+            asker = Asker(solver, rule, size, progress)
+            for retries, found in enumerate(retry(asker, puzzles, result, command.retry, seed), start=1):
+                extra["1 retry" if retries == 1 else f"{retries} retries"] = found
+    about = _about(command, model) | {
         "halting": rule.halting,
         "rule": _in_words(rule),
         "budget": rule.budget,
         "threshold": rule.threshold if rule.halting == "adaptive" else None,
         "puzzles_per_s": len(puzzles) / seconds,
     }
-    groups = split(command.by, task, puzzles)
-    return Report(about, result, task, groups, seconds, command.chosen_seed, extra)
+    groups = split(command.by, model.task, puzzles)
+    return Report(about, result, model.task, groups, seconds, seed, extra)
 
 
 def _show(command: EvaluateCommand, reports: list[Report], output: Console) -> None:
@@ -276,31 +256,23 @@ def _show(command: EvaluateCommand, reports: list[Report], output: Console) -> N
 
 def _sweep(
     command: EvaluateCommand,
-    opened: list[OpenedModel],
+    models: list[LoadedModel],
     rules: list[Stopping],
     puzzles: PuzzleBatch,
     output: Console,
 ) -> None:
     """Print the curve of each model."""
     found = []
-    for model, rule in zip(opened, rules, strict=True):
+    for model, rule in zip(models, rules, strict=True):
         trained = model.config.halting.halt_max_steps
         budgets = sorted({_segments(text, "--budgets", trained) for text in command.budgets})
-        network = model.model.to(choose_device(command.device))
+        model.model.to(choose_device(command.device))
         started = time.perf_counter()
-        with _bar(command, "evaluating", len(puzzles)) as progress:
-            noted = record(
-                network,
-                model.task,
-                puzzles,
-                budgets[-1],
-                command.batch_size,
-                model.config.train.loss_on,
-                progress,
-            )
+        with progress_bar("evaluating", len(puzzles), command.as_json) as progress:
+            recording = record(model.solver, puzzles, budgets[-1], command.batch_size, progress)
         about = _about(command, model) | {"puzzles_per_s": len(puzzles) / (time.perf_counter() - started)}
-        thresholds = command.thresholds or Q_TARGETS[rule.q_target].thresholds
-        points: list[Point] = curve(noted, rule, budgets, sorted(set(thresholds)))
+        thresholds = command.thresholds or model.solver.q_target.thresholds
+        points: list[Point] = curve(recording, rule, budgets, sorted(set(thresholds)))
         found.append({**about, "curve": [asdict(point) for point in points]})
         if not command.as_json:
             report_module.print_curve(points, about, len(puzzles), output)

@@ -10,8 +10,7 @@ from hrm_rl.cli.flags import parse
 from hrm_rl.config import Section
 from hrm_rl.export.push import push_to_hub
 from hrm_rl.export.run import export_run
-from hrm_rl.runs.pretrained import Weights
-from hrm_rl.runs.selection import find_checkpoint
+from hrm_rl.runs.checkpoint import Weights
 from hrm_rl.utils.console import shown_path
 from hrm_rl.utils.errors import UserError
 
@@ -48,7 +47,7 @@ def main(args: Sequence[str]) -> int:
         if out.exists():
             raise UserError(f"{out} exists already: give another --out, or delete it first")
         try:
-            about = export_run(find_checkpoint(Path(command.checkpoint)), out, command.weights)
+            about = export_run(Path(command.checkpoint), out, command.weights)
         except OSError as error:
             where = f" {error.filename}" if error.filename else ""
             raise UserError(f"cannot read or write{where}: {error.strerror or error}") from None

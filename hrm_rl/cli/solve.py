@@ -15,13 +15,14 @@ from rich.text import Text
 
 from envs import DataError, PuzzleBatch
 from envs.task import PuzzleTask
-from hrm_rl.agents.act.segments import segments
+from hrm_rl.agents.act.engine import think
+from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.analysis.boards import Step, steps_of, view_of, write_gif, write_png
 from hrm_rl.cli.flags import parse
 from hrm_rl.config import Positive, Section
 from hrm_rl.data.held_out import prepare
 from hrm_rl.data.one_puzzle import puzzle_of_file
-from hrm_rl.runs.loading import described, open_model
+from hrm_rl.runs.loading import described, load_model
 from hrm_rl.utils.console import slow_work
 from hrm_rl.utils.devices import choose_device, use_threads
 from hrm_rl.utils.errors import UserError
@@ -76,22 +77,16 @@ def main(args: Sequence[str]) -> int:
             raise UserError(f"--{flag} writes a file whose name ends in {ending}, not {path}")
     if command.threads:
         use_threads(command.threads)
-    opened = open_model(command.checkpoint, command.weights)
-    config, task = opened.config, opened.task
+    loaded = load_model(command.checkpoint, command.weights)
+    task, solver = loaded.task, loaded.solver
     puzzle = choose_puzzle(command, task)
-    model = opened.model.to(choose_device(command.device))
-    budget = command.max_segments or config.halting.halt_max_steps
-    q_target = config.halting.q_target
-
-    seen = []
-    for segment in segments(model, task, puzzle, budget, config.train.loss_on, q_target):
-        seen.append(segment)
-        if segment.wants_to_halt[0] and not command.think_on:
-            break
-    steps = steps_of(seen, task, puzzle, q_target)
+    loaded.model.to(choose_device(command.device))
+    budget = command.max_segments or loaded.config.halting.halt_max_steps
+    stopping = Stopping(budget, "fixed" if command.think_on else "adaptive")
+    steps = steps_of(list(think(solver, [puzzle], stopping, batch_size=1)), solver, puzzle)
     console = Console(highlight=False)
     console.print(
-        f"{opened.path} (update {opened.update}, {opened.weights} weights), at most {budget} segments",
+        f"{loaded.path} (update {loaded.update}, {loaded.weights} weights), at most {budget} segments",
         soft_wrap=True,
     )
     console.print("! wrong  * changed in this segment")

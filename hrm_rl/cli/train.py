@@ -24,7 +24,7 @@ from hrm_rl.training.plan import banner, dry_run
 from hrm_rl.training.resources import Machine, Plan, check, make_plan, this_machine
 from hrm_rl.training.worker import RunOutcome
 from hrm_rl.utils.console import duration, held_out_result, shown_path, slow_work, typed
-from hrm_rl.utils.errors import UserError, refused_by_disk
+from hrm_rl.utils.errors import UserError, one_line, refused_by_disk
 from hrm_rl.utils.files import provenance, write_atomically
 
 DEFAULT_PRESET = "sudoku9-curriculum"
@@ -147,7 +147,7 @@ def _failed(error: Exception, run_dir: Path, resume: str) -> int:
     """One line for an error that is nobody's mistake known here; the traceback goes to error.log."""
     with contextlib.suppress(OSError):
         (run_dir / "error.log").write_text("".join(traceback.format_exception(error)))
-    summary = " ".join(str(error).split())[:500]
+    summary = one_line(error, 500)
     print(
         f"error: {type(error).__name__}: {summary} (all of it: {shown_path(run_dir)}/error.log)",
         file=sys.stderr,

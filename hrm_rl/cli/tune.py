@@ -25,7 +25,7 @@ from hrm_rl.sweeps.search import number_of_trials
 from hrm_rl.sweeps.space import Space
 from hrm_rl.training.resources import this_machine
 from hrm_rl.utils.console import duration, shown_path, typed
-from hrm_rl.utils.errors import UserError, nearest
+from hrm_rl.utils.errors import UserError, nearest, one_line
 
 SCRIPT = "scripts/tune_ray.py"
 RESOURCE_FLAGS = ("workers-per-trial", "cpus-per-trial", "gpus-per-trial", "max-concurrent")
@@ -250,7 +250,7 @@ def _banner(sweep: Sweep, resources: str, over: int) -> str:
 def _failed(error: Exception, folder: Path, resume: str) -> int:
     """One line for an error that is nobody's mistake known here; the traceback goes to error.log."""
     (folder / "error.log").write_text("".join(traceback.format_exception(error)))
-    summary = " ".join(str(error).split())[:500]
+    summary = one_line(error, 500)
     print(
         f"error: {type(error).__name__}: {summary} (all of it: {shown_path(folder)}/error.log)\ngo on with: "
         f"{resume}",

@@ -20,7 +20,7 @@ from hrm_rl.compat.names import from_official, strip
 from hrm_rl.compat.sparse import CastedSparseEmbedding
 from hrm_rl.config import HaltingConfig, ModelConfig, Positive, Probability, Section
 from hrm_rl.models import Carry, build_model
-from hrm_rl.utils.errors import UserError, nearest
+from hrm_rl.utils.errors import UserError, first_problem, nearest
 
 BOOTSTRAP = halting.Q_TARGETS["bootstrap"]
 """What upstream teaches the value of continuing."""
@@ -132,7 +132,7 @@ class HRMACTv1(nn.Module):
         )
 
     def forward(self, carry: ACTV1Carry, batch: Batch) -> tuple[ACTV1Carry, dict[str, Tensor]]:
-        """One segment in every slot; halted slots first take their row of `batch` and begin anew."""
+        """One segment in every slot; halted slots first take their row of `batch` and start over."""
         new, budget = carry.halted, self.config.halt_max_steps
         inner = carry.inner_carry.replace_rows(new, self.inner.initial_carry(len(new)))
         data = {
@@ -153,8 +153,7 @@ class HRMACTv1(nn.Module):
         return ACTV1Carry(inner, steps, halted, data), outputs
 
     def _explore(self, steps: Tensor) -> Tensor:
-        """(B,) the least number of segments before which halting is forbidden, drawn
-        anew at every segment."""
+        """(B,) the number of segments before which halting is forbidden, drawn at every segment."""
         none = torch.zeros(len(steps), dtype=torch.int64)
         floor = halting.explore(none, steps.cpu(), self.halting, torch.default_generator)
         return floor.to(steps.device)
@@ -187,7 +186,5 @@ def read_config(values: Mapping[str, Any]) -> ACTV1Config:
         config = ACTV1Config.model_validate(dict(values))
         config.model()
     except ValidationError as error:
-        first = error.errors()[0]
-        where = "".join(f"{part}: " for part in first["loc"])
-        raise UserError(f"HRMACTv1: {where}{first['msg'].removeprefix('Value error, ')}") from None
+        raise UserError(f"HRMACTv1: {first_problem(error)}") from None
     return config

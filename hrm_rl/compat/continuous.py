@@ -17,7 +17,7 @@ from hrm_rl.config import ModelConfig
 from hrm_rl.models.layers.linear import init_truncated_normal_
 from hrm_rl.models.layers.positions import rope_frequencies, rotation
 from hrm_rl.models.recurrent import Level
-from hrm_rl.utils.errors import UserError
+from hrm_rl.utils.errors import UserError, first_problem
 
 States = tuple[Tensor, Tensor]
 """z_h and z_l, each (B, L, D), or (B, 1, D) before the first segment."""
@@ -67,9 +67,7 @@ class HierarchicalReasoningModel(nn.Module):
                 swiglu_multiple=1,
             )
         except ValidationError as error:
-            first = error.errors()[0]
-            reason = ": ".join([*map(str, first["loc"]), first["msg"].removeprefix("Value error, ")])
-            reason = reason.replace("hidden_size", "hidden_dim")
+            reason = first_problem(error).replace("hidden_size", "hidden_dim")
             raise UserError(f"HierarchicalReasoningModel: {reason}") from None
         self.N, self.T = N, T
         self.input_embedding = nn.Linear(input_dim, hidden_dim)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from hrm_rl.compat.names import Source
-from hrm_rl.compat.sizes import Sizes, _refuse, infer
+from hrm_rl.compat.sizes import Sizes, infer, refuse
 from hrm_rl.models import RecurrentModel, build_model
 from hrm_rl.utils.errors import UserError
 
@@ -40,7 +40,7 @@ def refuse_misfits(source: Source, model: RecurrentModel) -> None:
     """Raise UserError if the file's tensors are not exactly those of the model."""
     expected = {name: tuple(t.shape) for name, t in model.state_dict().items()}
     given = {name: tuple(t.shape) for name, t in source.tensors.items()}
-    _refuse(
+    refuse(
         source,
         missing=[name for name in expected if name not in given],
         unexpected=[name for name in given if name not in expected],

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from hrm_rl.compat.names import Source
 from hrm_rl.config import HaltingConfig, ModelConfig, Positive, Probability, Section
-from hrm_rl.utils.errors import UserError
+from hrm_rl.utils.errors import UserError, first_problem
 from hrm_rl.utils.files import read_yaml
 
 ARCH_FILE = "all_config.yaml"
@@ -105,8 +105,8 @@ def read_arch(path: Path) -> Arch:
             {k: v for k, v in arch.items() if k in Arch.model_fields and v is not None}
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        raise UserError(f"{path}: arch.{first['loc'][0]}={first['input']}: {first['msg']}") from None
+        name, _, reason = first_problem(error).partition(": ")
+        raise UserError(f"{path}: arch.{name}={arch[name]}: {reason}") from None
 
 
 def infer(source: Source, sizes: Sizes) -> tuple[ModelConfig, int]:
@@ -152,9 +152,7 @@ def infer(source: Source, sizes: Sizes) -> tuple[ModelConfig, int]:
             dtype=sizes.dtype or source.dtype,  # type: ignore[arg-type]
         )
     except ValidationError as error:
-        first = error.errors()[0]
-        where = "".join(f"{part}: " for part in first["loc"])
-        raise UserError(where + first["msg"].removeprefix("Value error, ")) from None
+        raise UserError(first_problem(error)) from None
     return config, length
 
 
@@ -196,7 +194,7 @@ def _refuse_unmeasurable(source: Source, measured: list[str]) -> None:
     required = [*measured, *_FORMS, *(["cls_token"] if source.layout == "mlx" else [])]
     if not any(name not in tensors or name in misshapen for name in measured):
         return
-    _refuse(
+    refuse(
         source,
         missing=[name for name in dict.fromkeys(required) if name not in tensors],
         unexpected=[name for name, form in forms.items() if form is None],
@@ -205,7 +203,7 @@ def _refuse_unmeasurable(source: Source, measured: list[str]) -> None:
     )
 
 
-def _refuse(
+def refuse(
     source: Source,
     missing: list[str],
     unexpected: list[str],
@@ -242,8 +240,7 @@ def _refuse_unknown_sizes(source: Source, sizes: Sizes, needs_heads: bool) -> No
     if asked:
         raise UserError(
             f"a checkpoint's shapes do not tell {', '.join(asked)}: give them, or its {ARCH_FILE} with "
-            "--config (the "
-            f"published runs have {PUBLISHED[source.layout]})"
+            f"--config (the published runs have {PUBLISHED[source.layout]})"
         )
 
 
@@ -261,8 +258,7 @@ def _length(source: Source, sizes: Sizes, prefix: int, mlp: str | None) -> int:
     if found is not None and sizes.length is not None and found != prefix + sizes.length:
         raise UserError(
             f"the checkpoint has {found} positions, which is not {prefix} before the board and "
-            f"{sizes.length} on it: "
-            "name the task it was trained on, and for a TRM --puzzle-emb-len"
+            f"{sizes.length} on it: name the task it was trained on, and for a TRM --puzzle-emb-len"
         )
     length = sizes.length if sizes.length is not None else (found or 0) - prefix
     if length < 1:

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from hrm_rl.config.config import Config, field_names
-from hrm_rl.utils.errors import UserError, nearest
+from hrm_rl.utils.errors import UserError, first_problem, nearest
 from hrm_rl.utils.files import read_yaml
 
 REMOVED: dict[str, tuple[str, tuple[Any, ...] | None]] = {
@@ -43,11 +43,10 @@ def validate(values: dict[str, Any], origin: str) -> Config:
         return Config.model_validate(values)
     except ValidationError as error:
         first = error.errors()[0]
-        field = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
+            field = ".".join(map(str, first["loc"]))
             raise UserError(f"{origin}: unknown setting '{field}'{nearest(field, field_names())}") from None
-        reason = first["msg"].removeprefix("Value error, ")
-        raise UserError(": ".join(part for part in (origin, field, reason) if part)) from None
+        raise UserError(": ".join(filter(None, (origin, first_problem(error))))) from None
 
 
 def load_config(path: Path, base: Config) -> Config:

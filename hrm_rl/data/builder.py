@@ -76,12 +76,10 @@ def generate(
             if len(found) < count:
                 raise UserError(
                     f"only {len(found):,} of {count:,} different "
-                    f"{'test' if purpose == _TEST else 'training'} "
-                    f"puzzles of level '{level}' could be made, and none may be a symmetric version of a "
-                    "test "
-                    "puzzle: ask for fewer, or for another level (a task that keeps rare puzzles on disk "
-                    "may be "
-                    "told to keep more: --options cache N)"
+                    f"{'test' if purpose == _TEST else 'training'} puzzles of level '{level}' could be "
+                    "made, and none may be a symmetric version of a test puzzle: ask for fewer, or for "
+                    "another level (a task that keeps rare puzzles on disk may be told to keep more: "
+                    "--options cache N)"
                 )
             parts[purpose].append(found)
             twin_count += extra
@@ -204,14 +202,11 @@ def from_file(
     train, _ = _collect(task, file, order, wanted, "reading training puzzles", progress, no_twins)
     notes = []
     if twin_count:
-        notes.append(
-            f"left out {twin_count:,} training puzzles that are held out too, be it turned or renamed"
-        )
+        notes.append(f"left out {twin_count:,} training puzzles that match a held-out one up to symmetry")
     if not len(train) or (subsample is not None and len(train) < subsample):
         raise UserError(
-            f"{file.path} has {len(train):,} different training puzzles beside the {len(test):,} held out, "
-            "not "
-            f"{wanted:,}{'; ' + notes[0] if notes else ''} (--subsample, --test-puzzles)"
+            f"{file.path} has {len(train):,} different training puzzles besides the {len(test):,} held out, "
+            f"not {wanted:,}{'; ' + notes[0] if notes else ''} (--subsample, --test-puzzles)"
         )
     return Base(train, test, tuple(notes))
 

@@ -20,18 +20,14 @@ from hrm_rl.utils.errors import UserError
 
 MOST_EXCLUDED = 0.5
 """Share of the puzzles made that may be thrown away because a twin of them is held out."""
-
-
 SAMPLE = 200
 """Puzzles of a level made to measure that share."""
-
-
 _HELD_OUT_STREAM = 0x6865_6C64  # keeps the held-out puzzles' seed apart from every training rank's
 
 
-def held_out_rng(seed: int) -> np.random.Generator:
-    """The random stream that held-out puzzles are made from."""
-    return np.random.default_rng([seed, _HELD_OUT_STREAM])
+def held_out_rng(seed: int, *more: int) -> np.random.Generator:
+    """The random stream that held-out puzzles are made from; with more numbers, one that chooses puzzles."""
+    return np.random.default_rng([seed, _HELD_OUT_STREAM, *more])
 
 
 def trained_levels(config: Config) -> list[str]:
@@ -61,7 +57,7 @@ def prepare(task: PuzzleTask, levels: list[str], progress: ReportProgress) -> No
         task.generate(level, 1, np.random.default_rng(_HELD_OUT_STREAM))
 
 
-def _refuse_small_boards(
+def refuse_small_boards(
     task: PuzzleTask,
     levels: list[str],
     exclude: NDArray[np.uint64],
@@ -76,31 +72,30 @@ def _refuse_small_boards(
             advice = ", or keep out the held-out puzzles alone (--data.no-exclude-twins)" if twins_too else ""
             raise UserError(
                 f"{share:.0%} of {level} {task.name} puzzles are held "
-                f"out{' up to symmetry' if twins_too else ''}, "
-                f"which leaves too few to train on: hold out fewer (--data.eval-puzzles){advice}"
+                f"out{' up to symmetry' if twins_too else ''}, which leaves too few to train on: hold out "
+                f"fewer (--data.eval-puzzles){advice}"
             )
 
 
-def _refuse_leaks(
+def refuse_leaks(
     task: PuzzleTask, config: Config, pool: Puzzles, keys: Keys, held_out: PuzzleBatch
 ) -> tuple[str, ...]:
-    """Refuse held-out puzzles that are in the training set up to symmetry, or warn if that is wished."""
+    """Refuse held-out puzzles that are in the training set up to symmetry, or warn if the settings say so."""
     in_pool, in_held_out = twins(task, pool, keys.family, held_out)
     if not in_held_out.any():
         return ()
     where = config.data.eval_path or f"the test split of {config.data.path}"
     found = (
         f"{in_held_out.sum()} of the {len(held_out)} held-out puzzles of {where} are also in the training "
-        "set "
-        f"{config.data.path}, as they are or under a symmetry (the first: held-out puzzle "
+        f"set {config.data.path}, as they are or under a symmetry (the first: held-out puzzle "
         f"{np.argmax(in_held_out) + 1}, training puzzle {np.argmax(in_pool) + 1})"
     )
     if config.data.leaks == "refuse":
-        raise UserError(f"{found}: remove them from one of the two, or go on with --data.leaks warn")
+        raise UserError(f"{found}: remove them from one of the two, or train anyway with --data.leaks warn")
     return (f"warning: {found}; held-out accuracy will look too good",)
 
 
-def _split(
+def split(
     family: NDArray[np.uint64],
     groups: NDArray[np.int64] | None,
     rows: NDArray[np.int64],
@@ -113,10 +108,9 @@ def _split(
     if count >= len(families):
         raise UserError(
             f"{config.data.path} holds {len(families)} puzzle up to symmetry: too few to train on and to "
-            "hold one "
-            "out; give held-out puzzles with --data.eval-path"
+            "hold one out; give held-out puzzles with --data.eval-path"
         )
-    order = np.random.default_rng([config.seed, _HELD_OUT_STREAM, 1]).permutation(len(families))
+    order = held_out_rng(config.seed, 1).permutation(len(families))
     chosen = families[np.sort(order[:count])]
     kept = ~np.isin(family[rows], family[chosen])
     if groups is not None:
@@ -124,10 +118,10 @@ def _split(
     return chosen, rows[kept]
 
 
-def _subset(rows: NDArray[np.int64], groups: NDArray[np.int64] | None, config: Config) -> NDArray[np.int64]:
+def subset(rows: NDArray[np.int64], groups: NDArray[np.int64] | None, config: Config) -> NDArray[np.int64]:
     """`data.max_puzzles` of the rows at random, with all symmetric versions that a
     folder's groups hold of each."""
     unit = rows if groups is None else groups[rows]
     units = np.unique(unit)
-    order = np.random.default_rng([config.seed, _HELD_OUT_STREAM, 2]).permutation(len(units))
+    order = held_out_rng(config.seed, 2).permutation(len(units))
     return rows[np.isin(unit, units[order[: config.data.max_puzzles]])]

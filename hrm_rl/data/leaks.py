@@ -1,4 +1,4 @@
-"""Whether puzzles held out for judging were trained on, be it turned, mirrored or renamed.
+"""Whether puzzles held out for evaluation were trained on, up to symmetry: rotated, mirrored or relabelled.
 
 Two puzzles are *twins* if a symmetry of their task turns one into the other, equal ones included.
 Legend: N puzzles of a pool, H held-out ones.
@@ -43,9 +43,6 @@ class Keys:
             keys.family[rows] = task.invariant(chunk.inputs)
             keys.level[rows] = chunk.level
         return keys
-
-    def take(self, index: NDArray[np.int64]) -> Keys:
-        return Keys(self.puzzle[index], self.family[index], self.level[index])
 
 
 def twins(

@@ -23,13 +23,13 @@ from envs.folders.opening import check_sample, open_puzzles, open_training
 from envs.puzzle import Puzzles, PuzzleSource, Selection
 from hrm_rl.config import Config
 from hrm_rl.data.held_out import (
-    _HELD_OUT_STREAM,
-    _refuse_leaks,
-    _refuse_small_boards,
-    _split,
-    _subset,
     generate_held_out,
+    held_out_rng,
     prepare,
+    refuse_leaks,
+    refuse_small_boards,
+    split,
+    subset,
     trained_levels,
 )
 from hrm_rl.data.leaks import Keys
@@ -41,7 +41,7 @@ ALL_LEVELS = "all"
 
 @dataclass(frozen=True)
 class Data:
-    """What one worker learns from and is judged on."""
+    """What one worker learns from and is evaluated on."""
 
     task: PuzzleTask
     source: PuzzleSource
@@ -98,7 +98,7 @@ def _generated(task: PuzzleTask, config: Config, rank: int, progress: ReportProg
         held_out = generate_held_out(task, levels, config.data.eval_puzzles, config.seed)
     key = task.invariant if config.data.exclude_twins else fingerprint
     exclude = key(held_out.inputs)
-    _refuse_small_boards(task, levels, exclude, key, config.data.exclude_twins)
+    refuse_small_boards(task, levels, exclude, key, config.data.exclude_twins)
     children = {level: GeneratedSource(task, level, config.seed, rank, exclude, key) for level in levels}
     source = MixedSource(children, config.curriculum.weights(0), config.seed, rank)
     return Data(task, source, held_out, int(held_out.identifier.max(initial=0)) + 1)
@@ -118,11 +118,11 @@ def _from_file(task: PuzzleTask, config: Config, rank: int, world_size: int) -> 
     notes: tuple[str, ...] = ()
     if config.data.eval_path is not None or test is not None:
         held_out = _given_held_out(task, config, test)
-        notes = _refuse_leaks(task, config, pool, keys, held_out)
+        notes = refuse_leaks(task, config, pool, keys, held_out)
     else:
-        chosen, rows = _split(keys.family, groups, rows, config)
+        chosen, rows = split(keys.family, groups, rows, config)
         held_out = pool.take(chosen)
-    rows = _subset(rows, groups, config)
+    rows = subset(rows, groups, config)
 
     exclude = fingerprint(held_out.inputs)
     children: dict[str, PuzzleSource] = {}
@@ -131,8 +131,7 @@ def _from_file(task: PuzzleTask, config: Config, rank: int, world_size: int) -> 
         if len(chosen) < world_size:
             raise UserError(
                 f"{world_size} workers cannot share the {len(chosen)} training puzzles of level '{level}' "
-                f"of {path}: "
-                f"take at most {len(chosen)} workers or a larger file"
+                f"of {path}: take at most {len(chosen)} workers or a larger file"
             )
         children[level] = PoolSource(
             task, Selection(pool, chosen), config.seed, rank, world_size, config.data.augment, exclude
@@ -155,7 +154,7 @@ def _given_held_out(task: PuzzleTask, config: Config, test: Puzzles | None) -> P
     if config.data.eval_path is not None:
         return open_puzzles(task, Path(config.data.eval_path)).take(slice(None))
     assert test is not None
-    order = np.random.default_rng([config.seed, _HELD_OUT_STREAM, 1]).permutation(len(test))
+    order = held_out_rng(config.seed, 1).permutation(len(test))
     return test.take(np.sort(order[: config.data.eval_puzzles]))
 
 
@@ -174,6 +173,6 @@ def _rows_of_level(
 
 
 def _identifiers(pool: Puzzles, held_out: PuzzleBatch) -> int:
-    """Rows of the puzzle-embedding table that training and judging need."""
+    """Rows of the puzzle-embedding table that training and evaluation need."""
     stated = pool.identifiers if isinstance(pool, PuzzleFolder) else 1
     return max(stated, int(held_out.identifier.max(initial=0)) + 1)

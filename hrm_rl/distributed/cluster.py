@@ -9,7 +9,7 @@ import ray
 import ray.train
 
 from hrm_rl.training.resources import Machine
-from hrm_rl.utils.errors import UserError
+from hrm_rl.utils.errors import UserError, one_line
 
 
 def connect(address: str | None, machine: Machine, verbose: bool) -> Machine:
@@ -29,7 +29,7 @@ def connect(address: str | None, machine: Machine, verbose: bool) -> Machine:
                 configure_logging=True,
             )
         except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
+            reason = one_line(error)
             raise UserError(
                 f"cannot reach a Ray cluster at {address or 'this machine'}: {reason}; start one with "
                 "`ray start --head`, or leave --address out"

@@ -28,7 +28,7 @@ from hrm_rl.distributed.train_worker import work
 from hrm_rl.runs.folder import CONSOLE_FILE, STOP_FILE
 from hrm_rl.training.resources import Plan
 from hrm_rl.training.worker import RunOutcome
-from hrm_rl.utils.errors import UserError, refused_by_disk
+from hrm_rl.utils.errors import UserError, one_line, refused_by_disk
 
 MAX_FAILURES = 3
 """Times that a run goes on from its last checkpoint after workers have died or raised."""
@@ -155,7 +155,7 @@ def _explained(error: BaseException, run_dir: Path) -> BaseException:
     text = "".join(traceback.format_exception(error))
     if not isinstance(error, WorkerGroupError):
         (run_dir / "error.log").write_text(text)
-        return RunFailed(f"{type(error).__name__}: {' '.join(str(error).split())[:500]}")
+        return RunFailed(f"{type(error).__name__}: {one_line(error, 500)}")
     failures = sorted(error.worker_failures.items())
     for rank, failure in failures:
         text += f"\n--- worker {rank}\n" + "".join(traceback.format_exception(failure))
@@ -167,7 +167,7 @@ def _explained(error: BaseException, run_dir: Path) -> BaseException:
         return cause
     if isinstance(cause, OSError) and (refused := refused_by_disk(cause)):
         return refused
-    summary = " ".join(str(cause).split())[:500]
+    summary = one_line(cause, 500)
     return RunFailed(
         f"worker {rank} failed: {type(cause).__name__}: {summary} (all of it: {run_dir}/error.log)"
     )

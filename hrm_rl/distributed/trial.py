@@ -35,7 +35,7 @@ from hrm_rl.training.loop import Trainer
 from hrm_rl.training.resources import Plan
 from hrm_rl.training.worker import Evaluated
 from hrm_rl.utils.devices import choose_device, use_threads
-from hrm_rl.utils.errors import UserError
+from hrm_rl.utils.errors import UserError, one_line
 from hrm_rl.utils.files import write_atomically
 
 SWEEP_STOP_FILE = "stop-requested"
@@ -143,12 +143,8 @@ def run_trial(plan: TrialPlan, params: Params) -> None:
         write_atomically(run_dir / ERROR_FILE, f"{error}\n")
     except Exception as error:
         text = "".join(traceback.format_exception(error))
-        write_atomically(run_dir / ERROR_FILE, f"{type(error).__name__}: {_one_line(error)}\n\n{text}")
+        write_atomically(run_dir / ERROR_FILE, f"{type(error).__name__}: {one_line(error, 300)}\n\n{text}")
         raise
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]
 
 
 def _run_here(plan: TrialPlan, config: Config, params: Params, id: str, run_dir: Path) -> None:

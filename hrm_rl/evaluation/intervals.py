@@ -17,7 +17,7 @@ Interval = tuple[float, float]
 def bootstrap(
     values: NDArray[np.generic], seed: int = 0, resamples: int = RESAMPLES, level: float = LEVEL
 ) -> Interval:
-    """Percentile interval of the mean of values (N,), over puzzles drawn anew with replacement (Efron, 1979).
+    """Percentile interval of the mean of values (N,), over puzzles redrawn with replacement (Efron, 1979).
 
     Drawing N puzzles of N is one multinomial draw of how often each different value occurs, so that the cost
     goes with R * U, not R * N: U is 2 for right and wrong. What the interval does not cover: another training

@@ -1,4 +1,4 @@
-"""Which puzzles a model is judged on: those of a file, new ones of some levels, or those that its run held
+"""Which puzzles a model is evaluated on: those of a file, new ones of some levels, or those that its run held
 out; none that it was trained on."""
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hrm_rl.config import Config, Positive, Section
 from hrm_rl.data.held_out import generate_held_out, prepare, trained_levels
 from hrm_rl.data.leaks import Keys, twins
 from hrm_rl.data.streams import ALL_LEVELS, build_data, training_puzzles
-from hrm_rl.runs.loading import OpenedModel, described
+from hrm_rl.runs.loading import LoadedModel, described
 from hrm_rl.utils.console import slow_work
 from hrm_rl.utils.errors import UserError
 
@@ -26,8 +26,8 @@ class PuzzleChoice(Section):
     """Flags that say which puzzles."""
 
     data: str | None = None
-    """File or folder of puzzles to judge on. Without this, --level, --puzzles and
-    --seed: the run's held-out ones."""
+    """File or folder of puzzles to evaluate on. Without this, --level, --puzzles and --seed: the run's
+    held-out ones."""
     level: str | None = None
     """Level to generate; those of the training run if not given."""
     puzzles: Positive | None = None
@@ -53,7 +53,7 @@ class PuzzleChoice(Section):
 
 
 def choose_puzzles(choice: PuzzleChoice, config: Config, task: PuzzleTask) -> PuzzleBatch:
-    """The puzzles to judge a run on, none of which is in its training file. Raises UserError."""
+    """The puzzles to evaluate a run on, none of which is in its training file. Raises UserError."""
     if choice.data is not None and choice.level is not None:
         raise UserError("give --data FILE or --level NAME, not both: a file's puzzles are reported by level")
     if choice.own_held_out:
@@ -65,17 +65,17 @@ def choose_puzzles(choice: PuzzleChoice, config: Config, task: PuzzleTask) -> Pu
     return without_training_puzzles(puzzles, config, task)
 
 
-def for_folder(choice: PuzzleChoice, opened: OpenedModel) -> PuzzleChoice:
+def for_folder(choice: PuzzleChoice, loaded: LoadedModel) -> PuzzleChoice:
     """What is meant by flags that leave the puzzles open, if the model is in a folder without its run. Raises
     UserError."""
-    data = opened.config.data
-    if opened.in_run or not choice.own_held_out:
+    data = loaded.config.data
+    if loaded.run is not None or not choice.own_held_out:
         return choice
-    if opened.converted:
+    if loaded.converted:
         return choice.model_copy(update={"seed": choice.chosen_seed})
     if data.path is not None or data.eval_path is not None:
         raise UserError(
-            f"{opened.name} does not hold the puzzles of its run ({data.eval_path or data.path}): give "
+            f"{loaded.name} does not hold the puzzles of its run ({data.eval_path or data.path}): give "
             "--data FILE, or --level NAME to generate some"
         )
     return choice
@@ -103,8 +103,7 @@ def _generated(choice: PuzzleChoice, config: Config, task: PuzzleTask) -> Puzzle
 
 
 def without_training_puzzles(puzzles: PuzzleBatch, config: Config, task: PuzzleTask) -> PuzzleBatch:
-    """Leave out puzzles of the file that a run was trained on, be it under a symmetry;
-    refuse if none are left."""
+    """Leave out puzzles that match one of the run's training set up to symmetry; refuse if none are left."""
     origin = config.data.path or "that its task keeps"
     try:
         training = training_puzzles(task, config)
@@ -118,22 +117,21 @@ def without_training_puzzles(puzzles: PuzzleBatch, config: Config, task: PuzzleT
         return puzzles
     if shared.all():
         raise UserError(
-            f"all of these puzzles, or symmetric ones, are in the run's training set {origin}: give others"
+            f"all of these puzzles match one of the run's training set {origin} up to symmetry: give others"
         )
     if shared.any():
         Console(stderr=True).print(
-            f"left out {shared.sum()} puzzles that are, be it under a symmetry, in the training set"
+            f"left out {shared.sum()} puzzles that match one of the training set up to symmetry"
         )
     return puzzles.take(~shared)
 
 
-def refuse_strangers(puzzles: PuzzleBatch, opened: OpenedModel) -> None:
+def refuse_strangers(puzzles: PuzzleBatch, loaded: LoadedModel) -> None:
     """Refuse puzzles with an identity that a model with puzzle embeddings has no row for."""
-    table = getattr(opened.model, "puzzle_emb", None)
+    table = getattr(loaded.model, "puzzle_emb", None)
     largest = int(puzzles.identifier.max(initial=0))
     if table is not None and largest >= len(table.weight):
         raise UserError(
             f"these puzzles have identifiers up to {largest}, the model knows 0 to {len(table.weight) - 1}: "
-            "judge it "
-            "on puzzles of its own data set"
+            "evaluate it on puzzles of its own data set"
         )

@@ -19,16 +19,16 @@ from rich.table import Column, Table
 
 from envs import PuzzleBatch
 from envs.task import PuzzleTask
-from hrm_rl.evaluation.evaluate import Evaluation
 from hrm_rl.evaluation.intervals import Interval, bootstrap
+from hrm_rl.evaluation.scores import Evaluation
 from hrm_rl.evaluation.summaries import Summary, by_group
 from hrm_rl.evaluation.tradeoff import Point
-from hrm_rl.evaluation.votes import Outcome
+from hrm_rl.evaluation.votes import MultiPass
 from hrm_rl.utils.console import duration
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import write_atomically
 
-JUDGED = ("exact_accuracy", "solved", "segments_mean")
+WITH_INTERVAL = ("exact_accuracy", "solved", "segments_mean")
 """The figures that get an interval."""
 
 
@@ -54,14 +54,14 @@ class Report:
     seconds: float
     seed: int = 0
     """Of the intervals."""
-    extra: dict[str, Outcome] = field(default_factory=dict)
+    extra: dict[str, MultiPass] = field(default_factory=dict)
     """Votes and retries, by their names."""
 
     def intervals(self, rows: NDArray[np.bool_] | slice = slice(None)) -> dict[str, Interval]:
-        """95 % bootstrap intervals of JUDGED over some of the puzzles."""
+        """95 % bootstrap intervals of WITH_INTERVAL over some of the puzzles."""
         result = self.result
         values = (result.exact, result.solved, result.segments)
-        return {name: bootstrap(v[rows], self.seed) for name, v in zip(JUDGED, values, strict=True)}
+        return {name: bootstrap(v[rows], self.seed) for name, v in zip(WITH_INTERVAL, values, strict=True)}
 
     def summaries(self) -> dict[str, Summary]:
         """A row for each group that occurs."""
@@ -69,9 +69,8 @@ class Report:
         return by_group(sums, self.groups.names, self.task.measures)
 
     def total(self) -> Summary:
-        return Summary.of(
-            self.result.sums_by(np.zeros(len(self.result.level), np.int64), 1)[0], self.task.measures
-        )
+        one_group = np.zeros(len(self.result.level), np.int64)
+        return Summary.of(self.result.sums_by(one_group, 1)[0], self.task.measures)
 
 
 MOST_GROUPS = 10
@@ -81,9 +80,8 @@ def split(by: str, task: PuzzleTask, puzzles: PuzzleBatch) -> Groups:
     """The puzzles by level, or by a trait of their task: a group for each value, or for ranges of values with
     about as many puzzles each where there are more than MOST_GROUPS. Raises UserError."""
     if by == "level":
-        return Groups(
-            by, puzzles.level % (len(task.levels) + 1), (*task.levels, "other")
-        )  # NO_LEVEL = -1 is last
+        # NO_LEVEL = -1 is the last group.
+        return Groups(by, puzzles.level % (len(task.levels) + 1), (*task.levels, "other"))
     if by not in task.traits:
         raise UserError(
             f"--by {by}: {task.name} puzzles can be split by {', '.join(('level', *task.traits))}"
@@ -105,7 +103,7 @@ def as_dictionary(report: Report) -> dict[str, Any]:
         name: asdict(summary) | {"intervals": report.intervals(groups.of == groups.names.index(name))}
         for name, summary in report.summaries().items()
     }
-    extra = {name: outcome_means(outcome) for name, outcome in report.extra.items()}
+    extra = {name: means_of(found) for name, found in report.extra.items()}
     return {
         **report.about,
         "all": asdict(report.total()) | {"intervals": report.intervals()},
@@ -114,20 +112,21 @@ def as_dictionary(report: Report) -> dict[str, Any]:
     }
 
 
-def outcome_means(outcome: Outcome) -> dict[str, float]:
+def means_of(found: MultiPass) -> dict[str, float]:
     return {
-        "exact_accuracy": float(outcome.exact.mean()),
-        "solved": float(outcome.solved.mean()),
-        "segments_mean": float(outcome.segments.mean()),
-        "passes_mean": float(outcome.passes.mean()),
+        "exact_accuracy": float(found.exact.mean()),
+        "solved": float(found.solved.mean()),
+        "segments_mean": float(found.segments.mean()),
+        "passes_mean": float(found.passes.mean()),
     }
 
 
 def headline(about: dict[str, Any]) -> str:
-    return (
-        f"{about['checkpoint']} (update {about['update']}, {about['weights']} weights), {about['rule']}, "
-        f"puzzles: {about['puzzles']}"
-    )
+    return f"{_model(about)}, {about['rule']}, puzzles: {about['puzzles']}"
+
+
+def _model(about: dict[str, Any]) -> str:
+    return f"{about['checkpoint']} (update {about['update']}, {about['weights']} weights)"
 
 
 def print_table(report: Report, console: Console) -> None:
@@ -165,10 +164,10 @@ def print_table(report: Report, console: Console) -> None:
 
 def print_intervals(report: Report, console: Console) -> None:
     found = report.intervals()
-    (a, b), (c, d), (e, f) = (found[name] for name in JUDGED)
+    (a, b), (c, d), (e, f) = (found[name] for name in WITH_INTERVAL)
     console.print(
-        f"95 % of resamples of the puzzles: exact {a:.1%} to {b:.1%}, solved {c:.1%} to {d:.1%}, "
-        f"segments {e:.2f} to {f:.2f}",
+        f"95 % bootstrap interval: exact {100 * a:.1f}-{100 * b:.1f} %, "
+        f"solved {100 * c:.1f}-{100 * d:.1f} %, segments {e:.2f}-{f:.2f}",
         soft_wrap=True,
     )
 
@@ -180,12 +179,13 @@ def _measured(row: Summary, name: str) -> str:
 def print_extra(report: Report, console: Console) -> None:
     """Votes and retries, below the single pass."""
     table = Table(
-        Column("beside the single pass", no_wrap=True), *_right("exact", "solved", "segments", "passes")
+        Column("compared with a single pass", no_wrap=True), *_right("exact", "solved", "segments", "passes")
     )
     result = report.result
-    once = Outcome(result.answer, result.exact, result.solved, result.segments, np.ones_like(result.segments))
-    for name, outcome in {"single pass": once, **report.extra}.items():
-        m = outcome_means(outcome)
+    passes = np.ones_like(result.segments)
+    once = MultiPass(result.answer, result.exact, result.solved, result.segments, passes)
+    for name, found in {"single pass": once, **report.extra}.items():
+        m = means_of(found)
         table.add_row(
             name,
             f"{m['exact_accuracy']:.1%}",
@@ -205,11 +205,7 @@ def print_comparison(reports: Sequence[Report], console: Console) -> None:
     first = reports[0]
     console.print(f"{first.total().puzzles} puzzles: {first.about['puzzles']}", soft_wrap=True)
     for letter, report in zip(letters(reports), reports, strict=True):
-        about = report.about
-        what = (
-            f"{about['checkpoint']} (update {about['update']}, {about['weights']} weights), {about['rule']}"
-        )
-        console.print(f"  {letter}  {what}", soft_wrap=True)
+        console.print(f"  {letter}  {_model(report.about)}, {report.about['rule']}", soft_wrap=True)
     names = ("exact", "solved", "95 %", "solved - A", "95 %", "segments", "puzzles/s")
     table = Table(Column(""), *_right(*names), padding=0)  # 80 columns have to do
     for letter, report in zip(letters(reports), reports, strict=True):
@@ -248,12 +244,8 @@ def difference(report: Report, first: Report) -> tuple[float, Interval]:
 
 
 def print_curve(points: Sequence[Point], about: dict[str, Any], puzzles: int, console: Console) -> None:
-    """Accuracy against cost, adaptive beside fixed."""
-    console.print(
-        f"{about['checkpoint']} (update {about['update']}, {about['weights']} weights), {puzzles} puzzles: "
-        f"{about['puzzles']}",
-        soft_wrap=True,
-    )
+    """Accuracy against cost, adaptive compared with fixed."""
+    console.print(f"{_model(about)}, {puzzles} puzzles: {about['puzzles']}", soft_wrap=True)
     table = Table(
         Column("halting"),
         *_right("budget", "threshold", "segments", "exact", "solved", "fixed solves"),
@@ -289,10 +281,10 @@ def write_predictions(path: Path, puzzles: PuzzleBatch, report: Report) -> None:
     }
     # "answer" is another name of the solution in files of puzzles (envs/csv_files.py)
     boards = {"question": puzzles.inputs, "solution": puzzles.solution, "prediction": result.answer}
-    for name, outcome in report.extra.items():
+    for name, found in report.extra.items():
         key = name.replace(" ", "_")
-        boards[f"{key}_prediction"] = outcome.answer
-        columns |= {f"{key}_solved": outcome.solved, f"{key}_segments": outcome.segments}
+        boards[f"{key}_prediction"] = found.answer
+        columns |= {f"{key}_solved": found.solved, f"{key}_segments": found.segments}
     if path.suffix == ".npz":
         buffer = io.BytesIO()
         np.savez_compressed(buffer, allow_pickle=False, **boards, **columns)

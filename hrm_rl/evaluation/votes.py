@@ -1,7 +1,7 @@
 """Asking about a puzzle in other forms: votes over symmetries, and verified retries.
 
-Both cost more than one pass and need a task that offers symmetries (`PuzzleTask.symmetries`); each is a
-figure of its own beside the single pass.
+Both cost more than one pass and need a task that offers symmetries (`PuzzleTask.symmetries`); each is
+reported as a figure of its own and compared with the single pass.
 
 Legend: N puzzles, L tokens, K forms of a puzzle.
 """
@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from envs import PAD, PuzzleBatch, Symmetries
+from envs import PuzzleBatch, Symmetries
 from envs.puzzle import Tokens
 from envs.task import PuzzleTask
-from hrm_rl.agents.act.answers import LossOn
+from hrm_rl.agents.act.answers import exact
 from hrm_rl.agents.act.engine import answers
+from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import StoppingRule
-from hrm_rl.evaluation.evaluate import Evaluation
-from hrm_rl.models import RecurrentModel
+from hrm_rl.evaluation.scores import Evaluation
 from hrm_rl.utils.errors import UserError
 
 CHUNK = 1024
@@ -32,30 +32,28 @@ CHUNK = 1024
 class Asker:
     """A model and how it is run."""
 
-    model: RecurrentModel
-    task: PuzzleTask
+    solver: Solver
     stopping: StoppingRule
     batch_size: int = 256
-    loss_on: LossOn = "all"
     progress: Callable[[int], None] = lambda done: None
     """Called with the number of forms answered, whenever it changes."""
 
     def ask(
         self, puzzles: PuzzleBatch, rng: np.random.Generator
     ) -> tuple[Tokens, NDArray[np.int64], NDArray[np.float32]]:
-        """Each puzzle under a random symmetry: the answers (N, L) brought back, the segments (N,)
-        they took and the Q-values (N, 2)."""
+        """Each puzzle under a random symmetry: the answers (N, L) brought back, the segments (N,) they took
+        and the Q-values (N, 2)."""
         waiting: list[Symmetries] = []
 
         def forms() -> Iterator[PuzzleBatch]:
             for start in range(0, len(puzzles), CHUNK):
                 part = puzzles.take(slice(start, start + CHUNK))
-                waiting.append(offered(self.task, part.inputs, rng))
+                waiting.append(offered(self.solver.task, part.inputs, rng))
                 yield replace(part, inputs=waiting[-1].apply(part.inputs))
 
         answer = np.zeros_like(puzzles.inputs)
         segments, q = np.zeros(len(puzzles), np.int64), np.zeros((len(puzzles), 2), np.float32)
-        for found in answers(self.model, self.task, forms(), self.stopping, self.batch_size, self.loss_on):
+        for found in answers(self.solver, forms(), self.stopping, self.batch_size):
             answer[found.index], segments[found.index], q[found.index] = found.answer, found.segment, found.q
             self.progress(int(found.index[-1]) + 1)
         for start, symmetries in zip(range(0, len(puzzles), CHUNK), waiting, strict=True):
@@ -72,8 +70,8 @@ def offered(task: PuzzleTask, inputs: Tokens, rng: np.random.Generator) -> Symme
 
 
 @dataclass(frozen=True)
-class Outcome:
-    """One answer for each puzzle, and what it cost."""
+class MultiPass:
+    """One answer for each puzzle from several passes, and what it cost."""
 
     answer: Tokens
     """(N, L)"""
@@ -93,12 +91,12 @@ class Outcome:
         answer: Tokens,
         segments: NDArray[np.int64],
         passes: NDArray[np.int64],
-    ) -> Outcome:
-        exact = ((answer == puzzles.solution) | (puzzles.solution == PAD)).all(axis=1)
-        return Outcome(answer, exact, task.solved(puzzles.inputs, answer), segments, passes)
+    ) -> MultiPass:
+        solved = task.solved(puzzles.inputs, answer)
+        return MultiPass(answer, exact(answer, puzzles.solution), solved, segments, passes)
 
 
-def vote(asker: Asker, puzzles: PuzzleBatch, single: Evaluation, forms: int, seed: int) -> Outcome:
+def vote(asker: Asker, puzzles: PuzzleBatch, single: Evaluation, forms: int, seed: int) -> MultiPass:
     """The whole answer that most of `forms` forms of a puzzle give: the puzzle itself, whose answer is that
     of the `single` pass, and K - 1 random symmetries of it. Of answers with as many votes the one with the
     larger sum of q_halt is taken (sapientinc/HRM orders its votes so), then the one given first."""
@@ -110,12 +108,12 @@ def vote(asker: Asker, puzzles: PuzzleBatch, single: Evaluation, forms: int, see
         q_halt.append(q[:, 0])
         segments += spent
     chosen = majority(np.stack(given, axis=1), np.stack(q_halt, axis=1))
-    return Outcome.of(asker.task, puzzles, chosen, segments, np.full(len(puzzles), forms))
+    return MultiPass.of(asker.solver.task, puzzles, chosen, segments, np.full(len(puzzles), forms))
 
 
 def majority(given: Tokens, weight: NDArray[np.float32]) -> Tokens:
-    """(N, L) the answer that occurs most often among given (N, K, L), ties by the sum
-    of weight (N, K), then the first."""
+    """(N, L) the answer that occurs most often among given (N, K, L), ties by the sum of weight (N, K), then
+    the first."""
     same = (given[:, :, None] == given[:, None, :]).all(axis=-1)  # (N, K, K)
     votes = same.sum(axis=2)
     total = (same * weight[:, None, :].astype(np.float64)).sum(axis=2)
@@ -124,10 +122,13 @@ def majority(given: Tokens, weight: NDArray[np.float32]) -> Tokens:
     return given[np.arange(len(given)), best]
 
 
-def retry(asker: Asker, puzzles: PuzzleBatch, single: Evaluation, retries: int, seed: int) -> list[Outcome]:
-    """What comes of thinking again, under another random symmetry, about puzzles whose answer breaks the
-    task's rule, up to so many times: [r] is the outcome with at most r + 1 retries. The rule needs no
-    solution. If no answer ever keeps it, that of the single pass stands."""
+def retry(asker: Asker, puzzles: PuzzleBatch, single: Evaluation, retries: int, seed: int) -> list[MultiPass]:
+    """Try failed puzzles again under random symmetries, at most `retries` times. [r] of what is returned is
+    the result after r + 1 retries.
+
+    A puzzle has failed if its answer breaks the task's rule, which needs no solution. If no answer ever keeps
+    it, that of the single pass stands.
+    """
     rng = np.random.default_rng([seed, 0x72657472])
     answer, segments = single.answer.copy(), single.segments.copy()
     passes, open_ = np.ones(len(puzzles), np.int64), ~single.solved
@@ -138,8 +139,10 @@ def retry(asker: Asker, puzzles: PuzzleBatch, single: Evaluation, retries: int, 
             found, spent, _ = asker.ask(puzzles.take(rows), rng)
             segments[rows] += spent
             passes[rows] += 1
-            right = asker.task.solved(puzzles.inputs[rows], found)
+            right = asker.solver.task.solved(puzzles.inputs[rows], found)
             answer[rows[right]] = found[right]
             open_[rows[right]] = False
-        outcomes.append(Outcome.of(asker.task, puzzles, answer.copy(), segments.copy(), passes.copy()))
+        outcomes.append(
+            MultiPass.of(asker.solver.task, puzzles, answer.copy(), segments.copy(), passes.copy())
+        )
     return outcomes

@@ -13,11 +13,9 @@ from hrm_rl.runs.pretrained import About
 
 RESULTS = ("exact_accuracy", "solved", "cell_accuracy", "segments_mean")
 
-
 ONLY_BLANKS = (
     "It was trained on the blank cells alone (`train.loss_on: blanks`): its logits for given cells mean "
-    "nothing. "
-    "Copy these from the puzzle, as `hrm_rl.agents.act.answers.answer_of` does."
+    "nothing. Copy these from the puzzle, as `hrm_rl.agents.act.answers.fill_in` does."
 )
 """For the model card of such a network."""
 
@@ -31,8 +29,7 @@ def model_card(model: RecurrentModel, config: Config, about: About) -> str:
         f"# {config.model.name} on {env.task}{size}",
         "",
         f"{count_parameters(model):,} parameters; thinks for at most {halting.halt_max_steps} segments a "
-        "puzzle and "
-        "decides itself when to stop.",
+        "puzzle and decides itself when to stop.",
         "",
         f"- origin: {about.origin}",
     ]
@@ -46,7 +43,12 @@ def model_card(model: RecurrentModel, config: Config, about: About) -> str:
     lines += ["", "## Held-out results", "", *_results_table(about), "", "## Use", "", how_to_load()]
     if config.train.loss_on == "blanks":
         lines += [ONLY_BLANKS, ""]
-    lines += ["`python scripts/evaluate.py --checkpoint this-folder` judges it.", "", "## Configuration", ""]
+    lines += [
+        "`python scripts/evaluate.py --checkpoint this-folder` scores it.",
+        "",
+        "## Configuration",
+        "",
+    ]
     known = ("env", "model", "halting") if about.converted else tuple(about.config)
     settings = {key: value for key, value in about.config.items() if key in known}
     lines += ["```yaml", yaml.safe_dump(settings, sort_keys=False).rstrip(), "```", ""]

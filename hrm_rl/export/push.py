@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hrm_rl.models.saving import CONFIG, WEIGHTS
+from hrm_rl.models.saving import CARD, CONFIG, WEIGHTS
 from hrm_rl.runs.pretrained import is_pretrained
 from hrm_rl.utils.errors import UserError
 
@@ -29,7 +29,7 @@ def push_to_hub(folder: Path, repository: str, private: bool = False) -> str:
             repo_id=repository,
             folder_path=folder,
             commit_message="Upload of hrm-rl",
-            allow_patterns=["config.json", "model.safetensors", "README.md"],
+            allow_patterns=[CONFIG, WEIGHTS, CARD],
         )
     except Exception as error:  # its HTTP errors have no common base from one version to the next
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]

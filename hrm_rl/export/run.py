@@ -2,36 +2,40 @@
 
 from __future__ import annotations
 
-import json
 import re
 from pathlib import Path
 
 from hrm_rl.config import Config
 from hrm_rl.export.card import RESULTS, model_card
-from hrm_rl.runs.pretrained import About, Weights, load_checkpoint
+from hrm_rl.runs import checkpoint
+from hrm_rl.runs.checkpoint import Weights
+from hrm_rl.runs.folder import RunFolder
+from hrm_rl.runs.loading import load_model
+from hrm_rl.runs.pretrained import About
+from hrm_rl.utils.errors import UserError
 
 
 def export_run(path: Path, out: Path, weights: Weights | None = None) -> About:
-    """Write the checkpoint at `path` as a folder for others. Raises UserError."""
-    model, config = load_checkpoint(path, weights)
-    state = json.loads((path / "state.json").read_text())
-    judged = config.evaluated_weights
-    exported = weights or judged
+    """Write the model of a run, or of one of its checkpoints, as a folder for others. Raises UserError."""
+    loaded = load_model(path, weights)
+    if loaded.run is None:
+        raise UserError(f"{path} is no run: it is a folder for others already")
+    config, evaluated = loaded.config, loaded.weights == loaded.config.evaluated_weights
     about = About(
-        origin=f"trained: run {path.parent.parent.name}, {path.name}",
+        origin=f"trained: run {loaded.run.name}, {loaded.path.name}",
         config=without_paths(config).model_dump(mode="json"),
-        update=state["update"],
-        weights=exported,
-        results=_results(path.parent.parent / "metrics.jsonl", state["update"]) if judged == exported else {},
-        versions=state["versions"],
+        update=loaded.update,
+        weights=loaded.weights,
+        results=_results(loaded.run, loaded.update) if evaluated else {},
+        versions=checkpoint.versions(loaded.path),
     )
-    model.save_pretrained(out, about.model_dump(), model_card(model, config, about))
+    loaded.model.save_pretrained(out, about.model_dump(), model_card(loaded.model, config, about))
     return about
 
 
 def without_paths(config: Config) -> Config:
-    """The configuration without the folders of the machine it ran on: names of files alone,
-    and no option that names a file."""
+    """The configuration without the folders of the machine it ran on: names of files alone, and no option
+    that names a file."""
     values = config.model_dump()
     for key in ("path", "eval_path"):
         if values["data"][key] is not None:
@@ -42,7 +46,7 @@ def without_paths(config: Config) -> Config:
 
 
 def _names_a_file(option: int | float | bool | str) -> bool:
-    """Whether an option of a task looks like a file's name, be the file there or not."""
+    """Whether an option of a task looks like a file's name, whether or not the file is there."""
     if not isinstance(option, str):
         return False
     if re.search(r"[/\\]|\.[A-Za-z]\w*$", option):
@@ -53,14 +57,10 @@ def _names_a_file(option: int | float | bool | str) -> bool:
         return False
 
 
-def _results(metrics: Path, update: int) -> dict[str, dict[str, float]]:
+def _results(run: RunFolder, update: int) -> dict[str, dict[str, float]]:
     """RESULTS by level that a run logged at an update; empty if it did not evaluate there."""
-    from hrm_rl.runs.folder import read_metrics
-
-    if not metrics.exists():
-        return {}
     found: dict[str, dict[str, float]] = {}
-    for record in read_metrics(metrics):
+    for record in run.read_metrics() if run.metrics.exists() else []:
         if record.get("update") != update:
             continue
         for tag, value in record.items():

@@ -17,7 +17,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from hrm_rl.config import ModelConfig
-from hrm_rl.utils.errors import UserError
+from hrm_rl.utils.errors import UserError, first_problem, one_line
 from hrm_rl.utils.files import write_atomically
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
@@ -53,9 +53,7 @@ def read_blueprint(folder: Path) -> Blueprint:
         config = ModelConfig.model_validate(values["model"])
         return Blueprint(config, int(values["vocab_size"]), _coordinates(values), int(values["identifiers"]))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, first["loc"]))
-        raise UserError(f"{folder / CONFIG}: model.{where}: {first['msg']}") from None
+        raise UserError(f"{folder / CONFIG}: model.{first_problem(error)}") from None
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{folder / CONFIG} does not describe a network: {error!r}") from None
 
@@ -65,7 +63,7 @@ def read_weights_into(model: nn.Module, folder: Path) -> None:
     try:
         model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise UserError(f"cannot load {folder / WEIGHTS}: {' '.join(str(error).split())}") from None
+        raise UserError(f"cannot load {folder / WEIGHTS}: {one_line(error)}") from None
 
 
 def description(folder: Path) -> dict[str, Any]:

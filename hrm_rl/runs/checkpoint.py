@@ -30,15 +30,19 @@ from torch import Tensor
 from hrm_rl.agents.act.learner import Learner
 from hrm_rl.config import Config, differences, validate
 from hrm_rl.data.curriculum import CurriculumState
-from hrm_rl.runs.selection import KEEP_LAST, MANIFEST, _digest, checkpoints, prune
+from hrm_rl.runs.selection import KEEP_LAST, MANIFEST, STATE, checkpoints, digest, name_of, prune
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import provenance, write_atomically
 
+WEIGHTS = "model.safetensors"
 AVERAGED = "averaged.safetensors"
+OPTIMIZER = "optimizer.safetensors"
+Weights = Literal["raw", "ema"]
+"""The trained weights, or their exponential moving average where the run keeps one."""
 
 Agree = Callable[[str | None], list[str]]
-"""Exchange errors with the other ranks: takes this rank's, or None, and returns the
-errors of all ranks. It is a barrier."""
+"""Exchange errors with the other ranks: takes this rank's, or None, and returns the errors of all ranks. It
+is a barrier."""
 
 
 def agree_alone(error: str | None) -> list[str]:
@@ -48,7 +52,7 @@ def agree_alone(error: str | None) -> list[str]:
 
 @dataclass(frozen=True)
 class TrainingState:
-    """state.json: what all workers share, besides weights."""
+    """state.json: what all workers share, apart from weights."""
 
     update: int
     skipped_in_a_row: int
@@ -102,7 +106,7 @@ def save(
     Keeps the last `keep` and the best by score. Raises UserError on every rank if one could not write its
     part; then nothing of this checkpoint is left.
     """
-    final = root / f"update-{state.update:08d}"
+    final = root / name_of(state.update)
     temporary = root / f".{final.name}.tmp"
     if rank == 0:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -139,15 +143,23 @@ def _attempt(action: Callable[[], None]) -> str | None:
 
 def _write_parts(folder: Path, learner: Learner, state: TrainingState, rank: int) -> None:
     tensors, values = learner.rank_state()
-    _write_tensors(folder / f"rank-{rank:04d}.safetensors", tensors)
-    write_atomically(folder / f"rank-{rank:04d}.json", json.dumps(values))
+    _write_tensors(folder / _tensors_of(rank), tensors)
+    write_atomically(folder / _values_of(rank), json.dumps(values))
     if rank:
         return
-    _write_tensors(folder / "model.safetensors", learner.model.state_dict())
+    _write_tensors(folder / WEIGHTS, learner.model.state_dict())
     if learner.optimisation.averaged is not None:
         _write_tensors(folder / AVERAGED, learner.optimisation.averaged.average)
-    _write_tensors(folder / "optimizer.safetensors", _optimizer_tensors(learner))
-    write_atomically(folder / "state.json", state.to_json())
+    _write_tensors(folder / OPTIMIZER, _optimizer_tensors(learner))
+    write_atomically(folder / STATE, state.to_json())
+
+
+def _tensors_of(rank: int) -> str:
+    return f"rank-{rank:04d}.safetensors"
+
+
+def _values_of(rank: int) -> str:
+    return f"rank-{rank:04d}.json"
 
 
 def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
@@ -158,10 +170,10 @@ def _write_tensors(path: Path, tensors: dict[str, Tensor]) -> None:
 def _publish(temporary: Path, final: Path, world_size: int) -> None:
     """Add the manifest and give the folder its final name."""
     for rank in range(world_size):
-        if not (temporary / f"rank-{rank:04d}.json").exists():
+        if not (temporary / _values_of(rank)).exists():
             raise OSError(f"the part of worker {rank} is not here: all nodes must share the storage path")
     files = {
-        path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)}
+        path.name: {"bytes": path.stat().st_size, "sha256": digest(path)}
         for path in sorted(temporary.iterdir())
     }
     write_atomically(temporary / MANIFEST, json.dumps(files, indent=1))
@@ -189,13 +201,19 @@ def _optimizer_tensors(learner: Learner) -> dict[str, Tensor]:
 def read_state(path: Path) -> TrainingState:
     """state.json of a checkpoint. Raises UserError."""
     try:
-        return TrainingState.from_json((path / "state.json").read_text(), str(path / "state.json"))
+        return TrainingState.from_json((path / STATE).read_text(), str(path / STATE))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} is no checkpoint that can be read: {error}") from None
 
 
+def versions(path: Path) -> dict[str, str]:
+    """Of Python, packages and this code, when a checkpoint was saved."""
+    found: dict[str, str] = json.loads((path / STATE).read_text())["versions"]
+    return found
+
+
 def refuse_changes(path: Path, state: TrainingState, config: Config) -> None:
-    """Raise UserError, naming the fields, if `config` may not go on from this checkpoint."""
+    """Raise UserError, naming the fields, if `config` may not resume from this checkpoint."""
     changed = differences(state.config, config)
     if changed:
         raise UserError(
@@ -206,7 +224,8 @@ def refuse_changes(path: Path, state: TrainingState, config: Config) -> None:
 
 def adopt(source: Path, root: Path, config: Config, changeable: Collection[str]) -> Path:
     """Make `source`, a checkpoint of any run, the newest checkpoint under `root`, as if `config` had led to
-    it. Weights, optimisers and curriculum are taken over; slots are not, and begin anew. Returns its folder.
+    it. Weights, optimisers and curriculum are taken over; slots are not, and start on new puzzles. Returns
+    its folder.
 
     changeable: settings in which `config` may differ. Raises UserError if it differs in others, and
     OSError if `source` goes away meanwhile.
@@ -215,15 +234,15 @@ def adopt(source: Path, root: Path, config: Config, changeable: Collection[str])
     changed = [line for line in differences(state.config, config) if line.partition(":")[0] not in changeable]
     if changed:
         raise UserError(
-            f"checkpoint {source} cannot be gone on from with other settings: {'; '.join(changed)}"
+            f"checkpoint {source} cannot be resumed with different settings: {'; '.join(changed)}"
         )
     temporary, final = root / f".{source.name}.tmp", root / source.name
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
-    for name in ("model.safetensors", AVERAGED, "optimizer.safetensors"):
+    for name in (WEIGHTS, AVERAGED, OPTIMIZER):
         if name != AVERAGED or (source / name).exists():
             shutil.copyfile(source / name, temporary / name)
-    write_atomically(temporary / "state.json", replace(state, config=config, world_size=0).to_json())
+    write_atomically(temporary / STATE, replace(state, config=config, world_size=0).to_json())
     for path in checkpoints(root):
         if path.name > final.name:
             shutil.rmtree(path)
@@ -232,21 +251,22 @@ def adopt(source: Path, root: Path, config: Config, changeable: Collection[str])
 
 
 def load(path: Path, learner: Learner, rank: int = 0, world_size: int = 1) -> TrainingState:
-    """Put `learner` where the checkpoint was. With another number of workers the slots begin anew.
+    """Put `learner` where the checkpoint was. With another number of workers the slots start on new puzzles.
 
     Raises UserError if the configuration differs, naming the fields.
     """
     state = read_state(path)
     refuse_changes(path, state, learner.config)
-    learner.model.load_state_dict(_read_tensors(path / "model.safetensors", learner.device))
-    if learner.optimisation.averaged is not None:
+    learner.model.load_state_dict(_read_tensors(path / WEIGHTS, learner.device))
+    averaged = learner.optimisation.averaged
+    if averaged is not None:
         for name, value in _read_tensors(path / AVERAGED, learner.device).items():
-            learner.optimisation.averaged.average[name].copy_(value)
-    _load_optimizer(learner, _read_tensors_to_keep(path / "optimizer.safetensors"))
+            averaged.average[name].copy_(value)
+    _load_optimizer(learner, _read_tensors_to_keep(path / OPTIMIZER))
     learner.updates, learner.optimisation.skipped_in_a_row = state.update, state.skipped_in_a_row
     if state.world_size == world_size:
-        values: dict[str, Any] = json.loads((path / f"rank-{rank:04d}.json").read_text())
-        learner.load_rank_state(_read_tensors_to_keep(path / f"rank-{rank:04d}.safetensors"), values)
+        values: dict[str, Any] = json.loads((path / _values_of(rank)).read_text())
+        learner.load_rank_state(_read_tensors_to_keep(path / _tensors_of(rank)), values)
     else:
         learner.restart(state.stage)
     return state
@@ -255,19 +275,26 @@ def load(path: Path, learner: Learner, rank: int = 0, world_size: int = 1) -> Tr
 def identifiers(path: Path) -> int:
     """Rows of the puzzle-embedding table of a checkpoint, 1 if it has none."""
     try:
-        with safe_open(path / "model.safetensors", "pt") as file:
+        with safe_open(path / WEIGHTS, "pt") as file:
             name = "puzzle_emb.weight"
             return file.get_slice(name).get_shape()[0] if name in file.keys() else 1  # noqa: SIM118
     except (OSError, SafetensorError) as error:
-        raise UserError(f"cannot read {path / 'model.safetensors'}: {error}") from None
+        raise UserError(f"cannot read {path / WEIGHTS}: {error}") from None
 
 
-def load_weights(path: Path, model: torch.nn.Module, weights: Literal["raw", "ema"] = "ema") -> None:
-    """The weights of a checkpoint for inference: for `ema` the averaged ones where it
-    has them, else its own."""
-    model.load_state_dict(_read_tensors(path / "model.safetensors"))
-    if weights == "ema" and (path / AVERAGED).exists():
-        model.load_state_dict(_read_tensors(path / AVERAGED), strict=False)
+def load_weights(path: Path, model: torch.nn.Module, weights: Weights) -> None:
+    """The weights of a checkpoint for inference. Raises UserError if they cannot be read, do not fit, or are
+    averaged ones that the run did not keep."""
+    if weights == "ema" and not (path / AVERAGED).exists():
+        raise UserError(f"{path} holds no averaged weights (optim.ema_decay was 0): leave out --weights ema")
+    try:
+        model.load_state_dict(_read_tensors(path / WEIGHTS))
+        if weights == "ema":
+            model.load_state_dict(_read_tensors(path / AVERAGED), strict=False)
+    except RuntimeError:  # torch lists every weight that does not fit
+        raise UserError(
+            f"{path}: the weights are not those of the network and the task that its {STATE} describes"
+        ) from None
 
 
 def _read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, Tensor]:
@@ -278,7 +305,7 @@ def _read_tensors(path: Path, device: torch.device | str = "cpu") -> dict[str, T
 
 
 def _read_tensors_to_keep(path: Path) -> dict[str, Tensor]:
-    """Copies of the tensors of a file, for a learner that goes on working with these very tensors. What
+    """Copies of the tensors of a file, for a learner that keeps working with these very tensors. What
     `_read_tensors` gives are parts of the file's memory and start anywhere; torch's own start at 64 bytes.
     oneMKL rounds products of few columns by where an operand starts, so that without copies a resumed run
     would differ in its last bits from one that never stopped."""

@@ -1,72 +1,98 @@
-"""A model with its task and its settings, wherever it was kept: a run's folder, a
-checkpoint's, or one for others."""
+"""The one way to a trained model: from the folder of a run, of one checkpoint, or one for others."""
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from envs.task import PuzzleTask
-from hrm_rl.config import Config
+from hrm_rl.agents.act.solver import Solver
+from hrm_rl.config import Config, validate
 from hrm_rl.data.streams import build_task
-from hrm_rl.models import RecurrentModel
+from hrm_rl.models import RecurrentModel, build_model
+from hrm_rl.models.saving import CONFIG
 from hrm_rl.runs import checkpoint
-from hrm_rl.runs.pretrained import Weights, is_pretrained, load_checkpoint, open_folder
-from hrm_rl.runs.selection import find_checkpoint
+from hrm_rl.runs.checkpoint import Weights
+from hrm_rl.runs.folder import RunFolder
+from hrm_rl.runs.pretrained import is_pretrained, read_about
+from hrm_rl.runs.selection import STATE, best, damage, latest_sound
 from hrm_rl.utils.errors import UserError
 
 
 @dataclass(frozen=True)
-class OpenedModel:
+class LoadedModel:
     """A model and what is known of it."""
 
     name: str
     """As the user named it."""
     path: Path
-    """The folder its weights came from."""
+    """The folder that its weights came from."""
     model: RecurrentModel
     task: PuzzleTask
     config: Config
     update: int
     weights: Weights
-    in_run: bool
-    """Whether it lies in the folder of its run, so that the run's files are known."""
+    run: RunFolder | None
+    """The run that it lies in; None in a folder for others, which holds nothing else of its run."""
     converted: bool = False
     """From another project's checkpoint: it has no held-out puzzles of its own."""
 
+    @property
+    def solver(self) -> Solver:
+        """The model with all that it takes to read its answers."""
+        return Solver.of(self.config, self.model, self.task)
 
-def open_model(name: str, weights: Weights | None) -> OpenedModel:
+
+def load_model(path: str | Path, weights: Weights | None = None) -> LoadedModel:
     """The model in a run folder (its best checkpoint, else the last), in one checkpoint's folder, or in a
-    folder of scripts/export.py or scripts/convert_checkpoint.py. weights: those that its run's evaluations
-    judged if not given. Raises UserError."""
-    path = Path(name)
-    if is_pretrained(path):
-        opened = open_folder(path)
-        config, about = opened.config, opened.about
-        if weights not in (None, about.weights):
-            raise UserError(f"{path} holds {about.weights} weights only: leave out --weights")
-        return OpenedModel(
-            name,
-            path,
-            opened.model,
-            build_task(config),
-            config,
-            about.update,
-            about.weights,
-            False,
-            about.converted,
-        )
+    folder of scripts/export.py or scripts/convert_checkpoint.py. weights: those that its run evaluates if not
+    given. Raises UserError."""
+    name, path = str(path), Path(path)
+    return _exported(name, path, weights) if is_pretrained(path) else _of_run(name, path, weights)
+
+
+def _of_run(name: str, path: Path, weights: Weights | None) -> LoadedModel:
     path = find_checkpoint(path)
     state = checkpoint.read_state(path)
-    try:
-        model, config = load_checkpoint(path, weights)
-    except RuntimeError:  # torch lists every weight that does not fit
+    config, weights = state.config, weights or state.config.evaluated_weights
+    task = build_task(config)
+    model = build_model(config.model, task.vocab_size, task.coordinates(), checkpoint.identifiers(path))
+    checkpoint.load_weights(path, model, weights)
+    run = RunFolder.of_checkpoint(path)
+    return LoadedModel(name, path, model, task, config, state.update, weights, run)
+
+
+def _exported(name: str, path: Path, weights: Weights | None) -> LoadedModel:
+    about = read_about(path)
+    if weights not in (None, about.weights):
+        raise UserError(f"{path} holds {about.weights} weights only: leave out --weights")
+    config, model = validate(about.config, str(path / CONFIG)), RecurrentModel.from_pretrained(path)
+    task, converted = build_task(config), about.converted
+    return LoadedModel(name, path, model, task, config, about.update, about.weights, None, converted)
+
+
+def find_checkpoint(path: Path) -> Path:
+    """The checkpoint meant by a run folder or a checkpoint's folder. Raises UserError."""
+    if (path / STATE).exists():
+        reason = damage(path)
+        if reason is not None:
+            raise UserError(f"checkpoint {path} is damaged: {reason}; choose another in {path.parent}")
+        return path
+    root = RunFolder(path).checkpoints
+    found = best(root)
+    if found is not None:
+        reason = damage(found)
+        if reason is None:
+            return found
+        print(f"the best checkpoint, {found.name}, is damaged ({reason}): taking the last", file=sys.stderr)
+    latest = latest_sound(root, lambda line: print(line, file=sys.stderr))
+    if latest is None:
         raise UserError(
-            f"{path}: the weights are not those of the network and the task that its state.json describes"
-        ) from None
-    return OpenedModel(
-        name, path, model, build_task(config), config, state.update, weights or config.evaluated_weights, True
-    )
+            f"{path} holds no sound checkpoint: give a run folder such as runs/NAME, or train first"
+        )
+    return latest
 
 
 def described(task: PuzzleTask) -> str:
@@ -74,13 +100,12 @@ def described(task: PuzzleTask) -> str:
     return f"{task.name} {task.grid_shape[0]}x{task.grid_shape[1]}"
 
 
-def refuse_other_tasks(opened: list[OpenedModel]) -> None:
+def refuse_other_tasks(models: Sequence[LoadedModel]) -> None:
     """Refuse to compare models of different tasks. Raises UserError."""
-    first = opened[0]
-    for other in opened[1:]:
+    first = models[0]
+    for other in models[1:]:
         if (described(other.task), other.task.characters) != (described(first.task), first.task.characters):
             raise UserError(
                 f"{first.name} is a model of {described(first.task)}, {other.name} one of "
-                f"{described(other.task)}: "
-                "only models of one task can be compared"
+                f"{described(other.task)}: only models of one task can be compared"
             )

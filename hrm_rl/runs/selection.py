@@ -6,14 +6,12 @@ import hashlib
 import json
 import re
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from hrm_rl.utils.errors import UserError
-
 KEEP_LAST = 2
-"""Newest checkpoints that a run keeps beside its best."""
+"""Newest checkpoints that a run keeps, besides its best."""
+STATE = "state.json"
 MANIFEST = "manifest.json"
 
 
@@ -27,7 +25,7 @@ def update_of(path: Path) -> int:
     return int(path.name.removeprefix("update-"))
 
 
-def _digest(path: Path) -> str:
+def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
@@ -51,14 +49,14 @@ def best(root: Path, newest: Path | None = None) -> Path | None:
 def score(path: Path) -> float | None:
     """The score that a checkpoint was saved with; None if it has none that can be read."""
     try:
-        return json.loads((path / "state.json").read_text())["score"]
+        return json.loads((path / STATE).read_text())["score"]
     except (OSError, ValueError, KeyError):
         return None
 
 
 def prune(root: Path, newest: Path, last: int = KEEP_LAST) -> None:
     """Delete all checkpoints but the `last` ones up to `newest`, just saved, and the best of them. Those
-    after it are damaged ones that the run went back behind."""
+    after it are damaged: the run resumed from an earlier one."""
     upto = [p for p in checkpoints(root) if p.name <= newest.name]
     keep = {*upto[:last], best(root, newest)}
     for path in checkpoints(root):
@@ -73,7 +71,7 @@ def damage(path: Path) -> str | None:
         for name, expected in manifest.items():
             if (path / name).stat().st_size != expected["bytes"]:
                 return f"{name} is truncated"
-            if _digest(path / name) != expected["sha256"]:
+            if digest(path / name) != expected["sha256"]:
                 return f"{name} is corrupted"
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
@@ -83,32 +81,10 @@ def damage(path: Path) -> str | None:
 
 
 def latest_sound(root: Path, say: Callable[[str], None]) -> Path | None:
-    """The newest undamaged checkpoint. Damaged ones are passed over, and `say` is told of each."""
+    """The newest undamaged checkpoint. Damaged ones are skipped, and `say` is told of each."""
     for path in checkpoints(root):
         reason = damage(path)
         if reason is None:
             return path
         say(f"checkpoint {path.name} is damaged ({reason}): going back to the one before")
     return None
-
-
-def find_checkpoint(path: Path) -> Path:
-    """The checkpoint meant by a run folder or a checkpoint's folder. Raises UserError."""
-    if (path / "state.json").exists():
-        reason = damage(path)
-        if reason is not None:
-            raise UserError(f"checkpoint {path} is damaged: {reason}; choose another in {path.parent}")
-        return path
-    root = path / "checkpoints"
-    found = best(root)
-    if found is not None:
-        reason = damage(found)
-        if reason is None:
-            return found
-        print(f"the best checkpoint, {found.name}, is damaged ({reason}): taking the last", file=sys.stderr)
-    latest = latest_sound(root, lambda line: print(line, file=sys.stderr))
-    if latest is None:
-        raise UserError(
-            f"{path} holds no sound checkpoint: give a run folder such as runs/NAME, or train first"
-        )
-    return latest

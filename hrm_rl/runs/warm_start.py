@@ -9,8 +9,7 @@ import torch
 from torch import Tensor
 
 from hrm_rl.models import RecurrentModel
-from hrm_rl.runs.pretrained import is_pretrained, load_checkpoint, open_folder
-from hrm_rl.runs.selection import find_checkpoint
+from hrm_rl.runs.loading import load_model
 from hrm_rl.utils.errors import UserError
 
 OWN = ("puzzle_emb.weight", "dropout_stream")
@@ -18,21 +17,16 @@ OWN = ("puzzle_emb.weight", "dropout_stream")
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
-    """The weights in a run's folder (of its best checkpoint, else its last, as its evaluations
-    judged them), in a checkpoint's, or in one made by scripts/export.py or
-    scripts/convert_checkpoint.py. Raises UserError."""
-    if is_pretrained(folder):
-        return dict(open_folder(folder).model.state_dict())
+    """The weights of the model in any folder that `load_model` takes. Raises UserError."""
     try:
-        path = find_checkpoint(folder)
+        return dict(load_model(folder).model.state_dict())
     except UserError as error:
         raise UserError(f"train.init_from: {error}") from None
-    return dict(load_checkpoint(path)[0].state_dict())
 
 
 def check(weights: dict[str, Tensor], model: RecurrentModel, folder: str) -> dict[str, Tensor]:
-    """Those of `weights` that `model`, which may be on the meta device, starts from. Raises
-    UserError that names what does not fit."""
+    """Those of `weights` that `model`, which may be on the meta device, starts from. Raises UserError that
+    names what does not fit."""
     wanted = model.state_dict()
     misfits = [
         f"{name} is missing"

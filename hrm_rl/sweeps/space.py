@@ -18,7 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 from hrm_rl.config import Config, Section, flatten, validate
 from hrm_rl.sweeps.constraints import Constraint
 from hrm_rl.sweeps.file import Dimension, Grid, SweepFile
-from hrm_rl.utils.errors import UserError
+from hrm_rl.utils.errors import UserError, first_problem
 
 Params = dict[str, Any]
 
@@ -208,7 +208,7 @@ def coerce(name: str, value: Any) -> Any:
     try:
         made = _adapter(name).validate_python(value)
     except ValidationError as error:
-        reason = error.errors()[0]["msg"]
+        reason = first_problem(error)
         raise UserError(f"{name}: {value!r} is no value for it: {reason[0].lower()}{reason[1:]}") from None
     if isinstance(made, float) and not math.isfinite(made):
         raise UserError(f"{name}: {value!r} is no value for it: it must be finite")

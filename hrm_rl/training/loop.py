@@ -9,13 +9,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.agents.build import build_learner
 from hrm_rl.agents.tally import Tally, sum_over_ranks, summarise
 from hrm_rl.config import Config, CurriculumConfig
 from hrm_rl.data.curriculum import Counts, CurriculumState, advance, window_intervals
 from hrm_rl.data.streams import build_data
-from hrm_rl.evaluation.evaluate import evaluate
+from hrm_rl.evaluation.scores import evaluate
 from hrm_rl.evaluation.summaries import evaluation_scalars
 from hrm_rl.runs import checkpoint, selection
 from hrm_rl.runs.checkpoint import Agree, TrainingState, agree_alone
@@ -180,14 +181,12 @@ class Trainer:
         learner, worker, config = self.learner, self.worker, self.config
         task, held_out = self.data.task, self.data.held_out
         update, last = learner.updates, learner.updates == config.train.max_updates
-        stopping = Stopping(config.halting.halt_max_steps, q_target=config.halting.q_target)
+        solver, stopping = Solver.of(config, learner.model, task), Stopping(config.halting.halt_max_steps)
         mine = held_out.take(slice(worker.rank, None, worker.world_size))
         with learner.evaluation_weights():
-            result = evaluate(
-                learner.model, task, mine, stopping, think_on=True, loss_on=config.train.loss_on
-            )
+            result = evaluate(solver, mine, stopping, think_on=True)
             if self.telemetry is not None:
-                images = self.pictures.draw(learner.model, task, held_out, config, last)
+                images = self.pictures.draw(solver, held_out, config, last)
                 self.telemetry.images(update, images)
         sums = result.sums(len(task.levels))
         sums = sum_over_ranks(sums.ravel(), worker.device).reshape(sums.shape)

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from envs import PuzzleBatch, View
 from envs.task import PuzzleTask
-from hrm_rl.agents.act.segments import answers_by_segment
+from hrm_rl.agents.act.engine import answers_by_segment
+from hrm_rl.agents.act.solver import Solver
 from hrm_rl.config import Config
-from hrm_rl.models import RecurrentModel
 
 BOARDS = 4
 """Held-out puzzles whose boards are shown."""
@@ -48,38 +48,33 @@ class Pictures:
         self.seconds = FIRST_GUESS
 
     def draw(
-        self, model: RecurrentModel, task: PuzzleTask, held_out: PuzzleBatch, config: Config, last: bool
+        self, solver: Solver, held_out: PuzzleBatch, config: Config, last: bool
     ) -> dict[str, NDArray[np.uint8]]:
         """Images (height, width, 3) by tag. last: the run ends here. Leaves the model in training mode."""
-        images = {"eval/boards": self.boards(model, task, held_out, config)}
+        images = {"eval/boards": self.boards(solver, held_out, config)}
         if self.due(last):
-            images |= self.figures(model, task, held_out, config)
+            images |= self.figures(solver, held_out, config)
         return images
 
-    def boards(
-        self, model: RecurrentModel, task: PuzzleTask, held_out: PuzzleBatch, config: Config
-    ) -> NDArray[np.uint8]:
+    def boards(self, solver: Solver, held_out: PuzzleBatch, config: Config) -> NDArray[np.uint8]:
         """`board_grid` of some puzzles."""
         some = held_out.take(np.linspace(0, len(held_out) - 1, BOARDS).astype(int))
-        answers = answers_by_segment(model, task, some, config.halting.halt_max_steps, config.train.loss_on)
-        return board_grid(task, some, answers)
+        answers = answers_by_segment(solver, some, config.halting.halt_max_steps)
+        return board_grid(solver.task, some, answers)
 
     def due(self, last: bool) -> bool:
         """Whether enough time has passed since the figures were last drawn."""
         return self.seconds < (LAST_SHARE if last else SHARE) * (time.perf_counter() - self.drawn_at)
 
-    def figures(
-        self, model: RecurrentModel, task: PuzzleTask, held_out: PuzzleBatch, config: Config
-    ) -> dict[str, NDArray[np.uint8]]:
+    def figures(self, solver: Solver, held_out: PuzzleBatch, config: Config) -> dict[str, NDArray[np.uint8]]:
         """Figures of how the model thinks, by tag."""
         from hrm_rl.analysis import halting_figures, state_figures
-        from hrm_rl.analysis.boards import pixels
         from hrm_rl.analysis.study import conduct
+        from hrm_rl.utils import plots
 
         began = time.perf_counter()
         some = held_out.take(np.unique(np.linspace(0, len(held_out) - 1, PUZZLES).astype(np.int64)))
-        study = conduct("run", model, task, config, some, config.halting.halt_max_steps, closely=False)
-        model.train()
+        study = conduct("run", solver, config, some, config.halting.halt_max_steps, closely=False)
         draw = (
             halting_figures.accuracy,
             halting_figures.halting,
@@ -88,7 +83,7 @@ class Pictures:
             state_figures.convergence,
         )
         exhibits = [make([study]) for make in draw]
-        images = {f"eval/figures/{e.name}": pixels(e.figure) for e in exhibits if e.figure is not None}
+        images = {f"eval/figures/{e.name}": plots.pixels(e.figure) for e in exhibits if e.figure is not None}
         self.drawn_at = time.perf_counter()
         self.seconds = self.drawn_at - began
         return images

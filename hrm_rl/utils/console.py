@@ -68,20 +68,32 @@ def held_out_result(exact: float, solved: float, remark: str) -> str:
     return f"solved {solved:.1%}{remark}, exact accuracy {exact:.1%}"
 
 
-@contextmanager
-def slow_work() -> Iterator[Callable[[str, int, int], None]]:
-    """Inside, an `envs.ReportProgress` that shows a bar for each kind of slow work, or its
-    first line off a terminal."""
-    console = Console(stderr=True)
-    with Progress(
+def _bars(console: Console, hidden: bool = False) -> Progress:
+    return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
-    ) as bars:
+        disable=hidden or not console.is_terminal,
+    )
+
+
+@contextmanager
+def progress_bar(what: str, total: int, hidden: bool = False) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, nothing elsewhere; inside, the function that is told how much is done."""
+    with _bars(Console(stderr=True), hidden) as bars:
+        bar = bars.add_task(what, total=total)
+        yield lambda done: bars.update(bar, completed=done)
+
+
+@contextmanager
+def slow_work() -> Iterator[Callable[[str, int, int], None]]:
+    """Inside, an `envs.ReportProgress` that shows a bar for each kind of slow work, or its first line off a
+    terminal."""
+    console = Console(stderr=True)
+    with _bars(console) as bars:
         tasks: dict[str, TaskID] = {}
 
         def progress(what: str, done: int, total: int) -> None:
@@ -101,7 +113,7 @@ def shown_path(path: Path) -> str:
 
 
 def typed(program: str) -> str:
-    """How to type a program that is installed beside this Python: its bare name where the shell finds just
+    """How to type a program that is installed with this Python: its bare name where the shell finds just
     that one, else its path, for example .venv/bin/tensorboard."""
     beside = Path(sys.executable).with_name(program)
     found = shutil.which(program)

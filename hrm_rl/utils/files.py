@@ -11,11 +11,11 @@ from typing import Any
 
 import yaml
 
-from hrm_rl.utils.errors import UserError
+from hrm_rl.utils.errors import UserError, one_line
 
 
 def write_atomically(path: Path, content: str | bytes) -> None:
-    """Write to a temporary name beside `path`, flush to disk, then rename. On an error nothing is left."""
+    """Write under a temporary name, flush to disk, then rename. An error leaves nothing behind."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with temporary.open("wb") as file:
@@ -35,7 +35,7 @@ def read_yaml(path: Path, what: str) -> Any:
     except OSError as error:
         raise UserError(f"cannot read {what} {path}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{path} is not YAML: {one_line(error)}") from None
 
 
 def provenance() -> dict[str, str]:

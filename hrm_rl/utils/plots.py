@@ -3,10 +3,14 @@ or line style of its own for each, so that they survive a printer without colour
 
 from __future__ import annotations
 
+import io
 from typing import Any
 
+import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
 BLUE, ORANGE, GREEN, PURPLE, SKY, RED, YELLOW, GREY = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442", "#666666"
@@ -22,9 +26,25 @@ DPI = 110
 
 
 def canvas(width: float = 7.0, height: float = 3.6, rows: int = 1, columns: int = 1, **keys: Any) -> Any:
-    """A figure in inches and its axes (one, or an array of them), without pyplot and its global state."""
+    """A figure in inches and its axes (one, or an array of them), without pyplot and its global state: a
+    thread can draw it, and nothing has to close it."""
     figure = Figure(figsize=(width, height), layout="constrained")
     return figure, figure.subplots(rows, columns, **keys)
+
+
+def png(figure: Figure) -> bytes:
+    """A figure as a PNG, the same bytes for the same figure."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=DPI, metadata={"Software": None})
+    return content.getvalue()
+
+
+def pixels(figure: Figure) -> NDArray[np.uint8]:
+    """A figure as an image (height, width, 3)."""
+    figure.set_dpi(DPI)
+    canvas = FigureCanvasAgg(figure)
+    canvas.draw()
+    return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()
 
 
 def tidy(axis: Axes, x: str = "", y: str = "", title: str = "") -> Axes:

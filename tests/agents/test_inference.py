@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tracemalloc
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -12,15 +13,17 @@ import torch
 
 from envs import PuzzleBatch
 from hrm_rl.agents.act.engine import LEAST_ROWS, answers, think
+from hrm_rl.agents.act.halting import Q_TARGETS
+from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Halting, Stopping, Thoughts
 from hrm_rl.models import RecurrentModel
-from tests.helpers.thinkers import BUDGET, RULES, TASK, many, network
+from tests.helpers.thinkers import BUDGET, RULES, many, network, q_target_of
 
 PUZZLES = 30
 
 
 @pytest.fixture(scope="module")
-def model() -> RecurrentModel:
+def solver() -> Solver:
     return network()
 
 
@@ -29,9 +32,9 @@ Thought = list[tuple[np.ndarray, np.ndarray]]
 
 
 @pytest.fixture(scope="module")
-def alone(model: RecurrentModel) -> list[Thought]:
+def alone(solver: Solver) -> list[Thought]:
     """Each puzzle in a batch of its own, by the network itself, without the engine."""
-    return [thought_alone(model, many(PUZZLES).take(slice(n, n + 1))) for n in range(PUZZLES)]
+    return [thought_alone(solver.model, many(PUZZLES).take(slice(n, n + 1))) for n in range(PUZZLES)]
 
 
 @torch.no_grad()
@@ -44,7 +47,7 @@ def thought_alone(model: RecurrentModel, puzzle: PuzzleBatch) -> Thought:
     return found
 
 
-def halt_of(found: Thought, rule: Stopping) -> int:
+def halt_of(found: Thought, rule: Stopping, q_target: str) -> int:
     """The segment after which one puzzle stops, the rule written out a second time."""
     agreed = 0
     for k, (answer, q) in enumerate(found, start=1):
@@ -52,31 +55,31 @@ def halt_of(found: Thought, rule: Stopping) -> int:
         wants = {
             "fixed": False,
             "agree": agreed >= rule.patience,
-            "adaptive": q[0] - (0 if rule.q_target == "halt_only" else q[1]) > rule.threshold,
+            "adaptive": q[0] - (0 if q_target == "halt_only" else q[1]) > rule.threshold,
         }[rule.halting]
         if wants and k >= rule.min_segments:
             return k
     return rule.budget
 
 
-def handed_in(model: RecurrentModel, batches: list[PuzzleBatch], rule: Stopping, batch_size: int) -> Thoughts:
-    model.train()
-    found = Thoughts.concatenate(list(answers(model, TASK, batches, rule, batch_size)))
-    assert model.training
+def handed_in(solver: Solver, batches: list[PuzzleBatch], rule: Stopping, batch_size: int) -> Thoughts:
+    solver.model.train()
+    found = Thoughts.concatenate(list(answers(solver, batches, rule, batch_size)))
+    assert solver.model.training
     return found
 
 
 @pytest.mark.parametrize("name", RULES)
 def test_answers_are_those_of_thinking_about_each_puzzle_alone(
-    name: str, model: RecurrentModel, alone: list[Thought]
+    name: str, solver: Solver, alone: list[Thought]
 ) -> None:
-    rule, batch = RULES[name], many(PUZZLES)
-    found = handed_in(model, [batch], rule, batch_size=18)
+    rule, batch, q_target = RULES[name], many(PUZZLES), q_target_of(name)
+    found = handed_in(replace(solver, q_target=Q_TARGETS[q_target]), [batch], rule, batch_size=18)
     assert found.index.tolist() == list(range(PUZZLES)), "in the order of the queue"
     assert found.done.all()
     np.testing.assert_array_equal(found.inputs, batch.inputs)
     for n, thoughts in enumerate(alone):
-        segments = halt_of(thoughts, rule)
+        segments = halt_of(thoughts, rule, q_target)
         assert found.segment[n] == segments
         np.testing.assert_array_equal(found.answer[n], thoughts[segments - 1][0])
         np.testing.assert_allclose(found.q[n], thoughts[segments - 1][1], atol=1e-4)
@@ -93,39 +96,39 @@ def test_answers_are_those_of_thinking_about_each_puzzle_alone(
 )
 def test_slots_and_neighbours_change_no_bit(changes: dict[str, object]) -> None:
     """Not even of the Q-values: so no halt can flip, however near to a tie."""
-    model, batch = network(**changes), many(24)
-    first = [handed_in(model, [batch.take(slice(n, n + 1))], RULES["adaptive"], 1) for n in range(6)]
+    solver, batch = network(**changes), many(24)
+    first = [handed_in(solver, [batch.take(slice(n, n + 1))], RULES["adaptive"], 1) for n in range(6)]
     expected = Thoughts.concatenate(first)
     assert len(set(expected.segment)) > 2
     for batch_size in (2, 40):
-        found = handed_in(model, [batch], RULES["adaptive"], batch_size)
+        found = handed_in(solver, [batch], RULES["adaptive"], batch_size)
         for name in ("segment", "answer", "q", "agreed"):
             np.testing.assert_array_equal(getattr(found, name)[:6], getattr(expected, name), name)
 
 
-def test_the_order_of_the_queue_changes_no_puzzles_answer(model: RecurrentModel) -> None:
+def test_the_order_of_the_queue_changes_no_puzzles_answer(solver: Solver) -> None:
     batch = many(40)
     order = np.random.default_rng(0).permutation(40)
-    plain = handed_in(model, [batch], RULES["adaptive"], 20)
-    shuffled = handed_in(model, [batch.take(order)], RULES["adaptive"], 20)
+    plain = handed_in(solver, [batch], RULES["adaptive"], 20)
+    shuffled = handed_in(solver, [batch.take(order)], RULES["adaptive"], 20)
     np.testing.assert_array_equal(shuffled.q, plain.q[order])
     np.testing.assert_array_equal(shuffled.segment, plain.segment[order])
 
 
-def test_the_queue_may_come_in_any_pieces_even_empty_ones(model: RecurrentModel) -> None:
+def test_the_queue_may_come_in_any_pieces_even_empty_ones(solver: Solver) -> None:
     batch = many(23)
     cuts = [0, 0, 1, 1, 7, 7, 19, 23, 23]
     pieces = [batch.take(slice(a, b)) for a, b in pairwise(cuts)]
-    one, other = (handed_in(model, queue, RULES["adaptive"], 16) for queue in ([batch], pieces))
+    one, other = (handed_in(solver, queue, RULES["adaptive"], 16) for queue in ([batch], pieces))
     np.testing.assert_array_equal(one.q, other.q)
-    assert list(answers(model, TASK, [], RULES["adaptive"])) == []
+    assert list(answers(solver, [], RULES["adaptive"])) == []
 
 
-def test_no_slot_thinks_about_a_puzzle_that_is_done(model: RecurrentModel) -> None:
+def test_no_slot_thinks_about_a_puzzle_that_is_done(solver: Solver) -> None:
     """As many slots as there are in use while the queue lasts, and 16 or those in use behind it."""
     rows: list[int] = []
-    hook = model.register_forward_pre_hook(lambda module, inputs: rows.append(len(inputs[1])))
-    steps = list(think(model, TASK, [many(80)], RULES["adaptive"], batch_size=24))
+    hook = solver.model.register_forward_pre_hook(lambda module, inputs: rows.append(len(inputs[1])))
+    steps = list(think(solver, [many(80)], RULES["adaptive"], batch_size=24))
     hook.remove()
     spent = {}
     for thoughts in steps:
@@ -139,14 +142,14 @@ def test_no_slot_thinks_about_a_puzzle_that_is_done(model: RecurrentModel) -> No
     assert sum(used) == sum(spent.values()) < 80 * BUDGET
 
 
-def test_memory_does_not_grow_with_the_number_of_puzzles(model: RecurrentModel) -> None:
+def test_memory_does_not_grow_with_the_number_of_puzzles(solver: Solver) -> None:
     def endless() -> Iterator[PuzzleBatch]:
         while True:
             yield batch
 
     batch, peaks = many(50), []
     tracemalloc.start()
-    stream, done = answers(model, TASK, endless(), RULES["eager"], 32), 0
+    stream, done = answers(solver, endless(), RULES["eager"], 32), 0
     for count in (60, 240):
         while done < count:
             done += len(next(stream).index)
@@ -155,9 +158,9 @@ def test_memory_does_not_grow_with_the_number_of_puzzles(model: RecurrentModel) 
     tracemalloc.stop()
     assert peaks[1] < peaks[0] + 50_000
     stream.close()
-    assert model.training
+    assert solver.model.training
 
 
 @pytest.mark.parametrize("halting", ["adaptive", "fixed", "agree"])
-def test_a_budget_of_one_segment_is_one_segment(halting: Halting, model: RecurrentModel) -> None:
-    assert set(handed_in(model, [many(10)], Stopping(1, halting), 4).segment) == {1}
+def test_a_budget_of_one_segment_is_one_segment(halting: Halting, solver: Solver) -> None:
+    assert set(handed_in(solver, [many(10)], Stopping(1, halting), 4).segment) == {1}

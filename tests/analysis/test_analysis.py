@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from hrm_rl.agents.act.solver import Solver
 from hrm_rl.analysis import measures, report
 from hrm_rl.analysis.figure import Exhibit
 from hrm_rl.analysis.study import Study, conduct
@@ -25,6 +26,7 @@ from tests.helpers.tiny import (
     assert_same,
     learner_tensors,
     make_decisive,
+    solver_of,
     tiny_config,
     tiny_learner,
     write_csv,
@@ -46,7 +48,7 @@ def study(name: str = "hrm", task_name: str = "sudoku", budget: int = 4, count: 
     model = build_model(config.model, task.vocab_size, task.coordinates())
     make_decisive(model)
     batch = task.generate(task.levels[0], count, np.random.default_rng(0))
-    return conduct(name, model, task, config, batch, budget, batch_size=5)
+    return conduct(name, Solver.of(config, model, task), config, batch, budget, batch_size=5)
 
 
 def test_brier_score_and_auc_have_their_known_values() -> None:
@@ -209,13 +211,13 @@ def test_runs_are_compared_by_overlaying_them(run_dir: Path, tmp_path: Path) -> 
 def test_puzzles_of_a_file_are_thought_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_csv(tmp_path / "p.csv", sudokus(7, "medium"))
     model, seen = saved(tmp_path / "m", None), []
-    monkeypatch.setattr(report, "write", lambda out, studies, *rest: seen.append(studies) or out)
+    monkeypatch.setattr(report, "write_report", lambda out, studies, *rest: seen.append(studies) or out)
     assert (
         analyze_command.main(["--checkpoint", model, "--data", str(path), "--out", str(tmp_path / "o")]) == 0
     )
     ((found,),) = seen
     assert (found.puzzles.inputs == sudokus(7, "medium").inputs).all()
-    assert found.thoughts.budget == 2 * found.thoughts.trained_budget
+    assert found.budget == 2 * found.trained_budget
 
 
 @pytest.mark.parametrize(
@@ -258,7 +260,7 @@ def test_figures_of_a_run_in_training_take_a_small_share_of_its_time_and_change_
     assert live.due(last=False)
     before, stream = learner_tensors(learner), torch.get_rng_state()
     names = ("accuracy", "halting", "calibration", "regret", "convergence")
-    images = live.figures(learner.model, learner.env.task, sudokus(6), learner.config)
+    images = live.figures(solver_of(learner), sudokus(6), learner.config)
     assert set(images) == {f"eval/figures/{name}" for name in names}
     assert all(image.dtype == np.uint8 and image.shape[2] == 3 for image in images.values())
     assert not live.due(last=False)

@@ -148,7 +148,7 @@ def test_training_puzzles_that_are_versions_of_test_puzzles_are_left_out(
     train, test = opened(tmp_path / "d", task)
     assert (len(train), len(test)) == (20, 20)
     assert not forms(task, everything(train)) & forms(task, everything(test))
-    assert "left out 20 training puzzles that are held out too" in capsys.readouterr().out
+    assert "left out 20 training puzzles that match a held-out one" in capsys.readouterr().out
 
     # Held out of one file, too: twins of held-out puzzles go.
     both = csv_of(tmp_path / "both.csv", task, PuzzleBatch.concatenate([batch.take(slice(0, 7)), turned]))
@@ -169,7 +169,7 @@ def test_a_subsample_has_that_many_puzzles_even_where_some_cannot_be_used(
     train, test = opened(tmp_path / "d", SUDOKU6)
     assert (len(train), len(test)) == (150, 10)
     assert len(forms(SUDOKU6, everything(train))) == 50
-    assert "has 50 different training puzzles beside the 10 held out, not 51" in refused(
+    assert "has 50 different training puzzles besides the 10 held out, not 51" in refused(
         flags, path, "--subsample", 51, "--out", tmp_path / "e"
     )
     assert not (tmp_path / "e").exists()

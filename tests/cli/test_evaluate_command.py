@@ -63,7 +63,7 @@ def test_intervals_hold_the_figures(run: str, capsys: pytest.CaptureFixture[str]
         for name, (low, high) in row["intervals"].items():
             assert low <= row[name] <= high
     evaluate_command.main(["--checkpoint", run])
-    assert "95 % of resamples of the puzzles: exact" in capsys.readouterr().out
+    assert "95 % bootstrap interval: exact" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("by", ["clues", "guesses"])

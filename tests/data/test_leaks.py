@@ -1,4 +1,4 @@
-"""No puzzle is judged on that was trained on, be it turned, mirrored or renamed."""
+"""No model is evaluated on a puzzle that it was trained on, up to symmetry."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import pytest
 
 from envs import TASKS, ActEnv, ActVectorEnv, PuzzleTask, make_task
 from envs.maze import MazeTask
+from envs.registration import task_class
 from envs.sudoku import SudokuTask
 from envs.sudoku.levels import CLUE_RANGES, LEVELS
 
@@ -22,7 +23,7 @@ HEADINGS = [
     "Arguments",
     "Version History",
 ]
-SPECIFIED = [ActEnv, ActVectorEnv, PuzzleTask, *TASKS.values()]
+SPECIFIED = [ActEnv, ActVectorEnv, PuzzleTask, *map(task_class, TASKS)]
 
 
 def sections(specified: type) -> dict[str, str]:

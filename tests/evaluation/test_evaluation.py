@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 
 import numpy as np
 import pytest
 import torch
 
 from envs import NO_LEVEL, PAD, PuzzleBatch, make_task
-from hrm_rl.agents.act.segments import answers_by_segment
+from hrm_rl.agents.act.answers import LossOn
+from hrm_rl.agents.act.engine import answers_by_segment
+from hrm_rl.agents.act.halting import Q_TARGETS
+from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Halting, Stopping
-from hrm_rl.evaluation.evaluate import Evaluation, evaluate
+from hrm_rl.evaluation.scores import Evaluation, evaluate
 from hrm_rl.evaluation.summaries import Summary, evaluation_scalars, summaries
-from hrm_rl.models import HRM, build_model
+from hrm_rl.models import HRM, RecurrentModel, build_model
 from tests.helpers.tiny import TINY, grid, make_decisive, puzzles
 
 TASK = make_task("sudoku", size=4)
@@ -35,6 +38,10 @@ def model() -> HRM:
             advantage.append(q[:, 0] - q[:, 1])
         model.q_head.bias[1] = torch.cat(advantage).quantile(5 / 6)
     return model
+
+
+def of(model: RecurrentModel, q_target: str = "bootstrap", loss_on: LossOn = "all") -> Solver:
+    return Solver(model, TASK, Q_TARGETS[q_target], loss_on)
 
 
 def mixed_puzzles() -> PuzzleBatch:
@@ -71,7 +78,7 @@ def exact(answer: np.ndarray, solution: np.ndarray) -> bool:
 
 
 def test_adaptive_is_thinking_about_each_puzzle_until_its_own_halt(model: HRM, held_out: PuzzleBatch) -> None:
-    result = evaluate(model, TASK, held_out, ADAPTIVE)
+    result = evaluate(of(model), held_out, ADAPTIVE)
     for n in range(len(held_out)):
         puzzle = held_out.take(slice(n, n + 1))
         thoughts = alone(model, puzzle, BUDGET)
@@ -92,7 +99,7 @@ def test_adaptive_is_thinking_about_each_puzzle_until_its_own_halt(model: HRM, h
 
 
 def test_fixed_spends_the_whole_budget_on_every_puzzle(model: HRM, held_out: PuzzleBatch) -> None:
-    result = evaluate(model, TASK, held_out, FIXED)
+    result = evaluate(of(model), held_out, FIXED)
     assert (result.segments == BUDGET).all()
     for n in (0, 7, 29):
         answers = [a for a, _ in alone(model, held_out.take(slice(n, n + 1)), BUDGET)]
@@ -123,14 +130,14 @@ def test_thinking_on_judges_every_segment_as_fixed_does_and_halts_as_adaptive_do
     model: HRM, held_out: PuzzleBatch, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     solution_by_segment(monkeypatch, held_out, model)
-    think_on = evaluate(model, TASK, held_out, ADAPTIVE, think_on=True)
-    fixed = evaluate(model, TASK, held_out, FIXED)
+    think_on = evaluate(of(model), held_out, ADAPTIVE, think_on=True)
+    fixed = evaluate(of(model), held_out, FIXED)
     np.testing.assert_array_equal(think_on.exact_after, fixed.exact_after)
     assert fixed.exact_after[:, ::2].all()
     assert not fixed.exact_after[:, 1::2].any()
     monkeypatch.undo()
-    adaptive = evaluate(model, TASK, held_out, ADAPTIVE)
-    on = evaluate(model, TASK, held_out, ADAPTIVE, think_on=True)
+    adaptive = evaluate(of(model), held_out, ADAPTIVE)
+    on = evaluate(of(model), held_out, ADAPTIVE, think_on=True)
     for name in ("segments", "answer", "exact", "solved", "cells_right"):
         np.testing.assert_array_equal(getattr(on, name), getattr(adaptive, name), name)
 
@@ -141,7 +148,7 @@ def test_an_answer_is_held_to_the_end_of_the_budget_after_the_last_puzzle_has_ha
     solution_by_segment(monkeypatch, held_out, model)
     with monkeypatch.context() as eager:
         eager.setattr(model.q_head.bias, "data", torch.tensor([1e6, -1e6]))
-        result = evaluate(model, TASK, held_out, ADAPTIVE)
+        result = evaluate(of(model), held_out, ADAPTIVE)
     assert (result.segments == 1).all()
     assert result.exact.all()
     assert result.exact_after.all()
@@ -153,18 +160,18 @@ def test_batch_size_changes_nothing(
     batch_size: int, halting: Halting, model: HRM, held_out: PuzzleBatch
 ) -> None:
     stopping = Stopping(BUDGET, halting)
-    expected = evaluate(model, TASK, held_out, stopping)
-    assert_equal(evaluate(model, TASK, held_out, stopping, batch_size=batch_size), expected)
+    expected = evaluate(of(model), held_out, stopping)
+    assert_equal(evaluate(of(model), held_out, stopping, batch_size=batch_size), expected)
 
 
 def test_progress_counts_the_puzzles_done(model: HRM, held_out: PuzzleBatch) -> None:
     done: list[int] = []
-    evaluate(model, TASK, held_out, Stopping(1), batch_size=12, progress=done.append)
+    evaluate(of(model), held_out, Stopping(1), batch_size=12, progress=done.append)
     assert done == [12, 24, 30]
 
 
 def test_a_larger_budget_changes_nothing_for_puzzles_that_halted(model: HRM, held_out: PuzzleBatch) -> None:
-    short, long = (evaluate(model, TASK, held_out, Stopping(budget)) for budget in (BUDGET, 5 * BUDGET))
+    short, long = (evaluate(of(model), held_out, Stopping(budget)) for budget in (BUDGET, 5 * BUDGET))
     halted = short.segments < BUDGET
     np.testing.assert_array_equal(long.segments[halted], short.segments[halted])
     np.testing.assert_array_equal(long.answer[halted], short.answer[halted])
@@ -176,7 +183,7 @@ def test_a_larger_budget_changes_nothing_for_puzzles_that_halted(model: HRM, hel
 
 def test_evaluation_leaves_the_model_as_it_was(model: HRM, held_out: PuzzleBatch) -> None:
     before = {name: value.clone() for name, value in model.state_dict().items()}
-    evaluate(model, TASK, held_out, Stopping(2))
+    evaluate(of(model), held_out, Stopping(2))
     assert model.training
     assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
     assert all(p.grad is None for p in model.parameters())
@@ -184,17 +191,17 @@ def test_evaluation_leaves_the_model_as_it_was(model: HRM, held_out: PuzzleBatch
 
 def test_sums_of_parts_add_up_to_those_of_the_whole(model: HRM, held_out: PuzzleBatch) -> None:
     levels = len(TASK.levels)
-    whole = evaluate(model, TASK, held_out, ADAPTIVE).sums(levels)
+    whole = evaluate(of(model), held_out, ADAPTIVE).sums(levels)
     for workers in (2, 3):
         parts = [
-            evaluate(model, TASK, held_out.take(slice(rank, None, workers)), ADAPTIVE).sums(levels)
+            evaluate(of(model), held_out.take(slice(rank, None, workers)), ADAPTIVE).sums(levels)
             for rank in range(workers)
         ]
         np.testing.assert_array_equal(np.sum(parts, axis=0), whole)
 
 
 def test_a_worker_without_puzzles_adds_nothing(model: HRM, held_out: PuzzleBatch) -> None:
-    nothing = evaluate(model, TASK, held_out.take(slice(0, 0)), ADAPTIVE).sums(len(TASK.levels))
+    nothing = evaluate(of(model), held_out.take(slice(0, 0)), ADAPTIVE).sums(len(TASK.levels))
     assert nothing.shape == (len(TASK.levels) + 1, 6 + BUDGET)
     assert not nothing.any()
 
@@ -202,7 +209,7 @@ def test_a_worker_without_puzzles_adds_nothing(model: HRM, held_out: PuzzleBatch
 def test_summaries_are_means_by_level_with_other_for_puzzles_of_none(
     model: HRM, held_out: PuzzleBatch
 ) -> None:
-    result = evaluate(model, TASK, held_out, ADAPTIVE)
+    result = evaluate(of(model), held_out, ADAPTIVE)
     sums = result.sums(len(TASK.levels))
     by_level = summaries(sums, TASK)
     assert list(by_level) == ["easy", "hard", "other"]
@@ -224,12 +231,12 @@ def test_summaries_are_means_by_level_with_other_for_puzzles_of_none(
 def test_a_model_trained_on_blanks_is_not_asked_for_the_given_cells(
     model: HRM, held_out: PuzzleBatch
 ) -> None:
-    plain = evaluate(model, TASK, held_out, ADAPTIVE)
+    plain = evaluate(of(model), held_out, ADAPTIVE)
     given = ~TASK.unknown(held_out.inputs)
     assert (plain.answer != held_out.inputs)[given].any()
-    kept = evaluate(model, TASK, held_out, ADAPTIVE, loss_on="blanks")
+    kept = evaluate(of(model, loss_on="blanks"), held_out, ADAPTIVE)
     np.testing.assert_array_equal(kept.answer, np.where(given, held_out.inputs, plain.answer))
-    pictured = answers_by_segment(model, TASK, held_out, 2, loss_on="blanks")
+    pictured = answers_by_segment(of(model, loss_on="blanks"), held_out, 2)
     assert (pictured == held_out.inputs)[:, given].all()
 
 
@@ -246,7 +253,7 @@ class Measured(type(TASK)):
 
 def test_measures_are_means_over_the_answers_to_which_they_apply(model: HRM, held_out: PuzzleBatch) -> None:
     task = Measured(4)
-    result = evaluate(model, task, held_out, ADAPTIVE)
+    result = evaluate(replace(of(model), task=task), held_out, ADAPTIVE)
     applies = result.answer[:, 0] == 2
     assert 0 < applies.sum() < len(held_out)
     total = Summary.of(result.sums(len(task.levels)).sum(axis=0), task.measures)
@@ -266,7 +273,7 @@ def test_a_measure_that_applies_to_no_answer_is_left_out(held_out: PuzzleBatch) 
 
 def test_pictured_answers_are_those_of_a_fixed_budget(model: HRM, held_out: PuzzleBatch) -> None:
     few = held_out.take(np.array([0, 9, 20]))
-    answers = answers_by_segment(model, TASK, few, 4)
+    answers = answers_by_segment(of(model), few, 4)
     assert answers.shape == (4, 3, 16)
     for n in range(3):
         thoughts = alone(model, few.take(slice(n, n + 1)), 4)
@@ -274,7 +281,7 @@ def test_pictured_answers_are_those_of_a_fixed_budget(model: HRM, held_out: Puzz
 
 
 def test_halting_follows_the_rule_that_the_model_was_trained_for(model: HRM, held_out: PuzzleBatch) -> None:
-    found = evaluate(model, TASK, held_out, Stopping(BUDGET, q_target="halt_only")).segments
+    found = evaluate(of(model, "halt_only"), held_out, Stopping(BUDGET)).segments
     carry = model.initial_carry(len(held_out))
     tokens, identifier = torch.from_numpy(held_out.inputs).long(), torch.from_numpy(held_out.identifier)
     expected = np.full(len(held_out), BUDGET)
@@ -283,4 +290,4 @@ def test_halting_follows_the_rule_that_the_model_was_trained_for(model: HRM, hel
             carry, _, q = model(carry, tokens, identifier)
             expected[(q[:, 0] > 0).numpy() & (expected == BUDGET)] = segment
     assert found.tolist() == expected.tolist()
-    assert found.tolist() != evaluate(model, TASK, held_out, ADAPTIVE).segments.tolist()
+    assert found.tolist() != evaluate(of(model), held_out, ADAPTIVE).segments.tolist()

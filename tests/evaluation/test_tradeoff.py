@@ -2,53 +2,67 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from envs import PAD
+from hrm_rl.agents.act.halting import Q_TARGETS
+from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping
-from hrm_rl.evaluation.evaluate import evaluate
-from hrm_rl.evaluation.tradeoff import Recording, curve, fixed_budgets, record
-from hrm_rl.models import RecurrentModel
-from tests.helpers.thinkers import BUDGET, RULES, TASK, many, network
+from hrm_rl.evaluation.recording import Recording, record
+from hrm_rl.evaluation.scores import evaluate
+from hrm_rl.evaluation.tradeoff import curve, fixed_budgets
+from tests.helpers.thinkers import BUDGET, RULES, many, network, q_target_of
 
 
 @pytest.fixture(scope="module")
-def model() -> RecurrentModel:
+def solver() -> Solver:
     return network()
 
 
 @pytest.fixture(scope="module")
-def noted(model: RecurrentModel) -> Recording:
-    return record(model, TASK, many(30), BUDGET, batch_size=16)
+def recording(solver: Solver) -> Recording:
+    return record(solver, many(30), BUDGET, batch_size=16)
 
 
-def test_rules_applied_to_the_record_are_the_rules_run(model: RecurrentModel, noted: Recording) -> None:
+def test_rules_applied_to_the_recording_are_the_rules_run(solver: Solver, recording: Recording) -> None:
     for name, rule in RULES.items():
+        taught = replace(solver, q_target=Q_TARGETS[q_target_of(name)])
+        noted = replace(recording, solver=taught)
         for budget in (1, 4, BUDGET):
-            rule = Stopping(
-                budget, rule.halting, rule.q_target, rule.threshold, rule.min_segments, rule.patience
-            )
-            run = evaluate(model, TASK, many(30), rule, batch_size=20)
+            rule = replace(rule, budget=budget)
+            run = evaluate(taught, many(30), rule, batch_size=20)
             segments = noted.segments(rule)
             assert segments.tolist() == run.segments.tolist(), (name, budget)
-            at = np.arange(30), segments - 1
-            assert noted.exact[at].tolist() == run.exact.tolist()
-            assert noted.solved[at].tolist() == run.solved.tolist()
-            np.testing.assert_array_equal(noted.q[at], run.q)
+            assert noted.at(noted.exact, segments).tolist() == run.exact.tolist()
+            assert noted.at(noted.solved, segments).tolist() == run.solved.tolist()
+            np.testing.assert_array_equal(noted.at(noted.q, segments), run.q)
 
 
-def made_up() -> Recording:
+def test_a_recording_says_where_the_model_would_have_halted(recording: Recording) -> None:
+    assert recording.budget == BUDGET
+    assert (recording.wants == (recording.q[..., 0] > recording.q[..., 1])).all()
+    for budget in (3, BUDGET):
+        for n, halted in enumerate(recording.segments(Stopping(budget))):
+            wants = recording.wants[:budget, n]
+            assert not wants[: halted - 1].any()
+            assert wants[halted - 1] or halted == budget
+    assert (recording.at(recording.q, np.full(30, 2)) == recording.q[1]).all()
+
+
+def made_up(solver: Solver) -> Recording:
     """Two puzzles and three segments: one is right from the second segment on, one never; q_halt - q_continue
     grows by one a segment, from -1 and from -2."""
-    q = np.zeros((2, 3, 2), np.float32)
-    q[:, :, 0] = [[-1, 0, 1], [-2, -1, 0]]
-    exact = np.array([[False, True, True], [False, False, False]])
-    return Recording(q, np.array([[1, 1, 2], [1, 1, 1]]), exact, exact)
+    q = np.zeros((3, 2, 2), np.float32)
+    q[:, :, 0] = [[-1, -2], [0, -1], [1, 0]]
+    exact = np.array([[False, False], [True, False], [True, False]])
+    return Recording(solver, q, np.array([[1, 1], [1, 1], [2, 1]]), exact, exact)
 
 
-def test_the_curve_of_two_puzzles_by_hand() -> None:
-    points = curve(made_up(), Stopping(3), budgets=[2, 3], thresholds=[-1.5, 0.0])
+def test_the_curve_of_two_puzzles_by_hand(solver: Solver) -> None:
+    points = curve(made_up(solver), Stopping(3), budgets=[2, 3], thresholds=[-1.5, 0.0])
     fixed, adaptive, agree = ([p for p in points if p.halting == h] for h in ("fixed", "adaptive", "agree"))
     assert [(p.budget, p.segments_mean, p.exact_accuracy) for p in fixed] == [
         (1, 1, 0),
@@ -68,7 +82,7 @@ def test_fixed_budgets_are_powers_of_two_and_those_wanted() -> None:
     assert fixed_budgets([1]) == [1]
 
 
-def test_cells_without_a_label_are_nobodys_mistake(model: RecurrentModel) -> None:
+def test_cells_without_a_label_are_nobodys_mistake(solver: Solver) -> None:
     batch = many(4)
     batch.solution[:] = PAD
-    assert record(model, TASK, batch, 2).exact.all()
+    assert record(solver, batch, 2).exact.all()

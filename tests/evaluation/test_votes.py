@@ -8,10 +8,11 @@ import torch
 
 from envs import PuzzleBatch, make_task
 from hrm_rl.agents.act.engine import think
+from hrm_rl.agents.act.halting import Q_TARGETS
+from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping
-from hrm_rl.evaluation.evaluate import Evaluation, evaluate
+from hrm_rl.evaluation.scores import Evaluation, evaluate
 from hrm_rl.evaluation.votes import Asker, majority, offered, retry, vote
-from hrm_rl.models import RecurrentModel
 from hrm_rl.utils.errors import UserError
 from tests.helpers.thinkers import TASK, many, network
 
@@ -19,11 +20,11 @@ RULE = Stopping(3)
 
 
 @pytest.fixture
-def fickle(monkeypatch: pytest.MonkeyPatch) -> RecurrentModel:
+def fickle(monkeypatch: pytest.MonkeyPatch) -> Solver:
     """A network that solves what it is asked exactly where the sum of the first row's tokens is even, which a
     symmetry may change, and counts the segments."""
-    model = network()
-    real = model.forward
+    solver = network()
+    real = solver.model.forward
 
     def forward(carry, tokens, identifier):
         carry, _, q = real(carry, tokens, identifier)
@@ -33,8 +34,8 @@ def fickle(monkeypatch: pytest.MonkeyPatch) -> RecurrentModel:
         answer = torch.where(right[:, None], solution, (solution - 1) % 4 + 2)
         return carry, torch.nn.functional.one_hot(answer, 6).float(), q
 
-    monkeypatch.setattr(model, "forward", forward)
-    return model
+    monkeypatch.setattr(solver.model, "forward", forward)
+    return solver
 
 
 def solve(boards: np.ndarray) -> np.ndarray:
@@ -43,8 +44,8 @@ def solve(boards: np.ndarray) -> np.ndarray:
     return np.maximum(solutions(boards)[0], 2)
 
 
-def single_pass(model: RecurrentModel, batch: PuzzleBatch) -> Evaluation:
-    return evaluate(model, TASK, batch, RULE, batch_size=16)
+def single_pass(solver: Solver, batch: PuzzleBatch) -> Evaluation:
+    return evaluate(solver, batch, RULE, batch_size=16)
 
 
 def test_the_majority_wins_ties_go_to_the_surer_and_then_to_the_first() -> None:
@@ -56,12 +57,12 @@ def test_the_majority_wins_ties_go_to_the_surer_and_then_to_the_first() -> None:
     assert majority(pairs, np.array([[1, 3, 1, -2, 9]], np.float32)).tolist() == [a]
 
 
-def test_retries_solve_more_at_a_cost_and_touch_no_solved_puzzle(fickle: RecurrentModel) -> None:
+def test_retries_solve_more_at_a_cost_and_touch_no_solved_puzzle(fickle: Solver) -> None:
     batch = many(40)
     single = single_pass(fickle, batch)
     assert 0.2 < single.solved.mean() < 0.8
     before = single.answer.copy()
-    outcomes = retry(Asker(fickle, TASK, RULE, batch_size=16), batch, single, 4, seed=0)
+    outcomes = retry(Asker(fickle, RULE, batch_size=16), batch, single, 4, seed=0)
     shares = [single.solved.mean(), *(o.solved.mean() for o in outcomes)]
     assert shares == sorted(shares)
     assert shares[-1] > 0.85
@@ -76,23 +77,23 @@ def test_retries_solve_more_at_a_cost_and_touch_no_solved_puzzle(fickle: Recurre
         assert (outcome.segments >= outcome.passes).all()
 
 
-def test_retries_and_votes_are_the_same_again_and_with_any_number_of_slots(fickle: RecurrentModel) -> None:
+def test_retries_and_votes_are_the_same_again_and_with_any_number_of_slots(fickle: Solver) -> None:
     batch = many(30)
     single = single_pass(fickle, batch)
     for ask in (
         lambda a: retry(a, batch, single, 2, seed=1)[-1],
         lambda a: vote(a, batch, single, 3, seed=1),
     ):
-        one, other = (ask(Asker(fickle, TASK, RULE, batch_size=size)) for size in (16, 25))
+        one, other = (ask(Asker(fickle, RULE, batch_size=size)) for size in (16, 25))
         np.testing.assert_array_equal(one.answer, other.answer)
         np.testing.assert_array_equal(one.segments, other.segments)
 
 
-def test_votes_cost_all_their_passes_and_the_first_is_the_single_one(fickle: RecurrentModel) -> None:
+def test_votes_cost_all_their_passes_and_the_first_is_the_single_one(fickle: Solver) -> None:
     batch = many(40)
     single = single_pass(fickle, batch)
     asked: list[int] = []
-    found = vote(Asker(fickle, TASK, RULE, 16, progress=asked.append), batch, single, 5, seed=0)
+    found = vote(Asker(fickle, RULE, 16, progress=asked.append), batch, single, 5, seed=0)
     assert (found.passes == 5).all()
     assert (found.segments >= single.segments + 4).all()
     np.testing.assert_array_equal(found.solved, TASK.solved(batch.inputs, found.answer))
@@ -139,8 +140,9 @@ def test_a_maze_is_asked_in_another_form_and_its_answer_is_brought_back() -> Non
 
         def train(self, mode): ...
 
-    asker = Asker(Oracle(), task, Stopping(1), batch_size=5)
+    oracle = Solver(Oracle(), task, Q_TARGETS["bootstrap"], "all")
+    asker = Asker(oracle, Stopping(1), batch_size=5)
     answer, segments, _ = asker.ask(batch, np.random.default_rng(1))
     assert task.solved(batch.inputs, answer).all()
     assert (segments == 1).all()
-    assert next(think(Oracle(), task, [batch], Stopping(1))).done.all()
+    assert next(think(oracle, [batch], Stopping(1))).done.all()

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from envs import PuzzleBatch, make_task
 from hrm_rl.agents.act.learner import Learner
+from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.build import build_learner
 from hrm_rl.config import (
     Config,
@@ -55,6 +56,11 @@ def tiny_learner(config: Config = TINY) -> Learner:
     learner = build_learner(config, build_data(config), CPU, rank=0, world_size=1)
     learner.start()
     return learner
+
+
+def solver_of(learner: Learner) -> Solver:
+    """The learner's model, with its present weights."""
+    return Solver.of(learner.config, learner.model, learner.env.task)
 
 
 def grid(rows: int, columns: int) -> np.ndarray:

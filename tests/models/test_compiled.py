@@ -10,12 +10,12 @@ import torch
 from torch._dynamo.testing import CompileCounterWithBackend
 
 from hrm_rl.agents.act.stopping import Stopping
-from hrm_rl.evaluation.evaluate import evaluate
+from hrm_rl.evaluation.scores import evaluate
 from hrm_rl.models import compiled
 from hrm_rl.models.tracing import trace
 from hrm_rl.training.local import LocalWorker
 from hrm_rl.training.loop import Trainer
-from tests.helpers.tiny import puzzles, tiny_config, tiny_learner
+from tests.helpers.tiny import puzzles, solver_of, tiny_config, tiny_learner
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def test_updates_and_evaluations_of_any_batch_compile_two_blocks_and_train_alike
     for _ in range(6):
         plain.update()
         learner.update()
-        evaluate(learner.model, learner.env.task, puzzles, Stopping(2, "adaptive"))
+        evaluate(solver_of(learner), puzzles, Stopping(2, "adaptive"))
     assert counter.frame_count - probed == 2  # with gradient and without
     limit = 1e-5 if dtype == "float32" else 5e-2
     for name, value in plain.model.state_dict().items():

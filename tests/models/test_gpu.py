@@ -18,12 +18,20 @@ from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.agents.build import build_learner
 from hrm_rl.config import Config
 from hrm_rl.data.streams import build_data
-from hrm_rl.evaluation.evaluate import evaluate
+from hrm_rl.evaluation.scores import evaluate
 from hrm_rl.models import Carry, RecurrentModel
 from hrm_rl.models.tracing import trace
 from tests.helpers.learners import assert_resumes, run
 from tests.helpers.small_models import SLOTS, assert_close, batch, gradients, objective, small
-from tests.helpers.tiny import assert_same, learner_tensors, make_decisive, puzzles, tiny_config, tiny_learner
+from tests.helpers.tiny import (
+    assert_same,
+    learner_tensors,
+    make_decisive,
+    puzzles,
+    solver_of,
+    tiny_config,
+    tiny_learner,
+)
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -131,7 +139,7 @@ def test_recorded_segments_train_and_judge_as_those_that_are_not(
         for _ in range(8):
             learner.update()
             with learner.evaluation_weights():
-                result = evaluate(learner.model, learner.env.task, held_out, Stopping(3), batch_size=4)
+                result = evaluate(solver_of(learner), held_out, Stopping(3), batch_size=4)
             judged.append(result.sums(len(learner.env.task.levels)))
         found.append((learner, np.stack(judged)))
     (plain, seen), (recorded, seen_recorded) = found
@@ -166,7 +174,7 @@ def test_an_evaluation_finds_what_it_finds_on_the_cpu(halting: str) -> None:
     found = []
     for device in (torch.device("cpu"), CUDA):
         learner.model.to(device)
-        result = evaluate(learner.model, task, held_out, Stopping(5, halting), batch_size=16)
+        result = evaluate(solver_of(learner), held_out, Stopping(5, halting), batch_size=16)
         found.append(result.sums(len(task.levels)))
     np.testing.assert_allclose(found[0], found[1])
 

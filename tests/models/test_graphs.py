@@ -14,14 +14,22 @@ from torch import Tensor
 from hrm_rl.agents.act.learner import Learner
 from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.agents.build import can_record
-from hrm_rl.evaluation.evaluate import evaluate
+from hrm_rl.evaluation.scores import evaluate
 from hrm_rl.models import RecurrentModel, graphs
 from hrm_rl.models.graphs import MOST_RECORDED, RECORDED_AT, SegmentGraphs
 from hrm_rl.models.layers.linear import Linear
 from hrm_rl.models.tracing import trace
 from hrm_rl.utils.errors import UserError
 from tests.helpers.small_models import batch, small
-from tests.helpers.tiny import assert_same, learner_tensors, make_decisive, puzzles, tiny_config, tiny_learner
+from tests.helpers.tiny import (
+    assert_same,
+    learner_tensors,
+    make_decisive,
+    puzzles,
+    solver_of,
+    tiny_config,
+    tiny_learner,
+)
 
 
 class Tape:
@@ -76,7 +84,7 @@ def trained(recorded: bool, **sections: Any) -> tuple[Learner, np.ndarray]:
     for _ in range(9):
         learner.update()
         with learner.evaluation_weights():
-            result = evaluate(learner.model, learner.env.task, held_out, Stopping(3), batch_size=4)
+            result = evaluate(solver_of(learner), held_out, Stopping(3), batch_size=4)
         judged.append(result.sums(len(learner.env.task.levels)))
     return learner, np.stack(judged)
 

@@ -120,7 +120,7 @@ def test_a_folder_that_is_no_checkpoint_is_refused_in_one_line(tmp_path: Path) -
         checkpoint.read_state(tmp_path)
     assert "\n" not in str(refusal.value)
     with pytest.raises(UserError, match="cannot read"):
-        checkpoint.load_weights(tmp_path, build_model(TINY.model, 6, grid(4, 4)))
+        checkpoint.load_weights(tmp_path, build_model(TINY.model, 6, grid(4, 4)), "raw")
 
 
 # A save that fails.

@@ -1,4 +1,4 @@
-"""From logits to the answer that is handed in."""
+"""From logits to the answer that is handed in, and whether it is the right one."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ from typing import Literal
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from envs import PuzzleTask
+from envs import PAD, PuzzleTask
 from envs.puzzle import Tokens
 
 LossOn = Literal["all", "blanks"]
@@ -22,13 +23,13 @@ def likeliest(logits: Tensor) -> Tensor:
 def fill_in(tokens: Tokens, puzzle: Tokens, task: PuzzleTask, loss_on: LossOn) -> Tokens:
     """The answer (B, L) that is handed in, from the likeliest tokens and the puzzles, each (B, L).
 
-    A network trained on the blanks alone was never told to repeat the cells that are
-    given, so these are copied.
+    A network trained on the blanks alone was never told to repeat the cells that are given, so these are
+    copied.
     """
     return tokens if loss_on == "all" else np.where(task.unknown(puzzle), tokens, puzzle)
 
 
-def answer_of(logits: Tensor, puzzle: Tokens, task: PuzzleTask, loss_on: LossOn) -> Tokens:
-    """What is handed in, (B, L), from logits (B, L, V) and puzzles (B, L); waits for
-    the device of the logits."""
-    return fill_in(likeliest(logits).cpu().numpy(), puzzle, task, loss_on)
+def exact(answer: Tokens, solution: Tokens) -> NDArray[np.bool_]:
+    """(...) whether each answer (..., L) equals the solution wherever that has a label."""
+    found: NDArray[np.bool_] = ((answer == solution) | (solution == PAD)).all(axis=-1)
+    return found

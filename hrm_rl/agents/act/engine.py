@@ -1,9 +1,9 @@
-"""Answering many puzzles with few slots: as soon as a puzzle is done, the next one of
-the queue takes its slot.
+"""The one loop that runs a model over puzzles. It answers many puzzles with few slots: as soon as a puzzle is
+done, the next one of the queue takes its slot.
 
-What is done is for a rule to say (`Stopping`), after every segment and for every puzzle apart.
-The engine (`think`) takes puzzles from an iterator and hands thoughts to an iterator, so that
-its memory grows with the slots alone.
+A rule (`Stopping`) says when a puzzle is done, after every segment and for each puzzle separately. The engine
+(`think`) takes puzzles from an iterator and hands thoughts to an iterator, so that its memory grows with the
+slots alone. States are for `hrm_rl.models.tracing` to watch from outside.
 
 The same answers as alone: no slot sees another, so a puzzle's answers and Q-values depend on its own tokens
 only, but for one thing. A matrix product may be rounded differently for another number of rows. On the CPU,
@@ -20,16 +20,18 @@ Legend: B slots, b of them in use, L tokens, N puzzles.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
 from envs import PuzzleBatch
-from envs.task import PuzzleTask
-from hrm_rl.agents.act.answers import LossOn, fill_in, likeliest
-from hrm_rl.agents.act.stopping import StoppingRule, Thoughts
-from hrm_rl.models import RecurrentModel
+from envs.puzzle import Tokens
+from hrm_rl.agents.act.answers import likeliest
+from hrm_rl.agents.act.solver import Solver
+from hrm_rl.agents.act.stopping import Stopping, StoppingRule, Thoughts
+from hrm_rl.models import Carry
 from hrm_rl.utils.devices import ToCpu, to_device
 
 LEAST_ROWS = 16
@@ -60,103 +62,137 @@ class _Queue:
         return np.arange(first, self._taken), PuzzleBatch.concatenate(parts) if parts else None
 
 
+@dataclass
+class _Slots:
+    """What is in B slots, a row each."""
+
+    solver: Solver
+    index: NDArray[np.int64]
+    """(B,) which puzzle: its place in the queue, -1 for an idle slot."""
+    segment: NDArray[np.int64]
+    """(B,) segments spent on it."""
+    agreed: NDArray[np.int64]
+    """(B,) segments in a row that gave this answer."""
+    inputs: Tokens
+    """(B, L) the puzzle."""
+    answer: Tokens
+    """(B, L) after the last segment."""
+    tokens: torch.Tensor
+    """(B, L) the puzzle, on the device."""
+    identifier: torch.Tensor
+    """(B,) of the puzzle, on the device."""
+    carry: Carry
+
+    @staticmethod
+    def filled(solver: Solver, numbers: NDArray[np.int64], batch: PuzzleBatch, rows: int) -> _Slots:
+        """The first puzzles of the queue in `rows` slots; idle ones repeat the last puzzle."""
+        index = np.concatenate([numbers, np.full(rows - len(numbers), -1)])
+        some = batch.take(np.minimum(np.arange(rows), len(numbers) - 1))
+        return _Slots(
+            solver=solver,
+            index=index,
+            segment=np.zeros(rows, np.int64),
+            agreed=np.zeros(rows, np.int64),
+            inputs=some.inputs,
+            answer=np.zeros_like(some.inputs),
+            tokens=to_device(torch.from_numpy(some.inputs), solver.device).long(),
+            identifier=to_device(torch.from_numpy(some.identifier), solver.device),
+            carry=solver.model.initial_carry(rows),
+        )
+
+    @property
+    def used(self) -> NDArray[np.int64]:
+        """(b,) the slots in use."""
+        return np.flatnonzero(self.index >= 0)
+
+    def think(self) -> Thoughts:
+        """One segment in every slot. Returns its outcome in those in use."""
+        self.carry, logits, q = self.solver.model(self.carry, self.tokens, self.identifier)
+        tokens, q = ToCpu(likeliest(logits), q).wait()
+        answer = self.solver.answer(tokens.numpy(), self.inputs)
+        self.segment += 1
+        same = (self.segment > 1) & (answer == self.answer).all(axis=1)
+        self.agreed = np.where(same, self.agreed + 1, 1)
+        self.answer = answer
+        done = np.zeros(len(self.index), np.bool_)
+        every = Thoughts(self.index, self.segment, self.inputs, answer, q.numpy(), self.agreed, done)
+        return every.take(self.used)
+
+    def put(self, rows: NDArray[np.int64], numbers: NDArray[np.int64], batch: PuzzleBatch) -> None:
+        """Begin with new puzzles in some slots."""
+        self.index[rows], self.segment[rows] = numbers, 0
+        self.inputs[rows] = batch.inputs
+        at = to_device(torch.from_numpy(rows), self.solver.device)
+        self.tokens[at] = to_device(torch.from_numpy(batch.inputs), self.solver.device).long()
+        self.identifier[at] = to_device(torch.from_numpy(batch.identifier), self.solver.device)
+        begun = torch.zeros(len(self.index), dtype=torch.bool, device=self.solver.device)
+        begun[at] = True
+        self.carry = self.carry.replace_rows(begun, self.solver.model.initial_carry(len(begun)))
+
+    def keep(self, rows: NDArray[np.int64]) -> None:
+        """Drop all other slots."""
+        self.index, self.segment, self.agreed = self.index[rows], self.segment[rows], self.agreed[rows]
+        self.inputs, self.answer = self.inputs[rows], self.answer[rows]
+        at = to_device(torch.from_numpy(rows), self.solver.device)
+        self.tokens, self.identifier = self.tokens[at], self.identifier[at]
+        self.carry = self.carry.select(at)
+
+
 @torch.no_grad()
 def think(
-    model: RecurrentModel,
-    task: PuzzleTask,
-    puzzles: Iterable[PuzzleBatch],
-    stopping: StoppingRule,
-    batch_size: int = 256,
-    loss_on: LossOn = "all",
+    solver: Solver, puzzles: Iterable[PuzzleBatch], stopping: StoppingRule, batch_size: int = 256
 ) -> Iterator[Thoughts]:
     """Think about the puzzles of `puzzles`, which may be without end; yields after every segment.
 
-    At the end of the queue, slots that are done are left out (see the module's docstring for how many are
-    kept). batch_size: slots.  loss_on: what the model was trained on (see `answer_of`).
-    The solutions in `puzzles` are not looked at. The model is in evaluation mode as long as this runs.
+    batch_size: slots. At the end of the queue, slots that are done are left out (see the module's docstring
+    for how many are kept). The solutions in `puzzles` are not looked at. The model is in evaluation mode as
+    long as this runs. With a fixed budget all slots are in the same segment, those in use first.
     """
-    device = next(model.parameters()).device
-    least = LEAST_ROWS if device.type == "cpu" else batch_size
+    model = solver.model
+    least = LEAST_ROWS if solver.device.type == "cpu" else batch_size
     queue = _Queue(puzzles)
-    index, batch = queue.take(batch_size)
+    numbers, batch = queue.take(batch_size)
     if batch is None:
         return
-    rows = max(len(index), least)
-    fill = np.minimum(np.arange(rows), len(index) - 1)  # idle slots repeat the last puzzle
-    inputs = batch.inputs[fill]
-    tokens = to_device(torch.from_numpy(inputs), device).long()
-    identifier = to_device(torch.from_numpy(batch.identifier[fill]), device)
-    index = np.concatenate([index, np.full(rows - len(index), -1)])  # -1: an idle slot
-    segment, agreed = np.zeros(rows, np.int64), np.zeros(rows, np.int64)
-    before = np.zeros_like(inputs)
-    carry = model.initial_carry(rows)
+    slots = _Slots.filled(solver, numbers, batch, max(len(numbers), least))
     was_training = model.training
     model.eval()
     try:
         while True:
-            carry, logits, q = model(carry, tokens, identifier)
-            likely, q = ToCpu(likeliest(logits), q).wait()
-            answer = fill_in(likely.numpy(), inputs, task, loss_on)
-            segment += 1
-            agreed = np.where((segment > 1) & (answer == before).all(axis=1), agreed + 1, 1)
-            before = answer
-            used = np.flatnonzero(index >= 0)
-            none = np.zeros(len(index), np.bool_)
-            thoughts = Thoughts(index, segment, inputs, answer, q.numpy(), agreed, none).take(used)
-            thoughts.done[:] = stopping.stops(thoughts) | (thoughts.segment >= stopping.budget)
+            thoughts = slots.think()
+            thoughts.done[:] = stopping.stops(thoughts, solver) | (thoughts.segment >= stopping.budget)
             yield thoughts
 
-            free = used[thoughts.done]
+            free = slots.used[thoughts.done]
             if not len(free):
                 continue
-            index[free] = -1
+            slots.index[free] = -1
             numbers, batch = queue.take(len(free))
             if batch is not None:
-                new = free[: len(numbers)]
-                index[new], segment[new] = numbers, 0
-                inputs[new] = batch.inputs
-                at = to_device(torch.from_numpy(new), device)
-                tokens[at] = to_device(torch.from_numpy(batch.inputs), device).long()
-                identifier[at] = to_device(torch.from_numpy(batch.identifier), device)
-                carry = carry.replace_rows(_mask(at, len(index)), model.initial_carry(len(index)))
+                slots.put(free[: len(numbers)], numbers, batch)
             if len(numbers) == len(free):
                 continue
-            used = np.flatnonzero(index >= 0)  # the queue is empty
+            used = slots.used  # the queue is empty
             if not len(used):
                 return
             kept = max(len(used), least)
-            if kept < len(index):
-                keep = np.concatenate([used, np.flatnonzero(index < 0)])[:kept]
-                index, segment, agreed = index[keep], segment[keep], agreed[keep]
-                inputs, before = inputs[keep], before[keep]
-                at = to_device(torch.from_numpy(keep), device)
-                tokens, identifier, carry = tokens[at], identifier[at], carry.select(at)
+            if kept < len(slots.index):
+                slots.keep(np.concatenate([used, np.flatnonzero(slots.index < 0)])[:kept])
     finally:
         model.train(was_training)
 
 
-def _mask(at: torch.Tensor, rows: int) -> torch.Tensor:
-    mask = torch.zeros(rows, dtype=torch.bool, device=at.device)
-    mask[at] = True
-    return mask
-
-
 def answers(
-    model: RecurrentModel,
-    task: PuzzleTask,
-    puzzles: Iterable[PuzzleBatch],
-    stopping: StoppingRule,
-    batch_size: int = 256,
-    loss_on: LossOn = "all",
+    solver: Solver, puzzles: Iterable[PuzzleBatch], stopping: StoppingRule, batch_size: int = 256
 ) -> Iterator[Thoughts]:
     """What is handed in for each puzzle, in the order of the queue, some at a time.
 
-    Those done early wait for those before them: at most (B - 1) * budget, since so many can be
-    done while one takes the whole budget.
+    Those done early wait for those before them: at most (B - 1) * budget, since so many can be done while one
+    takes the whole budget.
     """
     waiting: dict[int, Thoughts] = {}
     following = 0
-    for thoughts in think(model, task, puzzles, stopping, batch_size, loss_on):
+    for thoughts in think(solver, puzzles, stopping, batch_size):
         for row in np.flatnonzero(thoughts.done):
             waiting[int(thoughts.index[row])] = thoughts.take(np.array([row]))
         ready = []
@@ -165,3 +201,9 @@ def answers(
             following += 1
         if ready:
             yield Thoughts.concatenate(ready)
+
+
+def answers_by_segment(solver: Solver, puzzles: PuzzleBatch, budget: int) -> Tokens:
+    """The answers (K, N, L) after each segment of a fixed budget, all puzzles at once."""
+    every = think(solver, [puzzles], Stopping(budget, "fixed"), batch_size=len(puzzles))
+    return np.stack([thoughts.answer for thoughts in every])

@@ -6,18 +6,17 @@ from dataclasses import dataclass, fields
 from typing import Literal, Protocol
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from envs.puzzle import Tokens
-from hrm_rl.agents.act.halting import Q_TARGETS
+from hrm_rl.agents.act.solver import Solver
 
 Halting = Literal["adaptive", "fixed", "agree"]
 
 
 @dataclass(frozen=True)
 class Thoughts:
-    """What came of one segment, a row for each slot in use."""
+    """The outcome of one segment, a row for each slot in use."""
 
     index: NDArray[np.int64]
     """(b,) which puzzle: its place in the queue."""
@@ -49,9 +48,9 @@ class StoppingRule(Protocol):
     def budget(self) -> int:
         """The most segments a puzzle."""
 
-    def stops(self, thoughts: Thoughts) -> NDArray[np.bool_]:
-        """(b,) where to stop before the budget is spent; a function of each row alone.
-        `done` is not yet known."""
+    def stops(self, thoughts: Thoughts, solver: Solver) -> NDArray[np.bool_]:
+        """(b,) where to stop before the budget is spent; a function of each row alone. `done` is not yet
+        known."""
 
 
 @dataclass(frozen=True)
@@ -64,22 +63,20 @@ class Stopping:
     halting: Halting = "adaptive"
     """`adaptive` stops where the model wants to halt, `agree` where `patience` answers in a row are the same,
     `fixed` only where the budget is spent."""
-    q_target: str = "bootstrap"
-    """How the Q-values were trained, which says when the model wants to halt (see `halting.QTarget`)."""
     threshold: float = 0.0
-    """With `adaptive`: how far q_halt has to be above q_continue; with q_target halt_only, above 0."""
+    """With `adaptive`: how far q_halt has to be above q_continue, in logits; with q_target halt_only, above
+    0."""
     min_segments: int = 1
     """Segments before which nothing stops."""
     patience: int = 2
     """With `agree`: how many answers in a row have to be the same."""
 
-    def stops(self, thoughts: Thoughts) -> NDArray[np.bool_]:
+    def stops(self, thoughts: Thoughts, solver: Solver) -> NDArray[np.bool_]:
         """(b,) as in `StoppingRule`."""
         if self.halting == "fixed":
             return np.zeros(len(thoughts.segment), np.bool_)
         if self.halting == "agree":
             wants: NDArray[np.bool_] = thoughts.agreed >= self.patience
         else:
-            target = Q_TARGETS[self.q_target]
-            wants = target.wants_to_halt(torch.from_numpy(thoughts.q), self.threshold).numpy()
+            wants = solver.wants_to_halt(thoughts.q, self.threshold)
         return wants & (thoughts.segment >= self.min_segments)

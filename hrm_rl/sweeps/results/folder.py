@@ -22,7 +22,7 @@ import yaml
 
 from hrm_rl.config import flatten
 from hrm_rl.runs.folder import read_metrics
-from hrm_rl.utils.errors import UserError
+from hrm_rl.utils.errors import UserError, one_line
 
 Kind = TypeVar("Kind")
 STATUSES = ("running", "paused", "stopped", "finished", "failed")
@@ -171,7 +171,7 @@ def read_sweep(path: Path) -> Sweep:
     except OSError as error:
         raise UserError(f"cannot read {file}: {error.strerror}") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
+        raise UserError(f"{file} is not YAML: {one_line(error)}") from None
     if not isinstance(record, dict) or not isinstance(record.get("metric"), str):
         raise UserError(f"{file} describes no sweep: it names no metric")
     mode: Literal["max", "min"] = "min" if record.get("mode") == "min" else "max"
@@ -222,7 +222,7 @@ def _read_trial(
     except FileNotFoundError:
         curve = ()  # no update has been logged yet
     except (OSError, ValueError) as error:
-        notes.append(f"{folder.name}: metrics.jsonl cannot be read ({_one_line(error)})")
+        notes.append(f"{folder.name}: metrics.jsonl cannot be read ({_reason(error)})")
         curve = ()
     choose = max if mode == "max" else min
     status = _get(record, "status", str, UNKNOWN)
@@ -253,7 +253,7 @@ def _read_record(folder: Path, parameters: Iterable[str], notes: list[str]) -> d
             return record
         notes.append(f"{folder.name}: trial.json holds no trial; its status is unknown")
     except (OSError, ValueError) as error:
-        notes.append(f"{folder.name}: trial.json cannot be read ({_one_line(error)}); its status is unknown")
+        notes.append(f"{folder.name}: trial.json cannot be read ({_reason(error)}); its status is unknown")
     try:
         config = yaml.safe_load((folder / "config.yaml").read_text())
     except (OSError, ValueError, yaml.YAMLError):
@@ -297,6 +297,6 @@ def _get(record: Mapping[str, Any], key: str, kind: type[Kind], default: Any) ->
     return value if isinstance(value, kind) and not isinstance(value, bool) else default
 
 
-def _one_line(error: BaseException) -> str:
+def _reason(error: BaseException) -> str:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return " ".join(reason.split())[:120]
+    return one_line(reason, 120)

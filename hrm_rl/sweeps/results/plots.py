@@ -1,12 +1,9 @@
 """The pictures of a sweep: what accuracy costs, which settings matter, where they are
-best, how the trials learned.
-
-Colours are those of Okabe and Ito, which the colour-blind can tell apart; statuses differ in shape as well.
+best, how the trials learned. Statuses differ in colour and in shape.
 """
 
 from __future__ import annotations
 
-import io
 import itertools
 import math
 import textwrap
@@ -22,10 +19,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from hrm_rl.sweeps.results.folder import Sweep, Trial
 from hrm_rl.sweeps.results.importance import LEAST_TRIALS, importances, is_number, key, trials_with
+from hrm_rl.utils import plots
 from hrm_rl.utils.console import is_share, shown
 from hrm_rl.utils.files import write_atomically
+from hrm_rl.utils.plots import BLUE, GREEN, GREY, ORANGE, RED, SKY
 
-BLUE, SKY, ORANGE, GREEN, RED, GREY = "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#D55E00", "#777777"
 STATUS_STYLE = {
     "finished": (BLUE, "o"),
     "stopped": (ORANGE, "v"),
@@ -48,9 +46,7 @@ def draw_all(sweep: Sweep, folder: Path) -> tuple[list[Path], list[str]]:
             path.unlink(missing_ok=True)
             missing.append(f"no picture {path.name}: {figure}")
         else:
-            image = io.BytesIO()
-            figure.savefig(image, format="png", dpi=100)
-            write_atomically(path, image.getvalue())
+            write_atomically(path, plots.png(figure))
             drawn.append(path)
     return drawn, missing
 
@@ -60,7 +56,7 @@ def draw_front(sweep: Sweep) -> Figure | str:
     trials = [trial for trial in sweep.trials if trial.best and trial.best.cost is not None]
     if not trials:
         return f"no trial has been evaluated with {sweep.metric} and {sweep.cost} yet"
-    figure, axis = _figure(7.5, 5)
+    figure, axis = plots.canvas(7.5, 5)
     front = sweep.front
     points = [(_cost(trial), _score(sweep, trial)) for trial in front]
     costs = [_cost(trial) for trial in trials]
@@ -77,11 +73,10 @@ def draw_front(sweep: Sweep) -> Figure | str:
     xs, ys = zip(*points, strict=True)
     axis.scatter(xs, ys, s=110, facecolors="none", edgecolors=RED, linewidths=1.5, zorder=3)
     _name_points(axis, front, points)
-    axis.set_xlabel(f"{_cost_label(sweep)}, at the best evaluation")
-    axis.set_ylabel(_metric_label(sweep))
+    title = f"{sweep.folder.name}: {_count(len(trials), 'evaluated trial')}"
+    plots.tidy(axis, f"{_cost_label(sweep)}, at the best evaluation", _metric_label(sweep), title)
     axis.margins(x=0.06, y=0.1)
     _widen(axis, sweep)
-    axis.set_title(f"{sweep.folder.name}: {_count(len(trials), 'evaluated trial')}", fontsize=10)
     rest = [Line2D([], [], color=RED, marker="o", markersize=9, markerfacecolor="none", label="Pareto front")]
     _legend(figure, trials, rest)
     return figure
@@ -94,7 +89,7 @@ def draw_importance(sweep: Sweep) -> Figure | str:
     if not found:
         wanted = f"at least {LEAST_TRIALS} evaluated trials with different values of a setting"
         return f"it takes {wanted} ({scored} now)"
-    figure, axis = _figure(7.5, 1.9 + 0.42 * len(found))
+    figure, axis = plots.canvas(7.5, 1.9 + 0.42 * len(found))
     for row, importance in enumerate(found):
         axis.barh(row, 100 * importance.explained, height=0.6, color=SKY)
         axis.plot([100 * importance.chance] * 2, [row - 0.4, row + 0.4], color="black", linewidth=2)
@@ -102,7 +97,8 @@ def draw_importance(sweep: Sweep) -> Figure | str:
     axis.set_yticks(range(len(found)), names)
     axis.invert_yaxis()
     axis.set_xlim(0, 100)
-    axis.set_xlabel("explained by this setting alone (% of the variance of the trials' ranks)")
+    plots.tidy(axis, "explained by this setting alone (% of the variance of the trials' ranks)")
+    axis.grid(False, axis="y")
     handles = [
         Line2D([], [], color=SKY, linewidth=8, label="explained"),
         Line2D([], [], color="black", linewidth=2, label="95 % of shuffled trials explain less"),
@@ -126,16 +122,14 @@ def draw_slices(sweep: Sweep) -> Figure | str:
         return "no trial has been evaluated yet"
     columns = 2 if len(names) == 4 else min(3, len(names))
     rows = math.ceil(len(names) / columns)
-    figure = Figure(figsize=(max(5.5, 3.9 * columns), 0.8 + 3.1 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    size = max(5.5, 3.9 * columns), 0.8 + 3.1 * rows
+    figure, axes = plots.canvas(*size, rows, columns, sharey=True, squeeze=False)
     scored = sum(trial.best is not None for trial in sweep.trials)
     for axis, name in zip(axes.flat, names, strict=False):
         trials = trials_with(sweep, name)
         values = [trial.scored_params[name] for trial in trials]
         _scatter(axis, trials, _positions(axis, sweep, name, values), [_score(sweep, t) for t in trials])
-        axis.set_xlabel(name + (f" ({len(trials)} of {scored} trials)" if len(trials) < scored else ""))
-        axis.grid(axis="y", color="0.9", linewidth=0.6)
-        axis.set_axisbelow(True)
+        plots.tidy(axis, name + (f" ({len(trials)} of {scored} trials)" if len(trials) < scored else ""))
     for axis in axes.flat[len(names) :]:
         axis.set_axis_off()
     for row in axes:
@@ -149,7 +143,7 @@ def draw_curves(sweep: Sweep) -> Figure | str:
     trials = [trial for trial in sweep.trials if trial.curve]
     if not trials:
         return "no trial has been evaluated yet"
-    figure, axis = _figure(8.5, 5)
+    figure, axis = plots.canvas(8.5, 5)
     best = sweep.best
     for trial in sorted(trials, key=lambda t: t is best):
         colour, marker = STATUS_STYLE[trial.status]
@@ -166,11 +160,9 @@ def draw_curves(sweep: Sweep) -> Figure | str:
         )
         changes = [c.update for c in trial.history[1:] if updates[0] <= c.update <= updates[-1]]
         axis.plot(changes, np.interp(changes, updates, values), "|", color="black", markersize=7, zorder=5)
-    axis.set_xlabel("update")
-    axis.set_ylabel(_metric_label(sweep))
+    title = f"{sweep.folder.name}: {_count(len(trials), 'evaluated trial')}"
+    plots.tidy(axis, "update", _metric_label(sweep), title)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.grid(axis="y", color="0.9", linewidth=0.6)
-    axis.set_title(f"{sweep.folder.name}: {_count(len(trials), 'evaluated trial')}", fontsize=10)
     rest = []
     if best:
         marker = STATUS_STYLE[best.status][1]
@@ -188,12 +180,6 @@ PICTURES: dict[str, Callable[[Sweep], Figure | str]] = {
     "curves": draw_curves,
 }
 """Name of the file: what draws it, or says why it cannot."""
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure that pyplot does not know, so that a thread can draw it and nothing has to close it."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots()
 
 
 def _scatter(axis: Axes, trials: Sequence[Trial], xs: Sequence[float], ys: Sequence[float]) -> None:

@@ -31,7 +31,7 @@ from hrm_rl.sweeps.results.folder import STATUSES, UNKNOWN, Sweep, Trial, read_s
 from hrm_rl.sweeps.results.hparams import write_hparams
 from hrm_rl.sweeps.results.importance import key
 from hrm_rl.utils.console import duration, is_share, shown, shown_path
-from hrm_rl.utils.errors import UserError, refused_by_disk
+from hrm_rl.utils.errors import UserError, one_line, refused_by_disk
 from hrm_rl.utils.files import write_atomically
 
 WIDTH = 80
@@ -104,7 +104,7 @@ def results_csv(sweep: Sweep) -> str:
                 trial.updates,
                 round(trial.seconds, 1),
                 trial.attempts,
-                trial.error and " ".join(trial.error.split()),
+                trial.error and one_line(trial.error),
                 *(key(value) if isinstance(value, list | dict | bool) else value for value in values),
             ]
         )
@@ -198,7 +198,7 @@ def failures(sweep: Sweep) -> Iterator[str]:
     """A line for each failed trial."""
     for trial in sweep.trials:
         if trial.status == "failed":
-            error = " ".join((trial.error or "no error was recorded").split())[:300]
+            error = one_line(trial.error or "no error was recorded", 300)
             attempts = f" after {trial.attempts} attempts" if trial.attempts > 1 else ""
             yield f"{trial.id} failed{attempts}: {error}"
 

@@ -12,11 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs import PAD, PuzzleBatch
-from envs.task import PuzzleTask
-from hrm_rl.agents.act.answers import LossOn
+from hrm_rl.agents.act.answers import exact
 from hrm_rl.agents.act.engine import think
+from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping
-from hrm_rl.models import RecurrentModel
 
 
 @dataclass
@@ -86,32 +85,28 @@ class Evaluation:
 
 
 def evaluate(
-    model: RecurrentModel,
-    task: PuzzleTask,
+    solver: Solver,
     puzzles: PuzzleBatch,
     stopping: Stopping,
     think_on: bool = False,
     batch_size: int = 256,
-    loss_on: LossOn = "all",
     progress: Callable[[int], None] = lambda done: None,
 ) -> Evaluation:
     """Answer all puzzles without exploration.
 
     stopping: when each puzzle has been thought about enough.
-    think_on: go on after that for `exact_after` alone, which then is that of a fixed budget.
+    think_on: continue after that for `exact_after` alone, which then is that of a fixed budget.
     batch_size: puzzles thought about at once.
-    loss_on: what the model was trained on (see `answer_of`).
     progress: called with the number of puzzles done, whenever it changes.
     """
+    task = solver.task
     result = Evaluation.empty(len(puzzles), puzzles.inputs.shape[1], stopping.budget, len(task.measures))
-    labelled = puzzles.solution != PAD
     run = replace(stopping, halting="fixed") if think_on else stopping
     done = 0
-    for thoughts in think(model, task, [puzzles], run, batch_size, loss_on):
+    for thoughts in think(solver, [puzzles], run, batch_size):
         n = thoughts.index
-        right = ((thoughts.answer == puzzles.solution[n]) | ~labelled[n]).all(-1)
-        result.exact_after[n, thoughts.segment - 1] = right
-        halts = thoughts.done if not think_on else thoughts.done | stopping.stops(thoughts)
+        result.exact_after[n, thoughts.segment - 1] = exact(thoughts.answer, puzzles.solution[n])
+        halts = thoughts.done if not think_on else thoughts.done | stopping.stops(thoughts, solver)
         first = thoughts.take(halts & (result.segments[n] == 0))
         result.segments[first.index] = first.segment
         result.answer[first.index] = first.answer
@@ -119,19 +114,14 @@ def evaluate(
         if thoughts.done.any():
             done += int(thoughts.done.sum())
             progress(done)
+    result.exact = exact(result.answer, puzzles.solution)
     if not think_on:  # hold the answer that was handed in to the end of the budget
         behind = np.arange(stopping.budget) >= result.segments[:, None]
-        result.exact_after |= behind & _at_end(result)[:, None]
-    right = (result.answer == puzzles.solution) & labelled
+        result.exact_after |= behind & result.exact[:, None]
+    labelled = puzzles.solution != PAD
     result.level[:] = puzzles.level
-    result.cells, result.cells_right = labelled.sum(-1), right.sum(-1)
-    result.exact = (right == labelled).all(-1)
+    result.cells = labelled.sum(-1)
+    result.cells_right = ((result.answer == puzzles.solution) & labelled).sum(-1)
     result.solved = task.solved(puzzles.inputs, result.answer)
     result.measures = task.measure(puzzles.inputs, result.answer)
     return result
-
-
-def _at_end(result: Evaluation) -> NDArray[np.bool_]:
-    """(N,) whether the answer handed in is exact."""
-    after: NDArray[np.bool_] = result.exact_after
-    return after[np.arange(len(after)), result.segments - 1]
