@@ -238,8 +238,7 @@ class ActVectorEnv(VectorEnv[dict[str, Any], dict[str, Any], NDArray[Any]]):
     def step(
         self, actions: dict[str, Any]
     ) -> tuple[dict[str, Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
-        """One segment in every slot: observations, rewards (B,), terminations (B,), truncations (B,),
-        infos."""
+        """One segment in every slot: observations, rewards, terminations, truncations (B,), infos."""
         self._check_started()
         answer, halt = check_action(self.task, actions, self._inputs.shape)
         solved = self.task.solved(self._inputs, answer)

@@ -1,5 +1,4 @@
-"""Data sets on disk as sapientinc/HRM, TinyRecursiveModels and nano-trm lay them out,
-read without being copied.
+"""Data sets on disk in the layout of sapientinc/HRM, TinyRecursiveModels and nano-trm, memory-mapped.
 
     ROOT/train/dataset.json                      what follows, in numbers (see `Metadata`)
     ROOT/train/SET__inputs.npy                   (N, L) questions, one example a row; any integer type
@@ -66,8 +65,8 @@ def is_folder(path: Path | str) -> bool:
 
 
 def find_splits(path: Path | str) -> Splits:
-    """The splits at `path`: a split folder itself, or a root with train/ and perhaps
-    test/. Raises DataError."""
+    """The splits at `path`: a split folder itself, or a root with train/ and perhaps test/. Raises
+    DataError."""
     path = Path(path)
     if not path.is_dir():
         raise DataError(f"{path}: {'is no folder' if path.exists() else 'no such folder'}")

@@ -66,8 +66,8 @@ class PuzzleFile:
     """(N,) numbers of the rows on offer, ascending; row 0 is the first after the header."""
 
     def read(self, rows: NDArray[np.int64]) -> Iterator[PuzzleBatch]:
-        """The puzzles of `rows` (ascending), at most CHUNK at a time. Raises DataError
-        naming line and reason."""
+        """The puzzles of `rows` (ascending), at most CHUNK at a time. Raises DataError naming line and
+        reason."""
         if self._whole is not None:
             yield self._whole.take(rows)
             return
