@@ -330,6 +330,5 @@ def _check_fits(file: Path, metadata: Metadata, task: PuzzleTask) -> None:
         fix = f"choose size {side} instead of {size}, or the task that it was made for"
     raise DataError(
         f"{file}: seq_len is {found[0]} and vocab_size {found[1]}, but task '{task.name}' has {wanted[0]} "
-        "and "
-        f"{wanted[1]}: {fix}"
+        f"and {wanted[1]}: {fix}"
     )

@@ -57,10 +57,8 @@ class PuzzleFile:
         else:
             self.rows = self._rows_from(min_rating, columns)
         if not len(self.rows):
-            raise DataError(
-                f"{path}: has a header but no "
-                f"rows{'' if min_rating is None else f' rated {min_rating:g} or more'}"
-            )
+            rated = "" if min_rating is None else f" rated {min_rating:g} or more"
+            raise DataError(f"{path}: has a header but no rows{rated}")
 
     rows: NDArray[np.int64]
     """(N,) numbers of the rows on offer, ascending; row 0 is the first after the header."""
