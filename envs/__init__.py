@@ -1,5 +1,4 @@
-"""Puzzle environments for agents that decide how long to think. Importing this registers the Gymnasium
-ids."""
+"""Puzzles as Gymnasium environments for agents that decide how long to think; importing registers the ids."""
 
 from envs.act import ActEnv, ActVectorEnv
 from envs.errors import DataError, UserError

@@ -217,7 +217,7 @@ class ActVectorEnv(VectorEnv[dict[str, Any], dict[str, Any], NDArray[Any]]):
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._started = False
-        length = task.length
+        length = task.grid_shape[0] * task.grid_shape[1]
         self._inputs = np.zeros((num_envs, length), np.uint8)
         self._solution = np.zeros((num_envs, length), np.uint8)
         self._level = np.zeros(num_envs, np.int64)
@@ -238,8 +238,7 @@ class ActVectorEnv(VectorEnv[dict[str, Any], dict[str, Any], NDArray[Any]]):
     def step(
         self, actions: dict[str, Any]
     ) -> tuple[dict[str, Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
-        """One segment in every slot: observations, rewards (B,), terminations (B,), truncations (B,),
-        infos."""
+        """One segment in every slot: observations, rewards, terminations, truncations (B,), infos."""
         self._check_started()
         answer, halt = check_action(self.task, actions, self._inputs.shape)
         solved = self.task.solved(self._inputs, answer)

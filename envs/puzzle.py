@@ -1,8 +1,7 @@
-"""What a puzzle and a source of puzzles are: with envs/task.py, the seam between tasks
-and all that trains on them.
+"""What a puzzle and a source of puzzles are: with envs/task.py, the seam between tasks and training.
 
-Legend: N puzzles, L tokens a puzzle (the cells of a grid, row by row), V token values.
-Nothing here knows a particular task; nothing in envs/ knows torch or Ray.
+Legend: N puzzles, L tokens a puzzle (the cells of a grid, row by row), V token values. Nothing here knows a
+particular task; nothing in envs/ knows torch or Ray.
 """
 
 from __future__ import annotations
@@ -114,7 +113,7 @@ class PuzzleSource(Protocol):
     """An endless, deterministic stream of puzzles.
 
     `draw(2)` then `draw(3)` gives the puzzles of `draw(5)`; after `load_state_dict(state_dict())` the stream
-    goes on where it stood. Neither depends on how fast a background thread is.
+    continues where it stood. Neither depends on how fast a background thread is.
     """
 
     @property

@@ -29,7 +29,7 @@ def check_arguments(halt_max_steps: int, segment_cost: float, render_mode: str |
 
 def spaces_of(task: PuzzleTask, halt_max_steps: int) -> tuple[spaces.Dict, spaces.Dict]:
     """The observation and the action space of one puzzle."""
-    length = task.length
+    length = task.grid_shape[0] * task.grid_shape[1]
     observation = spaces.Dict(
         {
             "puzzle": spaces.Box(0, task.vocab_size - 1, (length,), np.uint8),

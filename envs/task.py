@@ -1,8 +1,9 @@
 """What a task is: the one class that a new task fills in.
 
-Three methods and four attributes make a task; everything else has a default that a task
-replaces where it knows better. Legend: N puzzles, L tokens a puzzle (the cells of a grid, row
-by row), V token values, M measures.
+Three methods and four attributes make a task; everything else has a default that a task replaces where it
+knows better.
+
+Legend: N puzzles, L tokens a puzzle (the cells of a grid, row by row), V token values, M measures.
 """
 
 from __future__ import annotations
@@ -84,7 +85,7 @@ class PuzzleTask(ABC):
     rules: tuple[str, ...] = ()
     """What can be wrong with an answer, in words, for `broken`."""
     traits: tuple[str, ...] = ()
-    """Names of what `trait` gives, beside the level."""
+    """Names of what `trait` gives, apart from the level."""
 
     @property
     def vocab_size(self) -> int:
@@ -122,8 +123,8 @@ class PuzzleTask(ABC):
         """`count` new puzzles of `level`: a pure function of its arguments.
 
         `held_out` matters only where a task draws on a file: then the two values never share a puzzle, nor
-        puzzles that a symmetry turns into one another.
-        Raises UserError for a level that is unknown or out of the generator's reach.
+        puzzles that are symmetric. Raises UserError for a level that is unknown or out of the generator's
+        reach.
         """
 
     def prepare(self, levels: Sequence[str], progress: ReportProgress) -> None:  # noqa: B027
@@ -140,8 +141,8 @@ class PuzzleTask(ABC):
         return np.full(len(inputs), NO_LEVEL, np.int64)
 
     def measure(self, inputs: Tokens, answer: Tokens) -> NDArray[np.float64]:
-        """(N, M) numbers beside right and wrong that tell how good answers (N, L) are, for `measures`; NaN
-        where one does not apply. Reports show the mean over where it does."""
+        """(N, M) numbers that tell how good answers (N, L) are, apart from right or wrong, for `measures`;
+        NaN where one does not apply. Reports show the mean over where it does."""
         return np.zeros((len(inputs), 0))
 
     def trait(self, name: str, inputs: Tokens) -> NDArray[np.int64]:
@@ -150,24 +151,23 @@ class PuzzleTask(ABC):
         raise NotImplementedError(f"{self.name} has the traits {self.traits}, but no {name}")
 
     def broken(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
-        """(N, R) which of `rules` each answer (N, L) breaks. An answer that breaks none
-        is right (if there are rules)."""
+        """(N, R) which of `rules` each answer (N, L) breaks. An answer that breaks none is right (if there
+        are rules)."""
         return np.zeros((len(inputs), len(self.rules)), np.bool_)
 
     def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
-        """Every puzzle under a random symmetry of the task, with the solution that belongs to
-        it. Takes the same amount of randomness for each puzzle, in order, so that augmenting 2
-        + 3 puzzles equals augmenting 5."""
+        """Every puzzle under a random symmetry of the task, with the solution that belongs to it. Takes the
+        same amount of randomness for each puzzle, in order, so that augmenting 2 + 3 puzzles equals
+        augmenting 5."""
         return batch
 
     def symmetries(self, inputs: Tokens, rng: np.random.Generator) -> Symmetries | None:
-        """A random symmetry for each of the puzzles (N, L), to ask about a puzzle in another form and to
-        understand the answer; None where the task has none. Randomness is taken as in `augment`."""
+        """A random symmetry for each of the puzzles (N, L), to solve a puzzle in another form and to map the
+        answer back; None where the task has none. Randomness is taken as in `augment`."""
         return None
 
     def canonical(self, inputs: Tokens) -> Tokens:
-        """(N, L) the same tokens for two puzzles exactly if a symmetry of the task
-        turns one into the other."""
+        """(N, L) the same tokens for two puzzles exactly if a symmetry of the task maps one to the other."""
         return inputs
 
     def invariant(self, inputs: Tokens) -> NDArray[np.uint64]:

@@ -1,5 +1,4 @@
-"""Data sets on disk as sapientinc/HRM, TinyRecursiveModels and nano-trm lay them out,
-read without being copied.
+"""Data sets on disk in the layout of sapientinc/HRM, TinyRecursiveModels and nano-trm, memory-mapped.
 
     ROOT/train/dataset.json                      what follows, in numbers (see `Metadata`)
     ROOT/train/SET__inputs.npy                   (N, L) questions, one example a row; any integer type
@@ -66,8 +65,8 @@ def is_folder(path: Path | str) -> bool:
 
 
 def find_splits(path: Path | str) -> Splits:
-    """The splits at `path`: a split folder itself, or a root with train/ and perhaps
-    test/. Raises DataError."""
+    """The splits at `path`: a split folder itself, or a root with train/ and perhaps test/. Raises
+    DataError."""
     path = Path(path)
     if not path.is_dir():
         raise DataError(f"{path}: {'is no folder' if path.exists() else 'no such folder'}")
@@ -331,6 +330,5 @@ def _check_fits(file: Path, metadata: Metadata, task: PuzzleTask) -> None:
         fix = f"choose size {side} instead of {size}, or the task that it was made for"
     raise DataError(
         f"{file}: seq_len is {found[0]} and vocab_size {found[1]}, but task '{task.name}' has {wanted[0]} "
-        "and "
-        f"{wanted[1]}: {fix}"
+        f"and {wanted[1]}: {fix}"
     )

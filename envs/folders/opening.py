@@ -17,7 +17,7 @@ CHECKED_EXAMPLES = 1000
 
 
 def open_puzzles(task: PuzzleTask, path: Path) -> Puzzles:
-    """Puzzles to judge on: a file, or a folder in the field's format, of which its test split if it has one.
+    """Puzzles to evaluate on: a file, or a folder in the field's format (its test split, if it has one).
     Raises DataError."""
     if not is_folder(path):
         return task.read(path)
@@ -26,7 +26,7 @@ def open_puzzles(task: PuzzleTask, path: Path) -> Puzzles:
 
 
 def open_training(task: PuzzleTask, path: Path) -> tuple[Puzzles, Puzzles | None]:
-    """The training puzzles at `path`, and the test puzzles that a folder may have beside them."""
+    """The training puzzles at `path`, and the test puzzles that a folder may have as well."""
     if not is_folder(path):
         return task.read(path), None
     splits = find_splits(path)

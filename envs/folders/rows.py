@@ -57,17 +57,15 @@ class PuzzleFile:
         else:
             self.rows = self._rows_from(min_rating, columns)
         if not len(self.rows):
-            raise DataError(
-                f"{path}: has a header but no "
-                f"rows{'' if min_rating is None else f' rated {min_rating:g} or more'}"
-            )
+            rated = "" if min_rating is None else f" rated {min_rating:g} or more"
+            raise DataError(f"{path}: has a header but no rows{rated}")
 
     rows: NDArray[np.int64]
     """(N,) numbers of the rows on offer, ascending; row 0 is the first after the header."""
 
     def read(self, rows: NDArray[np.int64]) -> Iterator[PuzzleBatch]:
-        """The puzzles of `rows` (ascending), at most CHUNK at a time. Raises DataError
-        naming line and reason."""
+        """The puzzles of `rows` (ascending), at most CHUNK at a time. Raises DataError naming line and
+        reason."""
         if self._whole is not None:
             yield self._whole.take(rows)
             return

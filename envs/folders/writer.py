@@ -27,7 +27,7 @@ SET_NAME = "all"
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder beside `path` that becomes `path` at the end; after an error or Ctrl-C nothing is
+    """A temporary folder next to `path` that becomes `path` at the end; after an error or Ctrl-C nothing is
     left. Raises DataError if there is something at `path` other than an empty folder."""
     refuse_existing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -99,7 +99,7 @@ def write_split(
 
 
 def write_identifiers(root: Path, names: Iterable[str] = ("<blank>",)) -> None:
-    """identifiers.json beside the splits: what each identifier stands for; only for people to read."""
+    """identifiers.json next to the splits: what each identifier stands for; only for people to read."""
     (root / "identifiers.json").write_text(json.dumps(list(names)))
 
 

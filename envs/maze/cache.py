@@ -1,9 +1,9 @@
 """Mazes of rare levels, made once and kept on disk.
 
-A pool holds `count` mazes and a tenth more that are held out. It is a function of what its file
-name says, whoever makes it with however many threads: maze i comes from a seed of its own, and goes
-to the held-out part or to the other by a hash that its symmetries share, so that no maze of one
-part can be turned into a maze of the other.
+A pool holds `count` mazes and a tenth more that are held out. It is a function of what its file name says,
+whoever makes it with however many threads: maze i comes from a seed of its own, and goes to the held-out part
+or to the other by a hash that its symmetries share, so that no maze of one part is symmetric to one of the
+other.
 
 Files lie in the folder that HRM_RL_CACHE names, else in $XDG_CACHE_HOME/hrm_rl, else in ~/.cache/hrm_rl. They
 may be deleted at any time; one that is damaged is made again.
@@ -44,7 +44,7 @@ VERSION = 1
 
 _HELD_OUT_ONE_IN = 11
 _SAVE_EVERY = 20.0
-"""Seconds between saves of an unfinished pool, which a later call goes on from."""
+"""Seconds between saves of an unfinished pool, which a later call resumes from."""
 
 
 class Pool(NamedTuple):
@@ -116,8 +116,7 @@ class _Making:
         self.counts = [0, 0]  # how many of them belong to each part
 
     def run(self, progress: ReportProgress) -> Pool:
-        """Make the mazes on all cores. What is made is saved from time to time, also
-        when this is interrupted."""
+        """Make the mazes on all cores. They are saved from time to time, and when this is interrupted."""
         for maze in [] if self.mazes else _read_partial(self.partial, self.level):
             self._keep(maze)
         threads = _cores()
@@ -185,7 +184,7 @@ def cache_folder() -> Path:
 
 
 def stderr_progress(what: str, done: int, total: int) -> None:
-    """A line on stderr that is written anew, or nothing where stderr is no terminal and no end is reached."""
+    """A line on stderr, rewritten in place; off a terminal only the first and the last."""
     if sys.stderr.isatty():
         end = "\n" if done == total else ""
         print(f"\rmaking {what}: {done:,} of {total:,}", end=end, file=sys.stderr, flush=True)

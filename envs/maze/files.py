@@ -1,5 +1,4 @@
-"""Maze files: CSV with `question,answer` or `puzzle,solution` columns, or plain text
-with empty lines between mazes.
+"""Maze files: CSV with `question,answer` or `puzzle,solution` columns, or text with empty lines between.
 
 Walls are '#', free cells ' ', and 'S', 'G' and (in answers) 'o' stand for start, goal and path. Blanks are
 never stripped. A CSV field holds a maze as one string, all rows of a square one after the other, or with a
@@ -63,9 +62,9 @@ def read_mazes(path: Path, size: int) -> tuple[Tokens, Tokens]:
 
 
 def parse_maze(text: str, size: int) -> tuple[Tokens, Tokens]:
-    """One maze (1, L) on the canvas and its solution (1, L), from a text with a line for each
-    row or of a square's cells in one line. Raises DataError for text that is no maze and for
-    one in which G cannot be reached."""
+    """One maze (1, L) on the canvas and its solution (1, L), from a text with a line for each row or of a
+    square's cells in one line. Raises DataError for text that is no maze and for one in which G cannot be
+    reached."""
     reasons: dict[int, str] = {}
     text = text.strip("\r\n")
     maze = _rows_of_all([text], [0], size, "maze", reasons)
@@ -140,8 +139,8 @@ def _split(path: Path, text: str) -> tuple[list[int], list[str], list[str]]:
 
 
 def _blocks(text: str) -> tuple[list[int], list[str]]:
-    """First lines and text of the mazes that empty lines separate. A line of blanks is
-    a row of free cells."""
+    """First lines and text of the mazes that empty lines separate. A line of blanks is a row of free
+    cells."""
     lines: list[int] = []
     mazes: list[str] = []
     inside = False
@@ -158,8 +157,8 @@ def _blocks(text: str) -> tuple[list[int], list[str]]:
 def _rows_of_all(
     texts: Sequence[str], wanted: Iterable[int], size: int, what: str, reasons: dict[int, str]
 ) -> list[list[str]]:
-    """The rows of the wanted mazes, none for the others and for those with a fault,
-    which goes to `reasons`."""
+    """The rows of the wanted mazes, none for the others and for those with a fault, which goes to
+    `reasons`."""
     mazes: list[list[str]] = [[] for _ in texts]
     for i in wanted:
         rows = _rows_of(texts[i])

@@ -1,5 +1,4 @@
-"""Compiled code that reads mazes: shortest paths, the rule, symmetries. That which
-draws them is in sampling.py.
+"""Compiled code that reads mazes: shortest paths, the rule, symmetries. What draws them is in sampling.py.
 
 Numba's cache notices a change in the file of a function, not in those it calls: no function here calls one of
 another file.
@@ -20,8 +19,8 @@ from envs.maze.grid import FREE, GOAL, PAD, PATH, START, WALL
 
 @njit(cache=True, nogil=True)
 def _load(maze, rows, columns, passable):
-    """Fill passable (C,) from the tokens of a maze (L,). Returns the cells of S and G, 0 for
-    one that is missing or there twice."""
+    """Fill passable (C,) from the tokens of a maze (L,). Returns the cells of S and G, 0 for one that is
+    missing or there twice."""
     width = columns + 2
     start, goal, starts, goals = 0, 0, 0, 0
     passable[:] = False
@@ -66,8 +65,8 @@ def _spread(passable, width, source, target, distance, queue):
 
 @njit(cache=True, nogil=True)
 def label_all(mazes, rows, columns, solutions, lengths):
-    """The deterministic shortest path of each maze (N, L), into solutions (N, L) and
-    lengths (N,); see `label`."""
+    """The deterministic shortest path of each maze (N, L), into solutions (N, L) and lengths (N,); see
+    `label`."""
     width = columns + 2
     passable = np.zeros((rows + 2) * width, np.bool_)
     distance = np.zeros(len(passable), np.int32)
@@ -191,7 +190,7 @@ def transform_all(mazes, size, transforms, moved):
     """Each maze (N, L) of a square canvas under one of the eight symmetries of the square, numbered by
     transforms (N,), into moved (N, L).
 
-    What is turned is the rectangle that holds all cells that are not padding; it ends at the top left.
+    What is moved is the rectangle that holds all cells that are not padding; it ends at the top left.
     """
     extent = np.zeros(4, np.int64)
     for n in range(len(mazes)):

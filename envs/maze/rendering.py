@@ -201,7 +201,7 @@ _FIRST_ANSWERED = _FIRST_CHANGED + (PATH + 1) * _SIGNS
 
 
 def _tile_numbers(kinds: Tokens, asked: Tokens, answered: Tokens) -> NDArray[np.int64]:
-    """(size, size) index into `_tiles`: an answered cell by the neighbours that its line goes on to, a
+    """(size, size) index into `_tiles`: an answered cell by the neighbours that its line joins, a
     changed one by what is asked and answered (each (size, size)), any other by its kind."""
     joined = np.pad(np.isin(kinds, (Kind.ANSWERED, Kind.START, Kind.GOAL)), 1)
     up, down, left, right = joined[:-2, 1:-1], joined[2:, 1:-1], joined[1:-1, :-2], joined[1:-1, 2:]
@@ -235,8 +235,8 @@ def _tiles(c: int) -> Image:
 
 
 def _shapes(c: int) -> tuple[NDArray[np.int64], NDArray[np.float64], Mask]:
-    """(c, c) distance from the middle of a cell: along the farther axis, and as the
-    crow flies; and a cross."""
+    """(c, c) distance from the middle of a cell: along the farther axis, and as the crow flies; and a
+    cross."""
     across = np.abs(np.arange(c) - c // 2)
     radius = np.maximum(across, across[:, None])
     cross = np.abs(across[:, None] - across) <= 0.75 * (max(1, c // 9) - 1)

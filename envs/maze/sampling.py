@@ -30,8 +30,8 @@ _32 = np.uint64(32)
 
 @njit(cache=True, nogil=True)
 def _next_random(seed):
-    """One step of splitmix64: the new state and 64 random bits. A maze depends on its seed
-    alone, never on which thread made it."""
+    """One step of splitmix64: the new state and 64 random bits. A maze depends on its seed alone, never on
+    which thread made it."""
     seed += np.uint64(0x9E3779B97F4A7C15)
     z = seed
     z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
@@ -119,9 +119,9 @@ def _begin(n, search, row, column, board):
 
 @njit(cache=True, nogil=True)
 def _advance(board, front, after, unseen, other, top, bottom):
-    """Take one search a step further, where its next front lies in rows top..bottom; the
-    arguments are where the groups of rows begin. Returns the bits of the next front and those
-    that it shares with the other search's."""
+    """Take one search a step further, where its next front lies in rows top..bottom; the arguments are where
+    the groups of rows begin. Returns the bits of the next front and those that it shares with the other
+    search's."""
     reached, shared = _0, _0
     for row in range(top, bottom + _1):
         here = board[front + row]

@@ -1,7 +1,8 @@
-"""The eight symmetries of a square: what turns a maze into one that is as hard.
+"""The eight symmetries of a square: what maps a maze to one that is as hard.
 
-A maze that is smaller than its canvas is turned within the rectangle it fills and stays at the top left. A
-solution must not be turned: which of the shortest paths is the label depends on the directions (see `label`).
+A maze that is smaller than its canvas is rotated or mirrored within the rectangle it fills and stays at the
+top left. A solution must not be: which of the shortest paths is the label depends on the directions (see
+`label`).
 
 Legend: N mazes, L = size * size cells of a square canvas.
 """
@@ -35,11 +36,10 @@ class MazeSymmetries:
         height = np.where(rows.any(axis=1), size - rows[:, ::-1].argmax(axis=1) - top, 0)
         width = np.where(columns.any(axis=1), size - columns[:, ::-1].argmax(axis=1) - left, 0)
 
-        turned = (which & 4 > 0)[:, None, None]
-        row, column = np.indices((size, size))[
-            :, None
-        ]  # of the cell that takes a token, each (1, size, size)
-        i, j = np.where(turned, column, row), np.where(turned, row, column)  # of the rectangle it comes from
+        swapped = (which & 4 > 0)[:, None, None]
+        # row, column (1, size, size): of the cell that takes a token; i, j: in the rectangle it comes from
+        row, column = np.indices((size, size))[:, None]
+        i, j = np.where(swapped, column, row), np.where(swapped, row, column)
         top, left, height, width = (edge[:, None, None] for edge in (top, left, height, width))
         inside = (i < height) & (j < width)
         i = np.where((which & 1 > 0)[:, None, None], height - 1 - i, i)
@@ -69,7 +69,7 @@ def transform(inputs: Tokens, size: int, which: NDArray[np.int64]) -> Tokens:
 
 def canonical(inputs: Tokens, size: int) -> Tokens:
     """(N, L) the smallest of the eight transforms of each maze, cells compared in order: the same exactly for
-    mazes that a symmetry turns into one another."""
+    mazes that are symmetric."""
     smallest = np.empty_like(inputs)
     canonical_all(np.ascontiguousarray(inputs), size, smallest)
     return smallest

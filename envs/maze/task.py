@@ -179,12 +179,12 @@ class MazeTask(PuzzleTask):
 
     def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
         """Every maze under a random one of the eight symmetries of the square, and the solution that the rule
-        gives it: the old solution, turned, would be another of its shortest paths."""
+        gives it: the old solution, rotated or mirrored, would be another of its shortest paths."""
         inputs = transform(batch.inputs, self.size, rng.integers(SYMMETRIES, size=len(batch)))
         return PuzzleBatch(inputs, label(inputs, self.grid_shape)[0], batch.level, batch.identifier)
 
     def symmetries(self, inputs: Tokens, rng: np.random.Generator) -> MazeSymmetries:
-        """One of the seven symmetries that turn each maze (N, L)."""
+        """One of the seven symmetries that change each maze (N, L)."""
         return MazeSymmetries.of(inputs, self.size, rng.integers(1, SYMMETRIES, size=len(inputs)))
 
     def canonical(self, inputs: Tokens) -> Tokens:

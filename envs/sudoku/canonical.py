@@ -1,5 +1,4 @@
-"""The canonical form of a Sudoku: the same tokens for two puzzles exactly if a symmetry
-turns one into the other.
+"""The canonical form of a Sudoku: the same tokens for two puzzles exactly if they are symmetric.
 
 The form is always an image of the puzzle under one of its symmetries, so two puzzles with the same form are
 symmetries of each other. For the converse, the choice among the images must not depend on which of them one
@@ -38,9 +37,8 @@ def canonical(puzzles: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """(N, L) the canonical form of each puzzle (N, L): a symmetry of it, the same for all its symmetries.
 
     On one core a 9x9 puzzle takes 0.1 ms (30 clues: 0.09, 17 clues: 0.13), a 6x6 puzzle 0.025 ms, a 4x4
-    puzzle 0.004 ms. A 9x9 board without exactly one solution takes 0.7 ms if it has 16 clues, more the
-    fewer it has, and 0.6 s if it has none.
-    Raises ValueError for tokens that are neither blank nor digit.
+    puzzle 0.004 ms. A 9x9 board without exactly one solution takes 0.7 ms if it has 16 clues, more the fewer
+    it has, and 0.6 s if it has none. Raises ValueError for tokens that are neither blank nor digit.
     """
     board = board_of(puzzles)
     check_tokens(puzzles)
@@ -56,8 +54,8 @@ def canonical(puzzles: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def smallest_images(puzzles: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """(N, L) the smallest image of each puzzle (N, L) of blanks and digits, whatever
-    its number of solutions."""
+    """(N, L) the smallest image of each puzzle (N, L) of blanks and digits, whatever its number of
+    solutions."""
     board = board_of(puzzles)
     rows, columns = line_orders(board.size, board.box_rows), line_orders(board.size, board.box_columns)
     sharing = [(rows[:, : k + 1] == rows[0, : k + 1]).all(axis=1).sum() for k in range(board.size)]
@@ -79,8 +77,8 @@ def forms_by_solution(
 
 @cache
 def line_orders(size: int, length: int) -> NDArray[np.int64]:
-    """(M, n) every order of n rows that keeps bands of `length` rows together (or of
-    columns and stacks), sorted."""
+    """(M, n) every order of n rows that keeps bands of `length` rows together (or of columns and stacks),
+    sorted."""
     blocks = [range(start, start + length) for start in range(0, size, length)]
     orders = [
         sum(inner, ()) for order in permutations(blocks) for inner in product(*map(permutations, order))
@@ -251,8 +249,8 @@ def _sort_lower_bands(solution, rows, columns, names):
 
 @njit(cache=True, nogil=True)
 def _compare(board, rows, columns, names, start, stop, best):
-    """-1, 0 or 1: whether rows start..stop of the image of `board` (9, 9) are smaller than those
-    of `best` (9, 9), equal or larger."""
+    """-1, 0 or 1: whether rows start..stop of the image of `board` (9, 9) are smaller than those of `best`
+    (9, 9), equal or larger."""
     for i in range(start, stop):
         for j in range(9):
             name = names[board[rows[i], columns[j]]]

@@ -1,8 +1,8 @@
 """A file of 17-clue puzzles: the only way to fewer clues than the generator reaches.
 
 The file is split once, by puzzle, into a part for training and a held-out part, before any symmetry is
-applied. The split goes by a hash that all symmetries of a puzzle share, so no puzzle of one part can be
-turned into a puzzle of the other, whatever the file holds and in whichever order.
+applied. The split goes by a hash that all symmetries of a puzzle share, so no puzzle of one part is symmetric
+to one of the other, whatever the file holds and in whichever order.
 """
 
 from __future__ import annotations

@@ -58,9 +58,9 @@ def read_puzzles(path: Path, size: int) -> tuple[Tokens, Tokens]:
 
 
 def parse_puzzle(text: str, size: int) -> tuple[Tokens, Tokens]:
-    """One puzzle (1, L) and its solution (1, L), from text in which blanks, line ends, '|' and
-    lines of '-' and '+' do not count. Raises DataError for text that is no puzzle and for
-    puzzles without exactly one solution."""
+    """One puzzle (1, L) and its solution (1, L), from text in which blanks, line ends, '|' and lines of '-'
+    and '+' do not count. Raises DataError for text that is no puzzle and for puzzles without exactly one
+    solution."""
     lines = [line for line in text.splitlines() if set(line.strip()) - set("-+")]
     cells = "".join("".join(lines).replace("|", "").split())
     bad: dict[int, str] = {}

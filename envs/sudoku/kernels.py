@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 SOLVED = -1
 CONTRADICTION = -2
 
-# np.int64, because Numba compiles a function anew for every Python integer that it is called with.
+# np.int64, because Numba recompiles a function for every Python integer that it is called with.
 _ZERO, _ONE, _NO_CELL = np.int64(0), np.int64(1), np.int64(-1)
 
 _POPCOUNT = np.array([bin(mask).count("1") for mask in range(1 << 9)], np.int32)
@@ -180,8 +180,8 @@ def _search(board, work, limit, root_cell, root_candidates, state):
     """Depth-first search for solutions of the board in `work`, which is left as it was found.
 
     root_cell, root_candidates: a cell to branch on first and the digits to try there, or _NO_CELL, _ZERO.
-    Digits are tried in an order drawn from `state`.
-    Returns (solutions found, at most `limit`; cells guessed at). The first solution is in `work.found`.
+    Digits are tried in an order drawn from `state`. Returns (solutions found, at most `limit`; cells guessed
+    at). The first solution is in `work.found`.
     """
     count, guesses, depth, length = 0, 0, 0, _ZERO
     branch, left = root_cell, root_candidates

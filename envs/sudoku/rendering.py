@@ -66,9 +66,9 @@ def _examine(view: View) -> tuple[Board, NDArray[np.bool_], NDArray[np.bool_]]:
 def render_text(view: View) -> str:
     """One puzzle as lines of text with ANSI colours.
 
-    A clue stands alone and bold, an answered digit has a trailing ' and is blue, a wrong one
-    has a trailing ! on orange, a blank is a dot, and ? is a token that is no digit. A * follows
-    where the answer before was another.
+    A clue stands alone and bold, an answered digit has a trailing ' and is blue, a wrong one has a trailing !
+    on orange, a blank is a dot, and ? is a token that is no digit. A * follows where the answer before was
+    another.
     """
     board, given, wrong = _examine(view)
     shown, changed = view.shown, view.changed

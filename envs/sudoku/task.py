@@ -157,13 +157,13 @@ class SudokuTask(PuzzleTask):
         return symmetry_hash(inputs)
 
     def canonical(self, inputs: Tokens) -> Tokens:
-        """(N, L) the same tokens for two puzzles exactly if a symmetry turns one into the other (see
+        """(N, L) the same tokens for two puzzles exactly if a symmetry maps one to the other (see
         envs/sudoku/canonical.py)."""
         return canonical(inputs)
 
     def faults(self, inputs: Tokens, solution: Tokens) -> dict[int, str]:
-        """Row -> reason, for puzzles (N, L) without exactly one solution, or with one
-        that is not `solution`."""
+        """Row -> reason, for puzzles (N, L) without exactly one solution, or with one that is not
+        `solution`."""
         return files.faults(inputs, solution)
 
     def parse(self, text: str) -> PuzzleBatch:
