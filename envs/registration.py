@@ -19,7 +19,7 @@ TASKS = {
     "sudoku": "envs.sudoku:SudokuTask",
     "maze": "envs.maze:MazeTask",
 }
-"""`MODULE:CLASS` of each task, imported when it is first made: their solvers are compiled, which takes time."""
+"""`MODULE:CLASS` of each task, imported when it is first made: importing a compiler takes time."""
 
 
 def make_task(name: str, **options: Any) -> PuzzleTask:
