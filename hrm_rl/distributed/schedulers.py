@@ -13,7 +13,7 @@ from ray.tune.schedulers.trial_scheduler import FIFOScheduler, TrialScheduler
 
 from hrm_rl.distributed.train_worker import UPDATES
 from hrm_rl.sweeps.file import Asha, Median, Pbt
-from hrm_rl.sweeps.results.folder import read_sweep
+from hrm_rl.sweeps.results.reading import read_sweep
 from hrm_rl.sweeps.results.records import Book
 from hrm_rl.sweeps.space import Space
 

@@ -28,7 +28,7 @@ from hrm_rl.distributed.schedulers import TRIAL, make_scheduler
 from hrm_rl.distributed.trial import SWEEP_STOP_FILE, TrialPlan, run_trial
 from hrm_rl.distributed.trial_log import Notes
 from hrm_rl.sweeps.file import Pbt
-from hrm_rl.sweeps.results.folder import read_sweep
+from hrm_rl.sweeps.results.reading import read_sweep
 from hrm_rl.sweeps.results.records import Book, trial_id
 from hrm_rl.sweeps.search import Tried, propose
 from hrm_rl.sweeps.space import Params, Space

@@ -12,7 +12,7 @@ from hrm_rl.cli import tune as tune_launch
 from hrm_rl.cli.tune import TuneCommand
 from hrm_rl.sweeps.plan import Resources, plan_resources
 from hrm_rl.sweeps.results.display import time_left
-from hrm_rl.sweeps.results.folder import read_sweep
+from hrm_rl.sweeps.results.reading import read_sweep
 from hrm_rl.sweeps.results.records import Book, write_sweep
 from hrm_rl.training.resources import Machine
 from hrm_rl.utils.errors import UserError

@@ -23,7 +23,7 @@ from hrm_rl.runs import checkpoint, selection
 from hrm_rl.runs.folder import read_metrics
 from hrm_rl.sweeps.checks import build_space
 from hrm_rl.sweeps.plan import plan_resources
-from hrm_rl.sweeps.results.folder import read_sweep
+from hrm_rl.sweeps.results.reading import read_sweep
 from hrm_rl.sweeps.results.records import Book, Record, write_sweep
 from hrm_rl.sweeps.search import number_of_trials
 from hrm_rl.training.resources import Machine

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from hrm_rl.sweeps.checks import build_space
-from hrm_rl.sweeps.results.folder import Sweep, Trial
+from hrm_rl.sweeps.results.reading import Sweep, Trial
 from hrm_rl.sweeps.space import Space
 from tests.helpers.tiny import TINY
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hrm_rl.config import Config, load_config
-from hrm_rl.sweeps.results.folder import Evaluation, pareto_front, read_sweep
+from hrm_rl.sweeps.results.reading import Evaluation, pareto_front, read_sweep
 from hrm_rl.sweeps.results.report import write_best, write_report
 from hrm_rl.utils.errors import UserError
 from tests.helpers.small_sweeps import LR, add_trial, by_id, make_mixed_sweep, make_sweep

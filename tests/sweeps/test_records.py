@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from hrm_rl.config import Config, load_config
-from hrm_rl.sweeps.results.folder import read_sweep
+from hrm_rl.sweeps.results.reading import read_sweep
 from hrm_rl.sweeps.results.records import Book, write_sweep
 from hrm_rl.utils.errors import UserError
 from tests.helpers.small_sweeps import content, small_space

@@ -18,9 +18,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import api_pb2, metadata
 
 from hrm_rl.config import Config, flatten, load_config
-from hrm_rl.sweeps.results.folder import Evaluation, Sweep, Trial, read_sweep
 from hrm_rl.sweeps.results.importance import importances
 from hrm_rl.sweeps.results.plots import draw_all, is_logarithmic
+from hrm_rl.sweeps.results.reading import Evaluation, Sweep, Trial, read_sweep
 from hrm_rl.sweeps.results.report import (
     COLUMNS,
     LIVE_ROWS,

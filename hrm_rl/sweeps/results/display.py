@@ -10,7 +10,7 @@ from types import TracebackType
 from rich.console import Console
 from rich.live import Live
 
-from hrm_rl.sweeps.results.folder import Sweep, Trial, read_sweep
+from hrm_rl.sweeps.results.reading import Sweep, Trial, read_sweep
 from hrm_rl.sweeps.results.records import OVER, Book
 from hrm_rl.sweeps.results.report import amount, live_table
 from hrm_rl.utils.console import duration

@@ -16,8 +16,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from hrm_rl.sweeps.results.folder import Sweep, Trial
 from hrm_rl.sweeps.results.importance import key
+from hrm_rl.sweeps.results.reading import Sweep, Trial
 
 SCORE, COST = "sweep/score", "sweep/cost"
 SUFFIX = ".hparams"

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrm_rl.sweeps.results.folder import Sweep, Trial
+from hrm_rl.sweeps.results.reading import Sweep, Trial
 
 LEAST_TRIALS = 5
 """With fewer trials a parabola explains anything."""

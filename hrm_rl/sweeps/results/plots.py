@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from hrm_rl.sweeps.results.folder import Sweep, Trial
 from hrm_rl.sweeps.results.importance import LEAST_TRIALS, importances, is_number, key, trials_with
+from hrm_rl.sweeps.results.reading import Sweep, Trial
 from hrm_rl.utils.console import is_share, shown
 from hrm_rl.utils.files import write_atomically
 

@@ -27,9 +27,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from hrm_rl.config import Config, load_config, validate
-from hrm_rl.sweeps.results.folder import STATUSES, UNKNOWN, Sweep, Trial, read_sweep
 from hrm_rl.sweeps.results.hparams import write_hparams
 from hrm_rl.sweeps.results.importance import key
+from hrm_rl.sweeps.results.reading import STATUSES, UNKNOWN, Sweep, Trial, read_sweep
 from hrm_rl.utils.console import duration, is_share, shown, shown_path
 from hrm_rl.utils.errors import UserError, refused_by_disk
 from hrm_rl.utils.files import write_atomically
