@@ -108,7 +108,7 @@ def test_what_population_based_training_cannot_do_is_refused() -> None:
 def test_the_time_left_counts_running_and_coming_trials(tmp_path: Path) -> None:
     space = small_space()
     write_sweep(tmp_path, content(), "x", space, 0, 4)
-    book = Book(tmp_path)
+    book = Book.open(tmp_path)
     assert time_left(read_sweep(tmp_path), 4, 2, 12) is None
     for id, changes in (
         ("t0000", {"status": "finished", "updates": 12, "seconds": 12.0}),

@@ -37,7 +37,7 @@ from hrm_rl.config import (
 from hrm_rl.data.curriculum import Curriculum, LocalCurriculum
 from hrm_rl.distributed.train import train_with_ray
 from hrm_rl.runs import selection
-from hrm_rl.runs.folder import CONSOLE_FILE, read_metrics
+from hrm_rl.runs.folder import RunFolder, read_metrics
 from hrm_rl.runs.selection import latest_sound
 from hrm_rl.training.loop import Trainer
 from hrm_rl.training.resources import Machine, Plan, make_plan
@@ -153,9 +153,8 @@ def test_a_killed_curriculum_actor_and_a_killed_worker_change_neither_the_stages
         killed.append(actor)
 
     def kill_worker() -> None:
-        assert "resuming" not in (folder / CONSOLE_FILE).read_text(), (
-            "the actor's death disturbed the workers"
-        )
+        said = RunFolder(folder).console.read_text()
+        assert "resuming" not in said, "the actor's death disturbed the workers"
         pid = int(str(alive("RayTrainWorker")[-1]["pid"]))
         os.kill(pid, signal.SIGKILL)
         killed.append(pid)

@@ -17,7 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
 from hrm_rl.sweeps.results.importance import key
-from hrm_rl.sweeps.results.reading import Sweep, Trial
+from hrm_rl.sweeps.results.reading import SweepResults, Trial
 
 SCORE, COST = "sweep/score", "sweep/cost"
 SUFFIX = ".hparams"
@@ -29,7 +29,7 @@ ENDS = {
 }
 
 
-def write_hparams(sweep: Sweep, folder: Path) -> None:
+def write_hparams(sweep: SweepResults, folder: Path) -> None:
     """Write folder/ID/ for each trial. An event file is made elsewhere and then moved,
     so that none is half there."""
     folder.mkdir(parents=True, exist_ok=True)

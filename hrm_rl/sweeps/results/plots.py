@@ -21,7 +21,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from hrm_rl.sweeps.results.importance import LEAST_TRIALS, importances, is_number, key, trials_with
-from hrm_rl.sweeps.results.reading import Sweep, Trial
+from hrm_rl.sweeps.results.reading import SweepResults, Trial
 from hrm_rl.utils.console import is_share, shown
 from hrm_rl.utils.files import write_atomically
 
@@ -37,7 +37,7 @@ STATUS_STYLE = {
 STATUS_WORD = {"stopped": "stopped early", "failed": "failed on the way", "unknown": "status unknown"}
 
 
-def draw_all(sweep: Sweep, folder: Path) -> tuple[list[Path], list[str]]:
+def draw_all(sweep: SweepResults, folder: Path) -> tuple[list[Path], list[str]]:
     """Draw what there is to draw into `folder`. Returns the files and, for each picture that could not be
     drawn, a line that says why; its old file is deleted."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -55,7 +55,7 @@ def draw_all(sweep: Sweep, folder: Path) -> tuple[list[Path], list[str]]:
     return drawn, missing
 
 
-def draw_front(sweep: Sweep) -> Figure | str:
+def draw_front(sweep: SweepResults) -> Figure | str:
     """Each trial's score against what it cost, and the staircase of the Pareto front."""
     trials = [trial for trial in sweep.trials if trial.best and trial.best.cost is not None]
     if not trials:
@@ -87,7 +87,7 @@ def draw_front(sweep: Sweep) -> Figure | str:
     return figure
 
 
-def draw_importance(sweep: Sweep) -> Figure | str:
+def draw_importance(sweep: SweepResults) -> Figure | str:
     """What each setting explains by itself, beside what chance would."""
     found = importances(sweep)
     scored = sum(trial.best is not None for trial in sweep.trials)
@@ -119,7 +119,7 @@ def draw_importance(sweep: Sweep) -> Figure | str:
     return figure
 
 
-def draw_slices(sweep: Sweep) -> Figure | str:
+def draw_slices(sweep: SweepResults) -> Figure | str:
     """A panel for each setting: score against value."""
     names = [name for name in sweep.parameters if trials_with(sweep, name)]
     if not names:
@@ -144,7 +144,7 @@ def draw_slices(sweep: Sweep) -> Figure | str:
     return figure
 
 
-def draw_curves(sweep: Sweep) -> Figure | str:
+def draw_curves(sweep: SweepResults) -> Figure | str:
     """Every trial's evaluations; curves of stopped trials end where they were stopped."""
     trials = [trial for trial in sweep.trials if trial.curve]
     if not trials:
@@ -181,7 +181,7 @@ def draw_curves(sweep: Sweep) -> Figure | str:
     return figure
 
 
-PICTURES: dict[str, Callable[[Sweep], Figure | str]] = {
+PICTURES: dict[str, Callable[[SweepResults], Figure | str]] = {
     "front": draw_front,
     "importance": draw_importance,
     "slices": draw_slices,
@@ -227,7 +227,7 @@ def _legend(
     figure.legend(handles=[*rest, *handles], loc="outside lower center", ncols=4, frameon=False, fontsize=9)
 
 
-def _widen(axis: Axes, sweep: Sweep) -> None:
+def _widen(axis: Axes, sweep: SweepResults) -> None:
     """Show at least half a unit of cost and, of a share, two percent: less is noise, or a single point."""
     left, right = axis.get_xlim()
     if right - left < 0.5:
@@ -237,7 +237,7 @@ def _widen(axis: Axes, sweep: Sweep) -> None:
         axis.set_ylim((bottom + top) / 2 - 1, (bottom + top) / 2 + 1)
 
 
-def _positions(axis: Axes, sweep: Sweep, name: str, values: Sequence[Any]) -> list[float]:
+def _positions(axis: Axes, sweep: SweepResults, name: str, values: Sequence[Any]) -> list[float]:
     """Where on `axis` the values lie; sets its scale and ticks."""
     if not all(is_number(value) for value in values):
         kinds = list({key(value): value for value in sorted(values, key=key)}.values())
@@ -301,11 +301,11 @@ def _find(node: Any, name: str) -> Any:
     return None
 
 
-def _scaled(sweep: Sweep, value: float) -> float:
+def _scaled(sweep: SweepResults, value: float) -> float:
     return 100 * value if is_share(sweep.metric) else value
 
 
-def _score(sweep: Sweep, trial: Trial) -> float:
+def _score(sweep: SweepResults, trial: Trial) -> float:
     return _scaled(sweep, trial.best.value) if trial.best else math.nan
 
 
@@ -318,11 +318,11 @@ def _tag(tag: str) -> str:
     return tag.replace("eval/", "held-out ", 1).replace("_", " ").replace("/", " ")
 
 
-def _metric_label(sweep: Sweep) -> str:
+def _metric_label(sweep: SweepResults) -> str:
     return _tag(sweep.metric) + (" (%)" if is_share(sweep.metric) else "")
 
 
-def _cost_label(sweep: Sweep) -> str:
+def _cost_label(sweep: SweepResults) -> str:
     if sweep.cost == "eval/segments_mean":
         return "thinking time (mean segments a held-out puzzle)"
     return _tag(sweep.cost)
