@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from hrm_rl.sweeps.file import read_content
 from hrm_rl.sweeps.results.reading import read_sweep
 from hrm_rl.sweeps.results.records import Book, write_sweep
 from hrm_rl.utils.errors import UserError
-from tests.helpers.small_sweeps import content, small_space
+from tests.helpers.small_sweeps import LR, add_trial, content, make_mixed_sweep, small_space
 
 SPACE = small_space()
 
@@ -61,3 +62,16 @@ def test_a_damaged_record_says_what_to_do(book: Book) -> None:
     book.folder.record("t0000").write_text("{")
     with pytest.raises(UserError, match=f"to run this trial again, delete {book.folder.trial('t0000').path}"):
         Book.open(book.folder.path)
+
+
+def test_the_driver_and_the_report_read_the_same_records(tmp_path: Path) -> None:
+    folder = make_mixed_sweep(tmp_path / "s")
+    changed = {"history": [{"update": 0, "params": {LR: 1e-3}}, {"update": 4, "params": {LR: 2e-3}}]}
+    add_trial(folder, "t0004", {LR: 2e-3}, [(8, 0.5, 1.0)], **changed, **{"from": "t0001"})
+    book = Book.open(folder)
+    for trial in read_sweep(folder).trials:
+        assert vars(book.records[trial.id]).items() <= vars(trial).items()
+        file = book.folder.record(trial.id)
+        before = json.loads(file.read_text())
+        book.note(trial.id, attempts=9)
+        assert json.loads(file.read_text()) == before | {"attempts": 9}
