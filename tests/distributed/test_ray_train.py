@@ -251,7 +251,7 @@ class TwoOfThem:
 
 
 def work(settings: dict[str, Any]) -> dict[str, Any]:
-    """All variants one after the other: 4 updates, then 2 more by a trainer that begins anew."""
+    """All variants one after the other: 4 updates, then 2 more by a new trainer."""
     use_threads(1)
     ends: dict[str, Any] = {}
     for name in VARIANTS:

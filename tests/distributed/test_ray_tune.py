@@ -179,7 +179,7 @@ def test_a_trial_that_fails_is_retried_then_marked_and_the_others_finish(
     tmp_path: Path, held_before: Held
 ) -> None:
     """A network whose learning rate blows it up is the user's affair and not retried; a trial whose process
-    is killed goes on from its last checkpoint."""
+    is killed resumes from its last checkpoint."""
     killed: list[int] = []
 
     def kill_one() -> None:
@@ -226,7 +226,7 @@ def test_population_based_training_goes_on_from_better_trials_with_changed_setti
     assert spent.complete
     assert {r.status for r in records.values()} == {"finished"}
     exploited = [r for r in records.values() if r.source]
-    assert exploited, "nobody went on from another trial"
+    assert exploited, "nobody resumed from another trial"
     for record in exploited:
         assert record.source != record.id
         assert record.history[0].update == 0

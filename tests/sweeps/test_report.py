@@ -226,18 +226,14 @@ def test_all_pictures_are_drawn_of_flat_scores_and_of_every_kind_of_value(
 
 
 def test_logarithmic_axes_are_those_of_logarithmic_distributions() -> None:
-    space = {
-        "space": {LR: {"dist": "loguniform"}, "a.b": {"dist": "uniform"}},
-        "optim": {"eps": {"dist": "log"}},
-    }
-    assert is_logarithmic(space, LR, [1.0])
-    assert is_logarithmic(space, "optim.eps", [1.0])
-    assert not is_logarithmic(space, "a.b", [1.0])
-    assert not is_logarithmic(space, "a.c", [1.0])
-    assert not is_logarithmic(space, LR, [0.0, 1.0])
+    content = {"space": {LR: {"dist": "loguniform"}, "a.b": {"dist": "uniform"}, "a.d": "damaged"}}
+    assert is_logarithmic(content, LR, [1.0])
+    for name in ("a.b", "a.c", "a.d"):
+        assert not is_logarithmic(content, name, [1.0])
+    assert not is_logarithmic(content, LR, [0.0, 1.0])
 
 
 def test_results_do_not_depend_on_the_order_of_folders(tmp_path: Path) -> None:
     sweep = read_sweep(make_mixed_sweep(tmp_path / "s"))
-    turned = SweepResults(**{**sweep.__dict__, "trials": sweep.trials[::-1]})
-    assert results_csv(turned) == results_csv(sweep)
+    backwards = SweepResults(**{**sweep.__dict__, "trials": sweep.trials[::-1]})
+    assert results_csv(backwards) == results_csv(sweep)

@@ -1,5 +1,5 @@
-"""What a sweep shows while it runs: on a terminal one table that is refreshed, elsewhere
-a line for each trial that ends."""
+"""What a sweep shows while it runs: on a terminal one table that is refreshed, elsewhere a line for each
+trial that ends."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def time_left(sweep: SweepResults, total: int, concurrent: int, max_updates: int
         return None
     over = [trial.updates for trial in sweep.trials if trial.over]
     typical = sum(over) / len(over) if over else max_updates
-    going = [max(0, max_updates - t.updates) for t in sweep.trials if not t.over]
-    updates = sum(going) + (total - len(sweep.trials)) * typical
-    at_once = max(1, min(concurrent, len(going) + total - len(sweep.trials)))
+    left = [max(0, max_updates - t.updates) for t in sweep.trials if not t.over]
+    updates = sum(left) + (total - len(sweep.trials)) * typical
+    at_once = max(1, min(concurrent, len(left) + total - len(sweep.trials)))
     return updates * spent / done / at_once

@@ -30,8 +30,8 @@ ENDS = {
 
 
 def write_hparams(sweep: SweepResults, folder: Path) -> None:
-    """Write folder/ID/ for each trial. An event file is made elsewhere and then moved,
-    so that none is half there."""
+    """Write folder/ID/ for each trial. An event file is made elsewhere and then moved, so that none is half
+    there."""
     folder.mkdir(parents=True, exist_ok=True)
     examples = {
         name: next((_plain(t.scored_params[name]) for t in sweep.trials if name in t.scored_params), "")

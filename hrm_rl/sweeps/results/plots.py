@@ -1,8 +1,5 @@
-"""The pictures of a sweep: what accuracy costs, which settings matter, where they are
-best, how the trials learned.
-
-Colours are those of Okabe and Ito, which the colour-blind can tell apart; statuses differ in shape as well.
-"""
+"""The pictures of a sweep: what accuracy costs, which settings matter, where they are best, how the trials
+learned. Statuses differ in colour and in shape."""
 
 from __future__ import annotations
 
@@ -22,10 +19,11 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from hrm_rl.sweeps.results.importance import LEAST_TRIALS, importances, is_number, key, trials_with
 from hrm_rl.sweeps.results.reading import SweepResults, Trial
+from hrm_rl.sweeps.results.records import value_of
 from hrm_rl.utils.console import is_share, shown
 from hrm_rl.utils.files import write_atomically
+from hrm_rl.utils.plots import BLUE, GREEN, GREY, ORANGE, RED, SKY, canvas, tidy
 
-BLUE, SKY, ORANGE, GREEN, RED, GREY = "#0072B2", "#56B4E9", "#E69F00", "#009E73", "#D55E00", "#777777"
 STATUS_STYLE = {
     "finished": (BLUE, "o"),
     "stopped": (ORANGE, "v"),
@@ -60,7 +58,7 @@ def draw_front(sweep: SweepResults) -> Figure | str:
     trials = [trial for trial in sweep.trials if trial.best and trial.best.cost is not None]
     if not trials:
         return f"no trial has been evaluated with {sweep.metric} and {sweep.cost} yet"
-    figure, axis = _figure(7.5, 5)
+    figure, axis = canvas(7.5, 5)
     front = sweep.front
     points = [(_cost(trial), _score(sweep, trial)) for trial in front]
     costs = [_cost(trial) for trial in trials]
@@ -77,24 +75,23 @@ def draw_front(sweep: SweepResults) -> Figure | str:
     xs, ys = zip(*points, strict=True)
     axis.scatter(xs, ys, s=110, facecolors="none", edgecolors=RED, linewidths=1.5, zorder=3)
     _name_points(axis, front, points)
-    axis.set_xlabel(f"{_cost_label(sweep)}, at the best evaluation")
-    axis.set_ylabel(_metric_label(sweep))
+    title = f"{sweep.folder.name}: {_count(len(trials), 'evaluated trial')}"
+    tidy(axis, f"{_cost_label(sweep)}, at the best evaluation", _metric_label(sweep), title)
     axis.margins(x=0.06, y=0.1)
     _widen(axis, sweep)
-    axis.set_title(f"{sweep.folder.name}: {_count(len(trials), 'evaluated trial')}", fontsize=10)
     rest = [Line2D([], [], color=RED, marker="o", markersize=9, markerfacecolor="none", label="Pareto front")]
     _legend(figure, trials, rest)
     return figure
 
 
 def draw_importance(sweep: SweepResults) -> Figure | str:
-    """What each setting explains by itself, beside what chance would."""
+    """What each setting explains by itself, compared with chance."""
     found = importances(sweep)
     scored = sum(trial.best is not None for trial in sweep.trials)
     if not found:
         wanted = f"at least {LEAST_TRIALS} evaluated trials with different values of a setting"
         return f"it takes {wanted} ({scored} now)"
-    figure, axis = _figure(7.5, 1.9 + 0.42 * len(found))
+    figure, axis = canvas(7.5, 1.9 + 0.42 * len(found))
     for row, importance in enumerate(found):
         axis.barh(row, 100 * importance.explained, height=0.6, color=SKY)
         axis.plot([100 * importance.chance] * 2, [row - 0.4, row + 0.4], color="black", linewidth=2)
@@ -126,16 +123,14 @@ def draw_slices(sweep: SweepResults) -> Figure | str:
         return "no trial has been evaluated yet"
     columns = 2 if len(names) == 4 else min(3, len(names))
     rows = math.ceil(len(names) / columns)
-    figure = Figure(figsize=(max(5.5, 3.9 * columns), 0.8 + 3.1 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, sharey=True, squeeze=False)
+    size = max(5.5, 3.9 * columns), 0.8 + 3.1 * rows
+    figure, axes = canvas(*size, rows, columns, sharey=True, squeeze=False)
     scored = sum(trial.best is not None for trial in sweep.trials)
     for axis, name in zip(axes.flat, names, strict=False):
         trials = trials_with(sweep, name)
         values = [trial.scored_params[name] for trial in trials]
         _scatter(axis, trials, _positions(axis, sweep, name, values), [_score(sweep, t) for t in trials])
-        axis.set_xlabel(name + (f" ({len(trials)} of {scored} trials)" if len(trials) < scored else ""))
-        axis.grid(axis="y", color="0.9", linewidth=0.6)
-        axis.set_axisbelow(True)
+        tidy(axis, name + (f" ({len(trials)} of {scored} trials)" if len(trials) < scored else ""))
     for axis in axes.flat[len(names) :]:
         axis.set_axis_off()
     for row in axes:
@@ -149,12 +144,12 @@ def draw_curves(sweep: SweepResults) -> Figure | str:
     trials = [trial for trial in sweep.trials if trial.curve]
     if not trials:
         return "no trial has been evaluated yet"
-    figure, axis = _figure(8.5, 5)
+    figure, axis = canvas(8.5, 5)
     best = sweep.best
     for trial in sorted(trials, key=lambda t: t is best):
         colour, marker = STATUS_STYLE[trial.status]
-        updates = [evaluation.update for evaluation in trial.curve]
-        values = [_scaled(sweep, evaluation.value) for evaluation in trial.curve]
+        updates = [point.update for point in trial.curve]
+        values = [_scaled(sweep, point.value) for point in trial.curve]
         if trial is best:
             axis.plot(updates, values, color=RED, linewidth=2.5, zorder=3)
         else:
@@ -166,11 +161,9 @@ def draw_curves(sweep: SweepResults) -> Figure | str:
         )
         changes = [c.update for c in trial.history[1:] if updates[0] <= c.update <= updates[-1]]
         axis.plot(changes, np.interp(changes, updates, values), "|", color="black", markersize=7, zorder=5)
-    axis.set_xlabel("update")
-    axis.set_ylabel(_metric_label(sweep))
+    title = f"{sweep.folder.name}: {_count(len(trials), 'evaluated trial')}"
+    tidy(axis, "update", _metric_label(sweep), title)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axis.grid(axis="y", color="0.9", linewidth=0.6)
-    axis.set_title(f"{sweep.folder.name}: {_count(len(trials), 'evaluated trial')}", fontsize=10)
     rest = []
     if best:
         marker = STATUS_STYLE[best.status][1]
@@ -188,12 +181,6 @@ PICTURES: dict[str, Callable[[SweepResults], Figure | str]] = {
     "curves": draw_curves,
 }
 """Name of the file: what draws it, or says why it cannot."""
-
-
-def _figure(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure that pyplot does not know, so that a thread can draw it and nothing has to close it."""
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, figure.subplots()
 
 
 def _scatter(axis: Axes, trials: Sequence[Trial], xs: Sequence[float], ys: Sequence[float]) -> None:
@@ -247,7 +234,7 @@ def _positions(axis: Axes, sweep: SweepResults, name: str, values: Sequence[Any]
         return _jittered([places[key(value)] for value in values], 0.12)
     distinct = sorted(set(values))
     chosen = len(distinct) < len(values) or all(isinstance(value, int) for value in values)
-    logarithmic = is_logarithmic(sweep.space, name, values)
+    logarithmic = is_logarithmic(sweep.content, name, values)
     if len(distinct) == 1 or (len(distinct) <= 6 and chosen and not logarithmic):
         axis.set_xticks(distinct, [shown(value) for value in distinct])
         gap = min((b - a for a, b in itertools.pairwise(distinct)), default=abs(distinct[0]) or 1.0)
@@ -264,7 +251,7 @@ def _positions(axis: Axes, sweep: SweepResults, name: str, values: Sequence[Any]
 
 
 def _tick(kind: Any) -> str:
-    """A category's value in lines short enough to stand beside others; of a list, a line for each part."""
+    """A category's value in lines short enough to stand next to others; of a list, a line for each part."""
     parts = [shown(part) for part in kind] if isinstance(kind, list) else [shown(kind)]
     lines = [line for part in parts for line in textwrap.wrap(part.replace(",", ", "), 16) or [""]]
     return "\n".join(lines if len(lines) <= 6 else [*lines[:5], "..."])
@@ -278,27 +265,10 @@ def _jittered(values: Sequence[float], width: float) -> list[float]:
     return [float(value + offset) for value, offset in zip(values, offsets, strict=True)]
 
 
-def is_logarithmic(space: Any, name: str, values: Sequence[float]) -> bool:
-    """Whether the setting was drawn from a logarithmic distribution, as far as the sweep's file says."""
-    if min(values) <= 0:
-        return False
-    node = _find(space, name)
-    return node is not None and "log" in key(node)
-
-
-def _find(node: Any, name: str) -> Any:
-    """What stands under the dotted name, whether its parts are nested or the name is
-    one key; None if nothing."""
-    if not isinstance(node, dict):
-        return None
-    for word, below in node.items():
-        if word == name:
-            return below
-        rest = name.removeprefix(f"{word}.")
-        found = _find(below, rest)
-        if found is not None:
-            return found
-    return None
+def is_logarithmic(content: dict[str, Any], name: str, values: Sequence[float]) -> bool:
+    """Whether a setting with these values was drawn from a logarithmic distribution, by the sweep's file."""
+    dimension = value_of(value_of(content, "space", dict, {}), name, dict, {})
+    return min(values) > 0 and dimension.get("dist") == "loguniform"
 
 
 def _scaled(sweep: SweepResults, value: float) -> float:

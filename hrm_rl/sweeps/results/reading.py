@@ -58,7 +58,7 @@ class SweepResults:
     """Trials of one search space."""
 
     folder: SweepFolder
-    space: dict[str, Any]
+    content: dict[str, Any]
     """The sweep's file as it was given."""
     file: str
     """Its name."""
@@ -109,7 +109,7 @@ class SweepResults:
         return [trial for trial, _, _ in sorted(members, key=lambda point: (point[2], point[1], point[0].id))]
 
     def gain(self, value: float) -> float:
-        """The metric turned so that more is better."""
+        """The metric, negated where less is better."""
         return value if self.mode == "max" else -value
 
 
@@ -145,7 +145,7 @@ def read_sweep(path: Path) -> SweepResults:
         notes.append(f"{path.name}: no trial has started yet")
     return SweepResults(
         folder=folder,
-        space=value_of(record, "space", dict, {}),
+        content=value_of(record, "space", dict, {}),
         file=value_of(record, "file", str, ""),
         metric=metric,
         mode=mode,
