@@ -20,7 +20,8 @@ from hrm_rl.config import Section, absolute_paths, flatten
 from hrm_rl.sweeps.checks import build_space
 from hrm_rl.sweeps.file import read_content
 from hrm_rl.sweeps.plan import check_data, dry_run, first_samples, plan_resources
-from hrm_rl.sweeps.results.records import SWEEP_FILE, Book, write_sweep
+from hrm_rl.sweeps.results.folder import SweepFolder
+from hrm_rl.sweeps.results.records import Book, write_sweep
 from hrm_rl.sweeps.search import number_of_trials
 from hrm_rl.sweeps.space import Space
 from hrm_rl.training.resources import this_machine
@@ -71,7 +72,7 @@ class TuneCommand(Section):
 
 
 @dataclass(frozen=True)
-class Sweep:
+class SweepPlan:
     """What is to be run, where."""
 
     folder: Path
@@ -99,9 +100,6 @@ def main(args: Sequence[str]) -> int:
     sweep = _resumed(command, args) if command.resume else _new(command)
     machine = this_machine()
     remote = command.address or os.environ.get("RAY_ADDRESS")
-    if not command.dry_run:
-        os.environ["TUNE_FUNCTION_THREAD_TIMEOUT_S"] = "30"  # a trial's end must not cost its process
-        os.environ["RAY_CHDIR_TO_TRIAL_DIR"] = "0"
     if remote and not command.dry_run:
         from hrm_rl.distributed.cluster import connect
 
@@ -132,7 +130,7 @@ def main(args: Sequence[str]) -> int:
     from hrm_rl.sweeps.results.report import write_report
 
     connect(remote, machine, command.verbose)
-    plan = TrialPlan(sweep.folder, sweep.space, resources.group, resources.cpus, resources.gpus)
+    plan = TrialPlan(book.folder, sweep.space, resources.group, resources.cpus, resources.gpus)
     resume = _resume_command(sweep.folder, args)
     try:
         display = Display(book, sweep.trials, resources.concurrent, sweep.space.file.budget.max_updates)
@@ -145,7 +143,6 @@ def main(args: Sequence[str]) -> int:
                 resources.concurrent,
                 display,
                 display.say,
-                command.verbose,
             )
     except UserError as error:
         raise UserError(f"{error}; go on with: {resume}") from None
@@ -167,7 +164,7 @@ def main(args: Sequence[str]) -> int:
     return 1 if failed == len(book.records) else 0
 
 
-def _new(command: TuneCommand) -> Sweep:
+def _new(command: TuneCommand) -> SweepPlan:
     if command.space is None:
         files = ", ".join(str(path) for path in sorted(SPACES.glob("*.yaml")))
         raise UserError(f"--space FILE is missing: what to search{f' ({files})' if files else ''}")
@@ -189,10 +186,10 @@ def _new(command: TuneCommand) -> Sweep:
             "choose "
             "another --sweep-name"
         )
-    return Sweep(folder, content, file.name, space, command.seed, trials)
+    return SweepPlan(folder, content, file.name, space, command.seed, trials)
 
 
-def _resumed(command: TuneCommand, args: Sequence[str]) -> Sweep:
+def _resumed(command: TuneCommand, args: Sequence[str]) -> SweepPlan:
     for flag in ("space", "seed", "max-updates"):
         if flag_value(args, flag) is not None:
             raise UserError(
@@ -200,26 +197,25 @@ def _resumed(command: TuneCommand, args: Sequence[str]) -> Sweep:
             )
     root = Path(command.storage_path)
     if command.sweep_name is None:
-        names = sorted(path.parent.name for path in root.glob(f"*/{SWEEP_FILE}"))
+        names = sorted(path.name for path in root.glob("*") if SweepFolder(path).file.exists())
         raise UserError(
             f"--resume needs --sweep-name NAME, the sweep to go on with (in {root}: "
             f"{', '.join(names) or 'none'})"
         )
     folder = _folder(command, command.sweep_name)
-    if not (folder / SWEEP_FILE).exists():
+    stored = SweepFolder(folder).file
+    if not stored.exists():
         raise UserError(f"there is no sweep to resume in {folder}; leave out --resume to start it")
-    record = read_content(folder / SWEEP_FILE)
+    record = read_content(stored)
     try:
         content, file = record["space"], str(record["file"])
         seed, trials, updates = int(record["seed"]), int(record["num_samples"]), int(record["max_updates"])
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(
-            f"{folder / SWEEP_FILE} is damaged ({error}); --report {folder} still works"
-        ) from None
-    space = build_space(content, str(folder / SWEEP_FILE), updates)
+        raise UserError(f"{stored} is damaged ({error}); --report {folder} still works") from None
+    space = build_space(content, str(stored), updates)
     if command.num_samples is not None:
         trials = number_of_trials(space, command.num_samples)
-    return Sweep(folder, content, file, space, seed, trials)
+    return SweepPlan(folder, content, file, space, seed, trials)
 
 
 def _folder(command: TuneCommand, name: str) -> Path:
@@ -228,7 +224,7 @@ def _folder(command: TuneCommand, name: str) -> Path:
     return Path(command.storage_path).absolute() / name
 
 
-def _banner(sweep: Sweep, resources: str, over: int) -> str:
+def _banner(sweep: SweepPlan, resources: str, over: int) -> str:
     file = sweep.space.file
     names = ", ".join(sweep.space.dimensions)
     rows = [

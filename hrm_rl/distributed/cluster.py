@@ -1,23 +1,45 @@
-"""The Ray cluster: joining one or starting one."""
+"""The Ray cluster: joining one or starting one, and all that is set in Ray from outside its interface.
+
+The variables and the private parts below were seen to work with SEEN_WITH; tests/distributed/test_cluster.py
+says when Ray no longer has one of them.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
+from importlib import import_module
 
 import ray
-import ray.train
 
 from hrm_rl.training.resources import Machine
 from hrm_rl.utils.errors import UserError, one_line
 
+SEEN_WITH = "Ray 2.60.0"
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",  # a process without GPUs keeps CUDA_VISIBLE_DEVICES
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # its C++ side prints an error on a single machine
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # relative paths mean what they mean where the command was typed
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # telemetry.py writes TensorBoard's files
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",  # a report may lack the metric
+    "TUNE_FUNCTION_THREAD_TIMEOUT_S": "30",  # a trial's end must not cost its process
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "0",
+}
+"""What Ray is started with, unless the shell says otherwise."""
+LOGGERS = ("ray.train", "ray.tune", "ray.air")
+REPORTS_LOGGED_IN = "ray.train.v2._internal.execution.context"
+"""The module whose logger, named after the file, says `Reporting training result ...` at every report."""
+STOPPED_TRIALS = "_stopped_trials"
+"""The attribute in which Tune's median rule keeps the trials that it has stopped."""
+
 
 def connect(address: str | None, machine: Machine, verbose: bool) -> Machine:
-    """Join the cluster at `address`, or start Ray on this `machine`, and say what there
-    is. Raises UserError."""
-    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    """Join the cluster at `address`, or start Ray on this `machine`, and say what there is. Raises
+    UserError."""
+    prepare(verbose)
     if not ray.is_initialized():
         try:
             ray.init(
@@ -39,3 +61,31 @@ def connect(address: str | None, machine: Machine, verbose: bool) -> Machine:
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     nodes = tuple((node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive)
     return Machine(f"the cluster at {address}", sum(c for c, _ in nodes), sum(g for _, g in nodes), nodes)
+
+
+def prepare(verbose: bool = False) -> None:
+    """Set the ENVIRONMENT of this process, which the processes that Ray starts on this machine inherit, and
+    silence Ray's own lines unless `verbose`."""
+    if verbose:
+        os.environ.setdefault("TUNE_PRINT_ALL_TRIAL_ERRORS", "1")
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+    if not verbose:
+        for name in LOGGERS:
+            logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def silence_reports() -> None:
+    """No line of Ray Train's for every report, whatever the log level is."""
+    try:
+        file = import_module(REPORTS_LOGGED_IN).__file__
+    except ImportError:
+        return
+    logging.getLogger(str(file)).setLevel(logging.WARNING)
+
+
+def forget_stopped_trials(median_rule: object) -> None:
+    """Have Tune's median rule look at the trials again that it wanted to stop."""
+    stopped = getattr(median_rule, STOPPED_TRIALS, None)
+    if stopped is not None:
+        stopped.clear()

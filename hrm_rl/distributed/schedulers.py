@@ -1,4 +1,4 @@
-"""Tune's schedulers, as a sweep's file names them, told of what an earlier start of the sweep has seen."""
+"""Tune's schedulers, as a sweep's file names them, told of what earlier starts of the sweep have seen."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import numpy as np
 from ray.tune.schedulers import AsyncHyperBandScheduler, MedianStoppingRule, PopulationBasedTraining
 from ray.tune.schedulers.trial_scheduler import FIFOScheduler, TrialScheduler
 
+from hrm_rl.distributed.cluster import forget_stopped_trials
 from hrm_rl.distributed.train_worker import UPDATES
 from hrm_rl.sweeps.file import Asha, Median, Pbt
-from hrm_rl.sweeps.results.folder import read_sweep
+from hrm_rl.sweeps.results.reading import read_sweep
 from hrm_rl.sweeps.results.records import Book
 from hrm_rl.sweeps.space import Space
 
@@ -29,7 +30,7 @@ class Known:
 
 
 class Replayed(FIFOScheduler):
-    """A scheduler that has heard of the curves so far, in an earlier start of the sweep."""
+    """A scheduler that has been told of the curves of earlier starts of the sweep."""
 
     def __init__(self, rule: TrialScheduler, metric: str, curves: dict[str, list[tuple[int, float]]]):
         super().__init__()
@@ -40,7 +41,7 @@ class Replayed(FIFOScheduler):
             for update, value in curve:
                 self.rule.on_trial_result(None, Known(id), {UPDATES: update, metric: value})  # type: ignore[arg-type]
         if isinstance(rule, MedianStoppingRule):
-            rule._stopped_trials.clear()  # those that go on were not stopped, whatever it makes of them now
+            forget_stopped_trials(rule)  # those that resume were not stopped, whatever it makes of them now
 
     def _add(self, trial: Known) -> None:
         if trial.trial_id not in self.added:
@@ -58,8 +59,8 @@ class Replayed(FIFOScheduler):
 
 
 class Population(PopulationBasedTraining):
-    """Population-based training that lets a trial end when its budget is spent, instead of sending it on with
-    settings that nothing would be trained with."""
+    """Population-based training that lets a trial end when its budget is spent, instead of giving it new
+    settings for no further update."""
 
     def __init__(self, max_updates: int, **options: Any):
         super().__init__(time_attr=UPDATES, **options)
@@ -73,7 +74,7 @@ class Population(PopulationBasedTraining):
 
 @dataclass
 class Explore:
-    """What population-based training does to the settings of a trial that goes on from a better one."""
+    """What population-based training does to the settings of a trial that resumes from a better one."""
 
     space: Space
     seed: int
@@ -91,7 +92,7 @@ def make_scheduler(space: Space, seed: int, book: Book) -> TrialScheduler:
     """Tune's scheduler for the one that the sweep's file names, with what the sweep's folder tells."""
     spec, metric, mode = space.file.scheduler, space.file.metric, space.file.mode
     if isinstance(spec, Pbt):
-        random.seed(seed)  # whom to go on from is drawn by Tune
+        random.seed(seed)  # Tune draws from which trial to resume
         return Population(
             space.file.budget.max_updates,
             metric=metric,
@@ -120,9 +121,9 @@ def make_scheduler(space: Space, seed: int, book: Book) -> TrialScheduler:
             mode=mode,
             grace_period=spec.grace_period,
             min_samples_required=spec.min_samples_required,
-            min_time_slice=math.inf,  # type: ignore[arg-type]  # do not pause a trial to get on with others
+            min_time_slice=math.inf,  # type: ignore[arg-type]  # pause no trial to let others catch up
         )
     else:
         return FIFOScheduler()
-    curves = {t.id: [(e.update, e.value) for e in t.curve] for t in read_sweep(book.folder).trials}
+    curves = {t.id: [(e.update, e.value) for e in t.curve] for t in read_sweep(book.folder.path).trials}
     return Replayed(rule, metric, {id: curve for id, curve in curves.items() if curve})

@@ -1,15 +1,12 @@
 """A sweep under Ray Tune: which trial runs when and where, who is stopped, and what is noted of each.
 
-Tune schedules, retries and reuses processes; its schedulers decide whom to stop. All that a sweep needs to go
-on later is in our own files (hrm_rl/sweeps/results/records.py, and the checkpoints of the trials): to Tune
+Tune schedules, retries and reuses processes; its schedulers decide whom to stop. All that a sweep needs to
+resume is in our own files (hrm_rl/sweeps/results/records.py, and the checkpoints of the trials): to Tune
 every start is a new experiment, whose scheduler is told of the curves so far.
 """
 
 from __future__ import annotations
 
-import logging
-import os
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -25,20 +22,21 @@ from ray.util.placement_group import PlacementGroup, remove_placement_group
 from ray.util.state import list_placement_groups
 
 from hrm_rl.distributed.schedulers import TRIAL, make_scheduler
-from hrm_rl.distributed.trial import SWEEP_STOP_FILE, TrialPlan, run_trial
+from hrm_rl.distributed.trial import TrialPlan, run_trial
 from hrm_rl.distributed.trial_log import Notes
+from hrm_rl.distributed.watch import watch
 from hrm_rl.sweeps.file import Pbt
-from hrm_rl.sweeps.results.folder import read_sweep
+from hrm_rl.sweeps.results.reading import read_sweep
 from hrm_rl.sweeps.results.records import Book, trial_id
 from hrm_rl.sweeps.search import Tried, propose
 from hrm_rl.sweeps.space import Params, Space
 from hrm_rl.utils.errors import UserError
 
 RETRIES = 2
-"""Times that a trial goes on from its last checkpoint after it has failed."""
+"""Times that a trial resumes from its last checkpoint after it has failed."""
 PATIENCE_SECONDS, SETTLE_SECONDS = 10.0, 60.0
-"""After the last trial: how long Ray Train has to clear up after stopped trials by itself,
-and how long it may take in all."""
+"""After the last trial: how long Ray Train has to clear up after stopped trials by itself, and how long it
+may take in all."""
 
 
 class Proposals(Searcher):
@@ -53,7 +51,7 @@ class Proposals(Searcher):
         """Why there was nothing more to propose."""
 
     def suggest(self, trial_id: str) -> Any:
-        if (self.book.folder / SWEEP_STOP_FILE).exists():
+        if self.book.folder.stop_request.exists():
             return Searcher.FINISHED
         try:
             return next_trial(self) or Searcher.FINISHED
@@ -73,8 +71,8 @@ class Proposals(Searcher):
 
 
 def next_trial(todo: Proposals) -> dict[str, Any] | None:
-    """Tune's configuration of the next trial, its folder made; None when there is none
-    left. Raises UserError."""
+    """Tune's configuration of the next trial, its folder made; None when there is none left. Raises
+    UserError."""
     if todo.waiting:
         id = todo.waiting.pop(0)
     else:
@@ -96,7 +94,7 @@ def _tried(book: Book) -> list[Tried]:
             t.best.cost if t.best else None,
             book.records[t.id].over,
         )
-        for t in read_sweep(book.folder).trials
+        for t in read_sweep(book.folder.path).trials
         if t.id in book.records and book.records[t.id].status != "failed"
     ]
 
@@ -124,7 +122,7 @@ class GoodEnough(ray.tune.Stopper):
 
 @dataclass(frozen=True)
 class Spent:
-    """What one start of a sweep came to."""
+    """What one start of a sweep took."""
 
     complete: bool
     """Whether every trial is over."""
@@ -136,7 +134,7 @@ class Spent:
 
     @property
     def share(self) -> float:
-        """Of the time of all trials that could have run at once, what was spent in updates."""
+        """The part of the time of all trials that could have run at once which was spent in updates."""
         return self.train_seconds / (self.seconds * self.concurrent) if self.seconds else 0.0
 
 
@@ -148,28 +146,36 @@ def run_sweep(
     concurrent: int,
     show: Callable[[], None],
     say: Callable[[str], None] = print,
-    verbose: bool = False,
 ) -> Spent:
     """Run what is left of the sweep's `total` trials, `concurrent` at once; Ray must be connected.
 
     show: called several times a second. After a Ctrl-C, or when its time is up, the sweep is not complete; a
     second Ctrl-C ends it at once. Raises UserError if there is nothing to propose.
     """
-    stop_file = plan.folder / SWEEP_STOP_FILE
-    stop_file.unlink(missing_ok=True)
-    _quieten(verbose)
+    stop_request = plan.folder.stop_request
+    stop_request.unlink(missing_ok=True)
     free = ray.available_resources()
     todo, notes = Proposals(book, plan.space, seed, total), Notes(book, plan.space)
     before = sum(record.train_seconds for record in book.records.values())
     tuner = _tuner(plan, book, todo, notes, seed, concurrent)
     minutes = plan.space.file.stop.minutes
+    began = time.monotonic()
+
+    def look() -> None:
+        show()
+        if minutes is not None and time.monotonic() - began > minutes * 60 and not stop_request.exists():
+            stop_request.touch()
+            say("the time of the sweep is up: its trials end with a checkpoint")
+
     try:
-        _fit(tuner, stop_file, None if minutes is None else minutes * 60, show, say)
+        ended = watch(tuner.fit, look, stop_request, say, "stopping every trial with a checkpoint")
+        if isinstance(ended, BaseException):
+            raise ended
     finally:
         for id, record in book.records.items():
             if record.status == "running":
                 book.note(id, status="paused")
-        stop_file.unlink(missing_ok=True)
+        stop_request.unlink(missing_ok=True)
     wall = 0.0 if notes.first_start is None else time.monotonic() - notes.first_start
     _settle(free)
     if todo.error:
@@ -212,7 +218,7 @@ def _tuner(
         ),
         run_config=ray.tune.RunConfig(
             name=f"start-{time.time_ns()}",  # never an old one: resuming is done from our own files
-            storage_path=str(plan.folder / "tune"),
+            storage_path=str(plan.folder.tune),
             failure_config=ray.tune.FailureConfig(max_failures=RETRIES),
             callbacks=[notes, Silence()],
             stop=GoodEnough(plan.space),
@@ -225,60 +231,11 @@ def _name(trial: Any) -> str:
     return str(trial.config[TRIAL]["id"])
 
 
-def _quieten(verbose: bool) -> None:
-    """No loggers of Tune's own, no banners, no warnings about what is meant so."""
-    os.environ["RAY_AIR_NEW_OUTPUT"] = "0"
-    os.environ["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] = "1"
-    os.environ["TUNE_DISABLE_STRICT_METRIC_CHECKING"] = "1"
-    os.environ["TUNE_PRINT_ALL_TRIAL_ERRORS"] = "1" if verbose else "0"
-    os.environ["TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S"] = "0"
-    if not verbose:
-        for name in ("ray.tune", "ray.train", "ray.air"):
-            logging.getLogger(name).setLevel(logging.ERROR)
-
-
-def _fit(
-    tuner: ray.tune.Tuner,
-    stop_file: Path,
-    seconds: float | None,
-    show: Callable[[], None],
-    say: Callable[[str], None],
-) -> None:
-    """`tuner.fit()` in a thread, so that this one can show how it goes and hear Ctrl-C."""
-    box: dict[str, BaseException] = {}
-    done = threading.Event()  # Thread.join takes an interrupted thread for a finished one (CPython 3.11)
-
-    def fit() -> None:
-        try:
-            tuner.fit()
-        except BaseException as error:
-            box["error"] = error
-        finally:
-            done.set()
-
-    began = time.monotonic()
-    threading.Thread(target=fit, name="fit", daemon=True).start()
-    while not done.is_set():
-        try:
-            done.wait(0.3)
-            show()
-            if seconds is not None and time.monotonic() - began > seconds and not stop_file.exists():
-                stop_file.touch()
-                say("the time of the sweep is up: its trials end with a checkpoint")
-        except KeyboardInterrupt:
-            if stop_file.exists():
-                raise
-            stop_file.touch()
-            say("stopping every trial with a checkpoint; Ctrl-C again to stop at once")
-    if "error" in box:
-        raise box["error"]
-
-
 def _settle(free: dict[str, float]) -> None:
     """Wait until the processors that were free before the sweep are free again.
 
-    What a stopped nested trial leaves, its placement group, is removed by Ray Train some time after; if it
-    takes too long, here. On a shared cluster only what this driver's sweep made is looked at.
+    Ray Train removes the placement group of a stopped nested trial some time after; if that takes too long,
+    it is removed here. On a shared cluster only what this driver's sweep made is looked at.
     """
     began = time.monotonic()
     removed = False

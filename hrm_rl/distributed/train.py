@@ -1,14 +1,13 @@
-"""One run under Ray Train: the adapter that each worker speaks through, and the driver that watches them.
+"""The driver of a run that runs training/loop.py under Ray Train.
 
-Ray Train starts the workers, joins them in a process group, and starts them again when one dies.
-Checkpoints are hrm_rl.runs.checkpoint's, in the run's folder, so that they are the same with and
+Ray Train starts the workers (train_worker.py), joins them in a process group, and restarts them when one
+dies. Checkpoints are hrm_rl.runs.checkpoint's, in the run's folder, so that they are the same with and
 without Ray; none is reported to Ray.
 """
 
 from __future__ import annotations
 
 import os
-import threading
 import time
 import traceback
 from collections.abc import Callable
@@ -17,21 +16,21 @@ from typing import Any
 
 import ray
 import ray.train
-from ray.train import UserCallback
+from ray.train import UserCallback, WorkerGroupError
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
-from ray.train.v2.api.exceptions import WorkerGroupError
 
 from hrm_rl.config import Config
 from hrm_rl.distributed.curriculum_actor import CurriculumActor
 from hrm_rl.distributed.train_worker import work
-from hrm_rl.runs.folder import CONSOLE_FILE, STOP_FILE
+from hrm_rl.distributed.watch import watch
+from hrm_rl.runs.folder import RunFolder
 from hrm_rl.training.resources import Plan
 from hrm_rl.training.worker import RunOutcome
 from hrm_rl.utils.errors import UserError, one_line, refused_by_disk
 
 MAX_FAILURES = 3
-"""Times that a run goes on from its last checkpoint after workers have died or raised."""
+"""Times that a run resumes from its last checkpoint after workers have died or raised."""
 
 
 class RunFailed(RuntimeError):
@@ -46,15 +45,27 @@ def train_with_ray(
     The first Ctrl-C lets the workers end with a checkpoint, a second one ends them at once. Raises UserError
     for what the user has to put right and RunFailed when the workers fail too often.
     """
-    (run_dir / STOP_FILE).unlink(missing_ok=True)
-    (run_dir / CONSOLE_FILE).touch()
-    attempt = f"{run_dir.name}-{time.time_ns()}"
+    run = RunFolder(run_dir)
+    run.stop_request.unlink(missing_ok=True)
+    run.console.touch()
+    attempt = f"{run.name}-{time.time_ns()}"
     curriculum = start_curriculum(config, attempt)
-    trainer = worker_group(config, run_dir, plan, attempt, run_dir / STOP_FILE, MAX_FAILURES, verbose)
+    trainer = worker_group(config, run_dir, plan, attempt, run.stop_request, MAX_FAILURES, verbose)
+    stopping = "stopping with a checkpoint at the next log interval"
     try:
-        result = _fit(trainer, run_dir, say)
+        with run.console.open() as console:
+            console.seek(0, os.SEEK_END)
+
+            def show() -> None:
+                for line in console:
+                    say(line.rstrip("\n"))
+
+            result: Any = watch(trainer.fit, show, run.stop_request, say, stopping)
     finally:
         ray.kill(curriculum)
+    run.stop_request.unlink(missing_ok=True)
+    if isinstance(result, BaseException):
+        raise _explained(result, run)
     values = dict(result.return_value)
     if "error" in values:
         raise UserError(values["error"])
@@ -104,7 +115,7 @@ def worker_group(
         ),
         run_config=RunConfig(  # type: ignore[arg-type]
             name=attempt,  # never an old one: resuming is done from our own checkpoints
-            storage_path=str(run_dir / "ray"),
+            storage_path=str(RunFolder(run_dir).ray),
             failure_config=FailureConfig(max_failures=max_failures, controller_failure_limit=2),
             logging_config=LoggingConfig(log_level="INFO" if verbose else "ERROR"),
             callbacks=[trial_callback] if trial_callback else None,
@@ -112,54 +123,20 @@ def worker_group(
     )
 
 
-def _fit(trainer: TorchTrainer, run_dir: Path, say: Callable[[str], None]) -> Any:
-    """`trainer.fit()` in a thread, so that this one can show the run's console and hear Ctrl-C."""
-    box: dict[str, Any] = {}
-    done = threading.Event()  # Thread.join takes an interrupted thread for a finished one (CPython 3.11)
-
-    def fit() -> None:
-        try:
-            box["result"] = trainer.fit()
-        except BaseException as error:
-            box["error"] = error
-        finally:
-            done.set()
-
-    with (run_dir / CONSOLE_FILE).open() as console:
-        console.seek(0, os.SEEK_END)
-        threading.Thread(target=fit, name="fit", daemon=True).start()
-        while not done.is_set():
-            try:
-                done.wait(0.2)
-                for line in console:
-                    say(line.rstrip("\n"))
-            except KeyboardInterrupt:
-                if (run_dir / STOP_FILE).exists():
-                    raise
-                (run_dir / STOP_FILE).touch()
-                say("stopping with a checkpoint at the next log interval; Ctrl-C again to stop at once")
-        for line in console:
-            say(line.rstrip("\n"))
-    (run_dir / STOP_FILE).unlink(missing_ok=True)
-    if "error" in box:
-        raise _explained(box["error"], run_dir)
-    return box["result"]
-
-
 _SECONDARY = ("Connection closed by peer", "Connection reset", "connection", "gloo", "NCCL", "ProcessGroup")
 
 
-def _explained(error: BaseException, run_dir: Path) -> BaseException:
+def _explained(error: BaseException, run: RunFolder) -> BaseException:
     """The error to show for a failed run: the rank that failed first, not those that lost contact with it.
     The full story goes to error.log in the run's folder."""
     text = "".join(traceback.format_exception(error))
     if not isinstance(error, WorkerGroupError):
-        (run_dir / "error.log").write_text(text)
+        run.error_log.write_text(text)
         return RunFailed(f"{type(error).__name__}: {one_line(error, 500)}")
     failures = sorted(error.worker_failures.items())
     for rank, failure in failures:
         text += f"\n--- worker {rank}\n" + "".join(traceback.format_exception(failure))
-    (run_dir / "error.log").write_text(text)
+    run.error_log.write_text(text)
     own = [(r, e) for r, e in failures if not any(word in str(e) for word in _SECONDARY)]
     rank, first = (own or failures)[0]
     cause = getattr(first, "cause", None) or first.__cause__ or first
@@ -168,6 +145,4 @@ def _explained(error: BaseException, run_dir: Path) -> BaseException:
     if isinstance(cause, OSError) and (refused := refused_by_disk(cause)):
         return refused
     summary = one_line(cause, 500)
-    return RunFailed(
-        f"worker {rank} failed: {type(cause).__name__}: {summary} (all of it: {run_dir}/error.log)"
-    )
+    return RunFailed(f"worker {rank} failed: {type(cause).__name__}: {summary} (all of it: {run.error_log})")

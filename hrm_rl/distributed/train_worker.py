@@ -1,8 +1,7 @@
-"""What one Ray Train worker runs: training/loop.py, told by a RayWorker."""
+"""What each worker of a run runs: training/loop.py under Ray Train, behind a RayWorker."""
 
 from __future__ import annotations
 
-import logging
 import os
 import time
 import warnings
@@ -19,15 +18,16 @@ import torch
 from hrm_rl.agents.tally import sum_over_ranks
 from hrm_rl.config import validate
 from hrm_rl.data.curriculum import Curriculum
+from hrm_rl.distributed.cluster import silence_reports
 from hrm_rl.distributed.curriculum_actor import ActorCurriculum
-from hrm_rl.runs.folder import CONSOLE_FILE
+from hrm_rl.runs.folder import RunFolder
 from hrm_rl.training.loop import Trainer
 from hrm_rl.training.worker import Evaluated
 from hrm_rl.utils.devices import choose_device, use_threads
 from hrm_rl.utils.errors import UserError, one_line
 
 UPDATES, SECONDS, TRAIN_SECONDS = "updates", "trial_seconds", "trial_train_seconds"
-"""Keys of what a trial of a sweep reports, beside the metrics' tags."""
+"""Keys of what a trial of a sweep reports along with the metrics' tags."""
 
 
 class RayWorker:
@@ -51,7 +51,7 @@ class RayWorker:
         )
 
     def say(self, line: str) -> None:
-        say_to_file(self.run_dir, line)
+        RunFolder(self.run_dir).say(line)
 
     def stop_requested(self) -> bool:
         return self._stop_file.exists()
@@ -68,16 +68,11 @@ def numbers(found: Evaluated, seconds: float) -> dict[str, float]:
     return {tag: float(value) for tag, value in found.metrics.items()} | spent
 
 
-def say_to_file(run_dir: Path, line: str) -> None:
-    """Add a line to the run's console.log, which the driver shows."""
-    with (run_dir / CONSOLE_FILE).open("a") as file:
-        file.write(line + "\n")
-
-
 def work(settings: dict[str, Any]) -> dict[str, Any]:
-    """What each Ray Train worker runs. Returns a RunOutcome as a dictionary, or `{"error": line}` for what
-    the user has to put right, which no restart would mend."""
-    _quieten_worker()
+    """The function that Ray Train calls in each worker. Returns a RunOutcome as a dictionary, or
+    `{"error": line}` for what the user has to put right, which no restart would mend."""
+    silence_reports()
+    warnings.filterwarnings("ignore", message=".*barrier.*")
     if Path(settings["cwd"]).is_dir():
         os.chdir(settings["cwd"])
     use_threads(settings["threads"])
@@ -99,11 +94,3 @@ def work(settings: dict[str, Any]) -> dict[str, Any]:
     except Exception as error:
         worker.say(f"worker {worker.rank} failed: {type(error).__name__}: {one_line(error, 300)}")
         raise
-
-
-def _quieten_worker() -> None:
-    """`Reporting training result ...` comes from a logger named after a file."""
-    import ray.train.v2._internal.execution.context as noisy
-
-    logging.getLogger(str(noisy.__file__)).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*barrier.*")

@@ -8,7 +8,7 @@ from typing import Any
 import ray.tune
 
 from hrm_rl.distributed.train_worker import SECONDS, TRAIN_SECONDS, UPDATES
-from hrm_rl.distributed.trial import ERROR_FILE, PARAMS, RESUMED_AT, SOURCE, SWEEP_STOP_FILE
+from hrm_rl.distributed.trial import PARAMS, RESUMED_AT, SOURCE
 from hrm_rl.runs import selection
 from hrm_rl.sweeps.results.records import Book
 from hrm_rl.sweeps.space import Space
@@ -59,32 +59,31 @@ class Notes(ray.tune.Callback):
 
     def on_trial_complete(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         id = str(trial)
-        record, folder = self.book.records[id], self.book.trial_folder(id)
-        newest = selection.checkpoints(folder / "checkpoints")
-        updates = max(record.updates, int(newest[0].name.removeprefix("update-")) if newest else 0)
+        newest = selection.checkpoints(self.book.folder.trial(id).checkpoints)
+        updates = max(self.book.records[id].updates, selection.update_of(newest[0]) if newest else 0)
         self.book.note(id, updates=updates, status=self._status(id, updates))
         if self.book.records[id].status == "failed":
             self.book.note(id, error=self._error(id))
 
     def on_step_end(self, iteration: int, trials: list, **info: Any) -> None:
-        for trial in trials:  # population-based training pauses trials without telling anybody
+        for trial in trials:  # population-based training pauses trials without a word to callbacks
             id = str(trial)
             if trial.status in ("PAUSED", "PENDING") and self.book.records[id].status == "running":
                 self.book.note(id, status="paused")
 
     def _status(self, id: str, updates: int) -> str:
-        """How a trial that has ended without an exception fares."""
-        if (self.book.trial_folder(id) / ERROR_FILE).exists():
+        """How a trial ended that raised no exception."""
+        if self.book.folder.trial(id).error_log.exists():
             return "failed"
         if updates >= self.space.file.budget.max_updates or self._good_enough(id):
             return "finished"
-        return "paused" if (self.book.folder / SWEEP_STOP_FILE).exists() else "stopped"
+        return "paused" if self.book.folder.stop_request.exists() else "stopped"
 
     def _good_enough(self, id: str) -> bool:
         return id in self.last and self.space.good_enough(self.last[id])
 
     def _error(self, id: str) -> str:
         try:
-            return (self.book.trial_folder(id) / ERROR_FILE).read_text().partition("\n")[0]
+            return self.book.folder.trial(id).error_log.read_text().partition("\n")[0]
         except OSError:
             return "the process of the trial died"

@@ -110,7 +110,3 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         except json.JSONDecodeError:
             break
     return records
-
-
-STOP_FILE = "stop-requested"
-CONSOLE_FILE = "console.log"

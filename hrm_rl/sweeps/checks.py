@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy as np
 from hrm_rl.config import Config, field_names, get_preset, validate
 from hrm_rl.data.streams import build_task
 from hrm_rl.sweeps.constraints import parse_constraint, resolve_name
-from hrm_rl.sweeps.file import Asha, Dimension, Grid, Median, Optuna, Pbt, SweepFile, parse_file, read_content
+from hrm_rl.sweeps.file import Asha, Dimension, Grid, Median, Optuna, Pbt, SweepFile, parse_file
 from hrm_rl.sweeps.space import PBT_FIELDS, TRIES_BY_VALUE, Params, Space, bounds, coerce, is_whole
 from hrm_rl.utils.errors import UserError, nearest
 
@@ -19,11 +18,6 @@ NOT_SWEPT = {
     "train.max_updates": "that is budget.max_updates",
     "preset": "that is base",
 }
-
-
-def read_space(path: Path, max_updates: int | None = None) -> Space:
-    """The space of a sweep's file. Raises UserError for anything that is wrong with it."""
-    return build_space(read_content(path), str(path), max_updates)
 
 
 def build_space(content: dict[str, Any], origin: str, max_updates: int | None = None) -> Space:
@@ -64,7 +58,7 @@ def _base(file: SweepFile, known: list[str]) -> Config:
         section, _, field = _known(name, known, "set").rpartition(".")
         (values[section] if section else values)[field] = coerce(name, value)
     values["train"]["max_updates"] = file.budget.max_updates
-    if isinstance(file.scheduler, Pbt):  # others go on from what was evaluated
+    if isinstance(file.scheduler, Pbt):  # trials resume from what was evaluated
         values["train"]["checkpoint_every"] = values["train"]["eval_every"]
     return validate(values, "set")
 
@@ -120,16 +114,15 @@ METRICS = ("exact_accuracy", "solved", "cell_accuracy", "segments_mean")
 
 
 def metric_level(space: Space) -> str | None:
-    """The level that the sweep's metric is of, None for all of them. Raises UserError
-    if no evaluation has it."""
+    """The level that the sweep's metric is of, None for all of them. Raises UserError if no evaluation has
+    it."""
     task = build_task(space.base)
     names = (*METRICS, *task.measures)
     levels = {f"eval/{level}/{name}": level for level in task.levels for name in names}
     metric = space.file.metric
     if metric not in levels and metric not in (known := [f"eval/{name}" for name in names]):
         raise UserError(
-            f"metric: unknown '{metric}'{nearest(metric, [*known, *levels])} (it could be "
-            f"{', '.join(known)}, or "
+            f"metric: unknown '{metric}'{nearest(metric, [*known, *levels])} (choose {', '.join(known)}, or "
             f"that of a level, such as eval/{task.levels[0]}/solved)"
         )
     return levels.get(metric)
@@ -146,9 +139,8 @@ def _check_scheduler(space: Space) -> None:
     )
     if grace >= updates:
         raise UserError(
-            f"scheduler {scheduler.name} would do nothing: its first decision is at update {grace}, the "
-            "budget is "
-            f"{updates}"
+            f"scheduler {scheduler.name} would do nothing: its first decision is at update {grace}, "
+            f"the budget is {updates}"
         )
     if isinstance(space.file.searcher, Grid):
         for name, dim in space.dimensions.items():
@@ -164,9 +156,8 @@ def _check_scheduler(space: Space) -> None:
         for name in space.dimensions:
             if name not in PBT_FIELDS:
                 raise UserError(
-                    f"scheduler pbt changes settings in mid-run, which {name} cannot "
-                    f"be{nearest(name, PBT_FIELDS)} "
-                    f"(it can: {', '.join(PBT_FIELDS)})"
+                    f"scheduler pbt changes settings in mid-run, and {name} cannot change"
+                    f"{nearest(name, PBT_FIELDS)} (these can: {', '.join(PBT_FIELDS)})"
                 )
 
 

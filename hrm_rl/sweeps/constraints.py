@@ -110,9 +110,8 @@ def _resolve(node: ast.expr, text: str, known: list[str], names: list[str]) -> a
         case ast.Tuple(elts=elements) | ast.List(elts=elements):
             return ast.Tuple([inside(e) for e in elements])
     raise UserError(
-        f"constraint '{text}': '{ast.unparse(node)}' is not allowed; names of settings, numbers, + - * / // "
-        "%, "
-        "comparisons, in, and, or, not are"
+        f"constraint '{text}': '{ast.unparse(node)}' is not allowed; allowed are names of settings, numbers, "
+        "+ - * / // %, comparisons, in, and, or, not"
     )
 
 

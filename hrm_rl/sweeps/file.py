@@ -1,5 +1,4 @@
-"""A sweep's file as it is written: keys, their types and what they mean. What follows
-from them is space.py's.
+"""A sweep's file as it is written: keys, their types and what they mean. space.py says what follows.
 
 base: sudoku4-quick
 metric: eval/solved
@@ -31,13 +30,13 @@ COST = "eval/segments_mean"
 
 class Asha(Section):
     """Asynchronous successive halving: at updates grace_period * reduction_factor^k only the best
-    1/reduction_factor of the trials seen there go on."""
+    1/reduction_factor of the trials seen there continue."""
 
     name: Literal["asha"] = "asha"
     grace_period: Positive = 100
     """Updates before a trial can be stopped."""
     reduction_factor: Annotated[float, Field(gt=1.0)] = 2.0
-    """Of this many trials that reach a rung, one goes on."""
+    """Of this many trials that reach a rung, one continues."""
 
 
 class Median(Section):
@@ -51,8 +50,8 @@ class Median(Section):
 
 
 class Pbt(Section):
-    """Population-based training: the worst trials go on from the checkpoints of the
-    best, with settings changed a little."""
+    """Population-based training: the worst trials resume from the checkpoints of the best, with settings
+    changed a little."""
 
     name: Literal["pbt"] = "pbt"
     perturbation_interval: Positive = 100
@@ -62,7 +61,7 @@ class Pbt(Section):
     quantile_fraction: Annotated[float, Field(gt=0.0, le=0.5)] = 0.25
     """Share of the trials that are the worst, and share that are the best."""
     resample_probability: Annotated[float, Field(ge=0.0, le=1.0)] = 0.25
-    """Probability that a changed setting is drawn anew instead of moved a little."""
+    """Probability that a changed setting is drawn again instead of moved a little."""
 
 
 class NoScheduler(Section):
@@ -90,8 +89,8 @@ class Optuna(Section):
     startup_trials: Positive = 10
     """Trials that are drawn at random before the estimator takes over."""
     multi_objective: bool = False
-    """Look for the Pareto front of the metric and the mean number of segments, instead
-    of the metric alone."""
+    """Look for the Pareto front of the metric and the mean number of segments, instead of the metric
+    alone."""
 
 
 class Budget(Section):
@@ -200,8 +199,8 @@ def read_content(path: Path) -> dict[str, Any]:
 
 
 def parse_file(content: dict[str, Any], origin: str) -> SweepFile:
-    """The sweep that `content`, read from `origin`, describes. Raises UserError for the
-    first wrong key or type."""
+    """The sweep that `content`, read from `origin`, describes. Raises UserError for the first wrong key or
+    type."""
     try:
         return SweepFile.model_validate(content)
     except ValidationError as error:

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hrm_rl.agents.build import build_learner
 from hrm_rl.config import Config
 from hrm_rl.data.held_out import trained_levels
 from hrm_rl.data.streams import build_data
@@ -15,10 +14,10 @@ from hrm_rl.sweeps.checks import metric_level
 from hrm_rl.sweeps.file import Optuna, Pbt
 from hrm_rl.sweeps.search import Tried, number_of_trials, propose
 from hrm_rl.sweeps.space import Params, Space
-from hrm_rl.training.plan import DRY_RUN_SLOTS
+from hrm_rl.training.plan import small_learner
 from hrm_rl.training.resources import Machine, Plan
 from hrm_rl.utils.console import duration
-from hrm_rl.utils.devices import choose_device, use_threads
+from hrm_rl.utils.devices import use_threads
 from hrm_rl.utils.errors import UserError
 
 SHOWN_SAMPLES = 8
@@ -97,8 +96,7 @@ def plan_resources(
         wanted = f"{workers} process{'es' if workers > 1 else ''}, {cpus:g} CPUs and {gpus:g} GPUs"
         raise UserError(
             f"a trial of {wanted} does not fit on {machine.name} ({machine.cpus:g} CPUs, {machine.gpus:g} "
-            "GPUs); "
-            f"this would: {command} {fitting}"
+            f"GPUs); this would: {command} {fitting}"
         )
     if max_concurrent is not None and max_concurrent < room:
         if population:
@@ -138,8 +136,7 @@ def check_data(space: Space, samples: list[Params]) -> list[str]:
             if level and config.data.path is None and level not in (levels := trained_levels(config)):
                 raise UserError(
                     f"metric {space.file.metric} is of level {level}, which no stage of the curriculum has "
-                    "(they "
-                    f"have {', '.join(levels)}): choose one of these, or eval/solved"
+                    f"(they have {', '.join(levels)}): choose one of these, or eval/solved"
                 )
             data = build_data(config)
             data.source.close()
@@ -148,23 +145,16 @@ def check_data(space: Space, samples: list[Params]) -> list[str]:
 
 
 def seconds_an_update(config: Config, threads: int) -> float:
-    """Time of an update in this process, measured with up to DRY_RUN_SLOTS slots and
-    scaled to all of them."""
+    """Time of an update in this process, measured with few slots and scaled to all of them."""
     use_threads(threads)
     slots = config.train.global_batch_size
-    tried = min(slots, DRY_RUN_SLOTS)
-    train = config.train.model_copy(update={"global_batch_size": tried, "micro_batches": 1})
-    small = config.model_copy(update={"train": train})
-    data = build_data(small)
-    learner = build_learner(small, data, choose_device(config.train.device), rank=0, world_size=1)
-    learner.start()
-    learner.update()
     times = []
-    for _ in range(TIMED_UPDATES):
-        began = time.perf_counter()
+    with small_learner(config, slots) as (learner, tried):
         learner.update()
-        times.append(time.perf_counter() - began)
-    data.source.close()
+        for _ in range(TIMED_UPDATES):
+            began = time.perf_counter()
+            learner.update()
+            times.append(time.perf_counter() - began)
     return float(np.median(times)) * slots / tried
 
 
@@ -188,7 +178,6 @@ def dry_run(
     print(f"update     {each * 1000:.0f} ms in the first trial, on one process of this machine")
     print(
         f"time       at most about {duration(each * updates * total / at_once)} for updates: {total} trials "
-        "of "
-        f"{updates} updates, {at_once} at once; early stopping saves some of it, evaluation adds some"
+        f"of {updates} updates, {at_once} at once; early stopping saves some of it, evaluation adds some"
     )
     print("dry run    done; no Ray was started, no folder written")

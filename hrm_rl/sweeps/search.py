@@ -1,7 +1,7 @@
-"""Which settings to try next: a function of the seed, the trial's number and the trials
-so far, and of nothing else.
+"""Which settings to try next: a function of the seed, the trial's number and the trials so far, and of
+nothing else.
 
-So a sweep goes on from its folder alone: there is no searcher's state to save.
+So a sweep resumes from its folder alone: there is no searcher's state to save.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ class Tried:
 
 
 def number_of_trials(space: Space, num_samples: int | None) -> int:
-    """Trials of the whole sweep. num_samples: of --num-samples, else the file's. Raises
-    UserError without one."""
+    """Trials of the whole sweep. num_samples: of --num-samples, else the file's. Raises UserError without
+    one."""
     wanted = num_samples if num_samples is not None else space.file.budget.num_samples
     points = len(space.grid())
     if isinstance(space.file.searcher, Grid):
@@ -116,19 +116,29 @@ def _estimated(space: Space, searcher: Optuna, seed: int, tried: Sequence[Tried]
 
 
 def suggest(space: Space, trial: Trial) -> Params:
-    """Params that an Optuna trial draws, setting by setting (define-by-run);
-    constraints are not looked at."""
+    """Params that an Optuna trial draws, setting by setting (define-by-run); constraints are not looked
+    at."""
     params: Params = {}
     for name in space.dimensions:
         if space.active(name, params):
-            drawn = trial._suggest(name, _distribution(space, name))
-            params[name] = _from_optuna(space, name, drawn)
+            params[name] = _from_optuna(space, name, _drawn(trial, name, _distribution(space, name)))
     return params
 
 
+def _drawn(trial: Trial, name: str, distribution: BaseDistribution) -> Any:
+    match distribution:
+        case CategoricalDistribution(choices=choices):
+            return trial.suggest_categorical(name, choices)
+        case FloatDistribution(low=low, high=high, log=log):
+            return trial.suggest_float(name, low, high, log=log)
+        case IntDistribution(low=low, high=high):
+            return trial.suggest_int(name, low, high)
+    raise TypeError(f"no draw from {distribution}")
+
+
 def _as_known(space: Space, searcher: Optuna, one: Tried) -> FrozenTrial | None:
-    """A trial for the estimator to learn from; None for one that teaches nothing
-    (failed, or of another space)."""
+    """A trial for the estimator to learn from; None for one that teaches nothing (failed, or of another
+    space)."""
     values: list[float] | None = None
     if one.value is not None and (one.cost is not None or not searcher.multi_objective):
         values = [float(one.value)]

@@ -119,15 +119,15 @@ class Space:
         return coerce(name, int(value) if value.is_integer() and is_whole(name) else value)
 
     def good_enough(self, value: float) -> bool:
-        """Whether a trial whose metric is `value` need not go on (stop: {reached: ...})."""
+        """Whether a trial whose metric is `value` may end (stop: {reached: ...})."""
         reached = self.file.stop.reached
         if reached is None:
             return False
         return value >= reached if self.file.mode == "max" else value <= reached
 
     def grid(self) -> list[Params]:
-        """Combinations of the settings that are gone through one by one: of `grid` ones, and with the
-        searcher grid of all. `[{}]` if there are none."""
+        """Every combination of the settings that take each of their values in turn: the `grid` ones, with the
+        searcher grid all. `[{}]` if there are none."""
         everything = isinstance(self.file.searcher, Grid)
         points: list[Params] = [{}]
         for name, dim in self.dimensions.items():
@@ -147,15 +147,15 @@ class Space:
         return [p for p in points if self.refusal(p) is None] if everything else points
 
     def perturb(self, params: Params, rng: np.random.Generator, resample: float) -> Params:
-        """Params near these (population-based training): each number times 0.8 or 1.2, each
-        listed value changed for a neighbour, or with probability `resample` drawn anew. The same
-        params if nothing else is allowed."""
+        """Params near these (population-based training): each number times 0.8 or 1.2, each listed value
+        changed for a neighbour, or with probability `resample` drawn again. The same params if nothing else
+        is allowed."""
         for _ in range(TRIES_BY_VALUE):
             near: Params = {}
             for name in self.dimensions:
                 if self.active(name, near):
-                    anew = name not in params or rng.random() < resample
-                    near[name] = self.draw(name, rng) if anew else self._moved(name, params[name], rng)
+                    redrawn = name not in params or rng.random() < resample
+                    near[name] = self.draw(name, rng) if redrawn else self._moved(name, params[name], rng)
             if near != params and self.refusal(near) is None:
                 return near
         return params

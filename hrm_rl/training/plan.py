@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -60,16 +62,9 @@ def dry_run(config: Config, plan: Plan, machine: Machine, run_dir: Path) -> None
     started = time.perf_counter()
     use_threads(plan.threads)
     slots = slots_of_rank(config.train.global_batch_size, 0, max(1, plan.high))
-    tried = min(slots, DRY_RUN_SLOTS)
     at_once = -(-slots // config.train.micro_batches)  # slots whose activations are kept at a time
-    plain = {"global_batch_size": tried, "micro_batches": 1}
-    small = config.model_copy(update={"train": config.train.model_copy(update=plain)})
-    with slow_work() as progress:
-        data = build_data(small, progress=progress)
-    learner = build_learner(small, data, choose_device(config.train.device), rank=0, world_size=1)
-    learner.start()
-    activations = _saved_bytes_of_an_update(learner)
-    data.source.close()
+    with small_learner(config, slots) as (learner, tried):
+        activations = _saved_bytes_of_an_update(learner)
 
     parameters = count_parameters(learner.model)
     # Weights, gradients, two moments, averaged weights.
@@ -91,6 +86,20 @@ def dry_run(config: Config, plan: Plan, machine: Machine, run_dir: Path) -> None
     )
     print(f"run folder     {run_dir} (not created)")
     print(f"dry run        done in {duration(time.perf_counter() - started)}; no run was started")
+
+
+@contextmanager
+def small_learner(config: Config, slots: int) -> Iterator[tuple[Learner, int]]:
+    """A learner with up to DRY_RUN_SLOTS of `slots` slots, which are started, and how many they are."""
+    tried = min(slots, DRY_RUN_SLOTS)
+    plain = {"global_batch_size": tried, "batch_warmup_updates": 0, "micro_batches": 1}
+    small = config.model_copy(update={"train": config.train.model_copy(update=plain)})
+    with slow_work() as progress:
+        data = build_data(small, progress=progress)
+    learner = build_learner(small, data, choose_device(config.train.device), rank=0, world_size=1)
+    learner.start()
+    yield learner, tried
+    data.source.close()
 
 
 def _saved_bytes_of_an_update(learner: Learner) -> int:

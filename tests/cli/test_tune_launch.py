@@ -12,7 +12,7 @@ from hrm_rl.cli import tune as tune_launch
 from hrm_rl.cli.tune import TuneCommand
 from hrm_rl.sweeps.plan import Resources, plan_resources
 from hrm_rl.sweeps.results.display import time_left
-from hrm_rl.sweeps.results.folder import read_sweep
+from hrm_rl.sweeps.results.reading import read_sweep
 from hrm_rl.sweeps.results.records import Book, write_sweep
 from hrm_rl.training.resources import Machine
 from hrm_rl.utils.errors import UserError
@@ -108,7 +108,7 @@ def test_what_population_based_training_cannot_do_is_refused() -> None:
 def test_the_time_left_counts_running_and_coming_trials(tmp_path: Path) -> None:
     space = small_space()
     write_sweep(tmp_path, content(), "x", space, 0, 4)
-    book = Book(tmp_path)
+    book = Book.open(tmp_path)
     assert time_left(read_sweep(tmp_path), 4, 2, 12) is None
     for id, changes in (
         ("t0000", {"status": "finished", "updates": 12, "seconds": 12.0}),

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 import pytest
 import ray
 
+from hrm_rl.distributed.cluster import prepare
+
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[None]:
-    os.environ.setdefault("RAY_TRAIN_ENABLE_PREEMPTION_WATCHER", "0")
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # Ray's own is 15: its workers would starve beside the other tests.
+    prepare()
+    # Ray's own is 15: its workers would starve while other tests run.
     os.environ.setdefault("RAY_worker_niceness", "0")
     ray.init(num_cpus=4, num_gpus=0, log_to_driver=False, logging_level="ERROR")
     yield

@@ -153,9 +153,8 @@ def test_a_killed_curriculum_actor_and_a_killed_worker_change_neither_the_stages
         killed.append(actor)
 
     def kill_worker() -> None:
-        assert "resuming" not in RunFolder(folder).console.read_text(), (
-            "the actor's death disturbed the workers"
-        )
+        said = RunFolder(folder).console.read_text()
+        assert "resuming" not in said, "the actor's death disturbed the workers"
         pid = int(str(alive("RayTrainWorker")[-1]["pid"]))
         os.kill(pid, signal.SIGKILL)
         killed.append(pid)
@@ -251,7 +250,7 @@ class TwoOfThem:
 
 
 def work(settings: dict[str, Any]) -> dict[str, Any]:
-    """All variants one after the other: 4 updates, then 2 more by a trainer that begins anew."""
+    """All variants one after the other: 4 updates, then 2 more by a new trainer."""
     use_threads(1)
     ends: dict[str, Any] = {}
     for name in VARIANTS:

@@ -18,13 +18,14 @@ import ray
 from ray.util.state import list_actors, list_placement_groups
 
 from hrm_rl.distributed.sweep import Spent, run_sweep
-from hrm_rl.distributed.trial import SWEEP_STOP_FILE, TrialPlan
+from hrm_rl.distributed.trial import TrialPlan
 from hrm_rl.runs import checkpoint, selection
 from hrm_rl.runs.folder import read_metrics
 from hrm_rl.sweeps.checks import build_space
 from hrm_rl.sweeps.plan import plan_resources
-from hrm_rl.sweeps.results.folder import read_sweep
-from hrm_rl.sweeps.results.records import Book, Record, write_sweep
+from hrm_rl.sweeps.results.folder import SweepFolder
+from hrm_rl.sweeps.results.reading import read_sweep
+from hrm_rl.sweeps.results.records import Book, TrialRecord, write_sweep
 from hrm_rl.sweeps.search import number_of_trials
 from hrm_rl.training.resources import Machine
 from tests.helpers.small_sweeps import content
@@ -55,8 +56,8 @@ def sweep(
     cpus: float | None = None,
     show: Callable[[], None] = lambda: None,
     **changes: Any,
-) -> tuple[Spent, dict[str, Record]]:
-    """Run a small sweep, or go on with it if it has begun."""
+) -> tuple[Spent, dict[str, TrialRecord]]:
+    """Run a small sweep, or resume it if it has begun."""
     made = content(**changes)
     space = build_space(made, "small.yaml")
     trials = number_of_trials(space, None)
@@ -64,7 +65,7 @@ def sweep(
     resources = plan_resources(workers, cpus, None, concurrent, machine, space, "python x")
     write_sweep(folder, made, "small.yaml", space, 0, trials)
     book = Book.open(folder)
-    plan = TrialPlan(folder, space, resources.group, resources.cpus, resources.gpus)
+    plan = TrialPlan(book.folder, space, resources.group, resources.cpus, resources.gpus)
     spent = run_sweep(plan, book, 0, trials, resources.concurrent, show, say=lambda line: None)
     return spent, book.records
 
@@ -157,7 +158,7 @@ def test_a_sweep_stops_the_worse_trials_and_after_an_interrupt_goes_on_without_t
     assert not spent.complete
     assert records["t0000"].status == "finished"
     assert "paused" in {r.status for r in records.values()}
-    assert not (tmp_path / SWEEP_STOP_FILE).exists()
+    assert not SweepFolder(tmp_path).stop_request.exists()
     ended = {id: contents(tmp_path / "trials" / id) for id in over()}
     halfway = {id: r.updates for id, r in records.items() if r.status == "paused" and r.updates}
 
@@ -178,7 +179,7 @@ def test_a_trial_that_fails_is_retried_then_marked_and_the_others_finish(
     tmp_path: Path, held_before: Held
 ) -> None:
     """A network whose learning rate blows it up is the user's affair and not retried; a trial whose process
-    is killed goes on from its last checkpoint."""
+    is killed resumes from its last checkpoint."""
     killed: list[int] = []
 
     def kill_one() -> None:
@@ -225,11 +226,11 @@ def test_population_based_training_goes_on_from_better_trials_with_changed_setti
     assert spent.complete
     assert {r.status for r in records.values()} == {"finished"}
     exploited = [r for r in records.values() if r.source]
-    assert exploited, "nobody went on from another trial"
+    assert exploited, "nobody resumed from another trial"
     for record in exploited:
         assert record.source != record.id
-        assert record.history[0]["update"] == 0
-        assert record.history[-1]["params"] == record.params != record.history[0]["params"]
+        assert record.history[0].update == 0
+        assert record.history[-1].params == record.params != record.history[0].params
         folder = tmp_path / "trials" / record.id
         config = checkpoint.read_state(selection.checkpoints(folder / "checkpoints")[0]).config
         assert config.optim.lr == record.params["optim.lr"]

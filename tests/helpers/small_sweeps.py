@@ -1,5 +1,5 @@
-"""Small sweeps for tests, to run (4x4 Sudoku and a network 16 numbers wide, as in
-tiny.py) or already written."""
+"""Small sweeps for tests, to run (4x4 Sudoku and a network 16 numbers wide, as in tiny.py) or already
+written."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from hrm_rl.sweeps.checks import build_space
-from hrm_rl.sweeps.results.folder import Sweep, Trial
+from hrm_rl.sweeps.results.reading import SweepResults, Trial
 from hrm_rl.sweeps.space import Space
 from tests.helpers.tiny import TINY
 
@@ -115,6 +115,6 @@ def make_mixed_sweep(folder: Path) -> Path:
     return folder
 
 
-def by_id(sweep: Sweep, id: str) -> Trial:
+def by_id(sweep: SweepResults, id: str) -> Trial:
     (trial,) = [trial for trial in sweep.trials if trial.id == id]
     return trial

@@ -1,17 +1,16 @@
-"""What a sweep shows while it runs: on a terminal one table that is refreshed, elsewhere
-a line for each trial that ends."""
+"""What a sweep shows while it runs: on a terminal one table that is refreshed, elsewhere a line for each
+trial that ends."""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
 from types import TracebackType
 
 from rich.console import Console
 from rich.live import Live
 
-from hrm_rl.sweeps.results.folder import Sweep, Trial, read_sweep
-from hrm_rl.sweeps.results.records import OVER, Book
+from hrm_rl.sweeps.results.reading import SweepResults, Trial, read_sweep
+from hrm_rl.sweeps.results.records import Book
 from hrm_rl.sweeps.results.report import amount, live_table
 from hrm_rl.utils.console import duration
 
@@ -46,13 +45,13 @@ class Display:
         if not now and time.monotonic() < self._next:
             return
         self._next = time.monotonic() + REFRESH_SECONDS
-        sweep = read_sweep(self.book.folder)
+        sweep = read_sweep(self.book.folder.path)
         left = time_left(sweep, self.total, self.concurrent, self.max_updates)
         if self._live:
             self._live.update(live_table(sweep, left), refresh=True)
             return
         for trial in sweep.trials:
-            if trial.status in OVER and trial.id not in self.shown:
+            if trial.over and trial.id not in self.shown:
                 self.shown.add(trial.id)
                 self.say(f"{_ended(sweep, trial)}  [{_standing(sweep, self.total, left)}]")
 
@@ -60,7 +59,7 @@ class Display:
         self.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
 
-def _ended(sweep: Sweep, trial: Trial) -> str:
+def _ended(sweep: SweepResults, trial: Trial) -> str:
     """`t0003 stopped at update 150: eval/solved 41.2% in 3.3 segments`."""
     line = f"{trial.id} {trial.status} at update {trial.updates}"
     if trial.status == "failed":
@@ -71,22 +70,22 @@ def _ended(sweep: Sweep, trial: Trial) -> str:
     return f"{line}: {sweep.metric} {amount(sweep, trial.best.value)}{cost}"
 
 
-def _standing(sweep: Sweep, total: int, left: float | None) -> str:
-    counts = Counter(trial.status in OVER for trial in sweep.trials)
+def _standing(sweep: SweepResults, total: int, left: float | None) -> str:
+    over = sum(trial.over for trial in sweep.trials)
     rest = "" if left is None else f", about {duration(left)} left"
-    return f"{counts[True]} of {total} done{rest}"
+    return f"{over} of {total} done{rest}"
 
 
-def time_left(sweep: Sweep, total: int, concurrent: int, max_updates: int) -> float | None:
+def time_left(sweep: SweepResults, total: int, concurrent: int, max_updates: int) -> float | None:
     """Seconds until the last trial ends, if those to come take as many updates as those that are over did and
     the running ones all that they may; None before anything is known."""
     spent = sum(trial.seconds for trial in sweep.trials)
     done = sum(trial.updates for trial in sweep.trials if trial.seconds)
     if not spent or not done:
         return None
-    over = [trial.updates for trial in sweep.trials if trial.status in OVER]
+    over = [trial.updates for trial in sweep.trials if trial.over]
     typical = sum(over) / len(over) if over else max_updates
-    going = [max(0, max_updates - t.updates) for t in sweep.trials if t.status not in OVER]
-    updates = sum(going) + (total - len(sweep.trials)) * typical
-    at_once = max(1, min(concurrent, len(going) + total - len(sweep.trials)))
+    left = [max(0, max_updates - t.updates) for t in sweep.trials if not t.over]
+    updates = sum(left) + (total - len(sweep.trials)) * typical
+    at_once = max(1, min(concurrent, len(left) + total - len(sweep.trials)))
     return updates * spent / done / at_once

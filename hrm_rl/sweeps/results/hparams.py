@@ -16,8 +16,8 @@ from tensorboard.plugins.hparams.plugin_data_pb2 import HParamsPluginData
 from torch.utils.tensorboard import SummaryWriter
 from torch.utils.tensorboard.summary import hparams
 
-from hrm_rl.sweeps.results.folder import Sweep, Trial
 from hrm_rl.sweeps.results.importance import key
+from hrm_rl.sweeps.results.reading import SweepResults, Trial
 
 SCORE, COST = "sweep/score", "sweep/cost"
 SUFFIX = ".hparams"
@@ -29,9 +29,9 @@ ENDS = {
 }
 
 
-def write_hparams(sweep: Sweep, folder: Path) -> None:
-    """Write folder/ID/ for each trial. An event file is made elsewhere and then moved,
-    so that none is half there."""
+def write_hparams(sweep: SweepResults, folder: Path) -> None:
+    """Write folder/ID/ for each trial. An event file is made elsewhere and then moved, so that none is half
+    there."""
     folder.mkdir(parents=True, exist_ok=True)
     examples = {
         name: next((_plain(t.scored_params[name]) for t in sweep.trials if name in t.scored_params), "")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hrm_rl.sweeps.results.folder import Sweep, Trial
+from hrm_rl.sweeps.results.reading import SweepResults, Trial
 
 LEAST_TRIALS = 5
 """With fewer trials a parabola explains anything."""
@@ -36,7 +36,7 @@ class Importance:
     """Those that have a score and this setting."""
 
 
-def importances(sweep: Sweep) -> list[Importance]:
+def importances(sweep: SweepResults) -> list[Importance]:
     """Of each swept setting that took several values in at least LEAST_TRIALS trials with a score; first
     those that explain most beyond chance."""
     found = []
@@ -51,7 +51,7 @@ def importances(sweep: Sweep) -> list[Importance]:
     return sorted(found, key=lambda importance: importance.chance - importance.explained)
 
 
-def trials_with(sweep: Sweep, name: str) -> list[Trial]:
+def trials_with(sweep: SweepResults, name: str) -> list[Trial]:
     """The trials that have a score and the setting `name` (conditional settings are absent in some)."""
     return [trial for trial in sweep.trials if trial.best and name in trial.scored_params]
 

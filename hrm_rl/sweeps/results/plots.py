@@ -1,6 +1,5 @@
-"""The pictures of a sweep: what accuracy costs, which settings matter, where they are
-best, how the trials learned. Statuses differ in colour and in shape.
-"""
+"""The pictures of a sweep: what accuracy costs, which settings matter, where they are best, how the trials
+learned. Statuses differ in colour and in shape."""
 
 from __future__ import annotations
 
@@ -17,12 +16,12 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
-from hrm_rl.sweeps.results.folder import Sweep, Trial
 from hrm_rl.sweeps.results.importance import LEAST_TRIALS, importances, is_number, key, trials_with
-from hrm_rl.utils import plots
+from hrm_rl.sweeps.results.reading import SweepResults, Trial
+from hrm_rl.sweeps.results.records import value_of
 from hrm_rl.utils.console import is_share, shown
 from hrm_rl.utils.files import write_atomically
-from hrm_rl.utils.plots import BLUE, GREEN, GREY, ORANGE, RED, SKY
+from hrm_rl.utils.plots import BLUE, GREEN, GREY, ORANGE, RED, SKY, canvas, png, tidy
 
 STATUS_STYLE = {
     "finished": (BLUE, "o"),
@@ -35,7 +34,7 @@ STATUS_STYLE = {
 STATUS_WORD = {"stopped": "stopped early", "failed": "failed on the way", "unknown": "status unknown"}
 
 
-def draw_all(sweep: Sweep, folder: Path) -> tuple[list[Path], list[str]]:
+def draw_all(sweep: SweepResults, folder: Path) -> tuple[list[Path], list[str]]:
     """Draw what there is to draw into `folder`. Returns the files and, for each picture that could not be
     drawn, a line that says why; its old file is deleted."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,17 +45,17 @@ def draw_all(sweep: Sweep, folder: Path) -> tuple[list[Path], list[str]]:
             path.unlink(missing_ok=True)
             missing.append(f"no picture {path.name}: {figure}")
         else:
-            write_atomically(path, plots.png(figure))
+            write_atomically(path, png(figure))
             drawn.append(path)
     return drawn, missing
 
 
-def draw_front(sweep: Sweep) -> Figure | str:
+def draw_front(sweep: SweepResults) -> Figure | str:
     """Each trial's score against what it cost, and the staircase of the Pareto front."""
     trials = [trial for trial in sweep.trials if trial.best and trial.best.cost is not None]
     if not trials:
         return f"no trial has been evaluated with {sweep.metric} and {sweep.cost} yet"
-    figure, axis = plots.canvas(7.5, 5)
+    figure, axis = canvas(7.5, 5)
     front = sweep.front
     points = [(_cost(trial), _score(sweep, trial)) for trial in front]
     costs = [_cost(trial) for trial in trials]
@@ -74,7 +73,7 @@ def draw_front(sweep: Sweep) -> Figure | str:
     axis.scatter(xs, ys, s=110, facecolors="none", edgecolors=RED, linewidths=1.5, zorder=3)
     _name_points(axis, front, points)
     title = f"{sweep.folder.name}: {_count(len(trials), 'evaluated trial')}"
-    plots.tidy(axis, f"{_cost_label(sweep)}, at the best evaluation", _metric_label(sweep), title)
+    tidy(axis, f"{_cost_label(sweep)}, at the best evaluation", _metric_label(sweep), title)
     axis.margins(x=0.06, y=0.1)
     _widen(axis, sweep)
     rest = [Line2D([], [], color=RED, marker="o", markersize=9, markerfacecolor="none", label="Pareto front")]
@@ -82,14 +81,14 @@ def draw_front(sweep: Sweep) -> Figure | str:
     return figure
 
 
-def draw_importance(sweep: Sweep) -> Figure | str:
-    """What each setting explains by itself, beside what chance would."""
+def draw_importance(sweep: SweepResults) -> Figure | str:
+    """What each setting explains by itself, compared with chance."""
     found = importances(sweep)
     scored = sum(trial.best is not None for trial in sweep.trials)
     if not found:
         wanted = f"at least {LEAST_TRIALS} evaluated trials with different values of a setting"
         return f"it takes {wanted} ({scored} now)"
-    figure, axis = plots.canvas(7.5, 1.9 + 0.42 * len(found))
+    figure, axis = canvas(7.5, 1.9 + 0.42 * len(found))
     for row, importance in enumerate(found):
         axis.barh(row, 100 * importance.explained, height=0.6, color=SKY)
         axis.plot([100 * importance.chance] * 2, [row - 0.4, row + 0.4], color="black", linewidth=2)
@@ -97,7 +96,7 @@ def draw_importance(sweep: Sweep) -> Figure | str:
     axis.set_yticks(range(len(found)), names)
     axis.invert_yaxis()
     axis.set_xlim(0, 100)
-    plots.tidy(axis, "explained by this setting alone (% of the variance of the trials' ranks)")
+    tidy(axis, "explained by this setting alone (% of the variance of the trials' ranks)")
     axis.grid(False, axis="y")
     handles = [
         Line2D([], [], color=SKY, linewidth=8, label="explained"),
@@ -115,7 +114,7 @@ def draw_importance(sweep: Sweep) -> Figure | str:
     return figure
 
 
-def draw_slices(sweep: Sweep) -> Figure | str:
+def draw_slices(sweep: SweepResults) -> Figure | str:
     """A panel for each setting: score against value."""
     names = [name for name in sweep.parameters if trials_with(sweep, name)]
     if not names:
@@ -123,13 +122,13 @@ def draw_slices(sweep: Sweep) -> Figure | str:
     columns = 2 if len(names) == 4 else min(3, len(names))
     rows = math.ceil(len(names) / columns)
     size = max(5.5, 3.9 * columns), 0.8 + 3.1 * rows
-    figure, axes = plots.canvas(*size, rows, columns, sharey=True, squeeze=False)
+    figure, axes = canvas(*size, rows, columns, sharey=True, squeeze=False)
     scored = sum(trial.best is not None for trial in sweep.trials)
     for axis, name in zip(axes.flat, names, strict=False):
         trials = trials_with(sweep, name)
         values = [trial.scored_params[name] for trial in trials]
         _scatter(axis, trials, _positions(axis, sweep, name, values), [_score(sweep, t) for t in trials])
-        plots.tidy(axis, name + (f" ({len(trials)} of {scored} trials)" if len(trials) < scored else ""))
+        tidy(axis, name + (f" ({len(trials)} of {scored} trials)" if len(trials) < scored else ""))
     for axis in axes.flat[len(names) :]:
         axis.set_axis_off()
     for row in axes:
@@ -138,17 +137,17 @@ def draw_slices(sweep: Sweep) -> Figure | str:
     return figure
 
 
-def draw_curves(sweep: Sweep) -> Figure | str:
+def draw_curves(sweep: SweepResults) -> Figure | str:
     """Every trial's evaluations; curves of stopped trials end where they were stopped."""
     trials = [trial for trial in sweep.trials if trial.curve]
     if not trials:
         return "no trial has been evaluated yet"
-    figure, axis = plots.canvas(8.5, 5)
+    figure, axis = canvas(8.5, 5)
     best = sweep.best
     for trial in sorted(trials, key=lambda t: t is best):
         colour, marker = STATUS_STYLE[trial.status]
-        updates = [evaluation.update for evaluation in trial.curve]
-        values = [_scaled(sweep, evaluation.value) for evaluation in trial.curve]
+        updates = [point.update for point in trial.curve]
+        values = [_scaled(sweep, point.value) for point in trial.curve]
         if trial is best:
             axis.plot(updates, values, color=RED, linewidth=2.5, zorder=3)
         else:
@@ -161,7 +160,7 @@ def draw_curves(sweep: Sweep) -> Figure | str:
         changes = [c.update for c in trial.history[1:] if updates[0] <= c.update <= updates[-1]]
         axis.plot(changes, np.interp(changes, updates, values), "|", color="black", markersize=7, zorder=5)
     title = f"{sweep.folder.name}: {_count(len(trials), 'evaluated trial')}"
-    plots.tidy(axis, "update", _metric_label(sweep), title)
+    tidy(axis, "update", _metric_label(sweep), title)
     axis.xaxis.set_major_locator(MaxNLocator(integer=True))
     rest = []
     if best:
@@ -173,7 +172,7 @@ def draw_curves(sweep: Sweep) -> Figure | str:
     return figure
 
 
-PICTURES: dict[str, Callable[[Sweep], Figure | str]] = {
+PICTURES: dict[str, Callable[[SweepResults], Figure | str]] = {
     "front": draw_front,
     "importance": draw_importance,
     "slices": draw_slices,
@@ -213,7 +212,7 @@ def _legend(
     figure.legend(handles=[*rest, *handles], loc="outside lower center", ncols=4, frameon=False, fontsize=9)
 
 
-def _widen(axis: Axes, sweep: Sweep) -> None:
+def _widen(axis: Axes, sweep: SweepResults) -> None:
     """Show at least half a unit of cost and, of a share, two percent: less is noise, or a single point."""
     left, right = axis.get_xlim()
     if right - left < 0.5:
@@ -223,7 +222,7 @@ def _widen(axis: Axes, sweep: Sweep) -> None:
         axis.set_ylim((bottom + top) / 2 - 1, (bottom + top) / 2 + 1)
 
 
-def _positions(axis: Axes, sweep: Sweep, name: str, values: Sequence[Any]) -> list[float]:
+def _positions(axis: Axes, sweep: SweepResults, name: str, values: Sequence[Any]) -> list[float]:
     """Where on `axis` the values lie; sets its scale and ticks."""
     if not all(is_number(value) for value in values):
         kinds = list({key(value): value for value in sorted(values, key=key)}.values())
@@ -233,7 +232,7 @@ def _positions(axis: Axes, sweep: Sweep, name: str, values: Sequence[Any]) -> li
         return _jittered([places[key(value)] for value in values], 0.12)
     distinct = sorted(set(values))
     chosen = len(distinct) < len(values) or all(isinstance(value, int) for value in values)
-    logarithmic = is_logarithmic(sweep.space, name, values)
+    logarithmic = is_logarithmic(sweep.content, name, values)
     if len(distinct) == 1 or (len(distinct) <= 6 and chosen and not logarithmic):
         axis.set_xticks(distinct, [shown(value) for value in distinct])
         gap = min((b - a for a, b in itertools.pairwise(distinct)), default=abs(distinct[0]) or 1.0)
@@ -250,7 +249,7 @@ def _positions(axis: Axes, sweep: Sweep, name: str, values: Sequence[Any]) -> li
 
 
 def _tick(kind: Any) -> str:
-    """A category's value in lines short enough to stand beside others; of a list, a line for each part."""
+    """A category's value in lines short enough to stand next to others; of a list, a line for each part."""
     parts = [shown(part) for part in kind] if isinstance(kind, list) else [shown(kind)]
     lines = [line for part in parts for line in textwrap.wrap(part.replace(",", ", "), 16) or [""]]
     return "\n".join(lines if len(lines) <= 6 else [*lines[:5], "..."])
@@ -264,34 +263,17 @@ def _jittered(values: Sequence[float], width: float) -> list[float]:
     return [float(value + offset) for value, offset in zip(values, offsets, strict=True)]
 
 
-def is_logarithmic(space: Any, name: str, values: Sequence[float]) -> bool:
-    """Whether the setting was drawn from a logarithmic distribution, as far as the sweep's file says."""
-    if min(values) <= 0:
-        return False
-    node = _find(space, name)
-    return node is not None and "log" in key(node)
+def is_logarithmic(content: dict[str, Any], name: str, values: Sequence[float]) -> bool:
+    """Whether a setting with these values was drawn from a logarithmic distribution, by the sweep's file."""
+    dimension = value_of(value_of(content, "space", dict, {}), name, dict, {})
+    return min(values) > 0 and dimension.get("dist") == "loguniform"
 
 
-def _find(node: Any, name: str) -> Any:
-    """What stands under the dotted name, whether its parts are nested or the name is
-    one key; None if nothing."""
-    if not isinstance(node, dict):
-        return None
-    for word, below in node.items():
-        if word == name:
-            return below
-        rest = name.removeprefix(f"{word}.")
-        found = _find(below, rest)
-        if found is not None:
-            return found
-    return None
-
-
-def _scaled(sweep: Sweep, value: float) -> float:
+def _scaled(sweep: SweepResults, value: float) -> float:
     return 100 * value if is_share(sweep.metric) else value
 
 
-def _score(sweep: Sweep, trial: Trial) -> float:
+def _score(sweep: SweepResults, trial: Trial) -> float:
     return _scaled(sweep, trial.best.value) if trial.best else math.nan
 
 
@@ -304,11 +286,11 @@ def _tag(tag: str) -> str:
     return tag.replace("eval/", "held-out ", 1).replace("_", " ").replace("/", " ")
 
 
-def _metric_label(sweep: Sweep) -> str:
+def _metric_label(sweep: SweepResults) -> str:
     return _tag(sweep.metric) + (" (%)" if is_share(sweep.metric) else "")
 
 
-def _cost_label(sweep: Sweep) -> str:
+def _cost_label(sweep: SweepResults) -> str:
     if sweep.cost == "eval/segments_mean":
         return "thinking time (mean segments a held-out puzzle)"
     return _tag(sweep.cost)

@@ -1,12 +1,7 @@
-"""What a sweep found, out of its folder alone: results.csv, best.yaml, pictures,
-TensorBoard's HPARAMS, a table.
+"""What a sweep found, out of its folder alone: a table, results.csv, best.yaml, pictures, TensorBoard's
+HPARAMS.
 
-    SWEEP/results.csv        a row for each trial, best first
-    SWEEP/best.yaml          the whole configuration of the best, for train_ray.py --config
-    SWEEP/pictures/          front.png, importance.png, slices.png, curves.png
-    SWEEP/tensorboard/ID/    settings and score of each trial (hrm_rl/sweeps/results/hparams.py)
-
-All of it can be made again at any time, while the sweep runs too; each file is replaced as a whole.
+All of it can be rebuilt at any time, while the sweep runs too; each file is replaced as a whole.
 """
 
 from __future__ import annotations
@@ -27,9 +22,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from hrm_rl.config import Config, load_config, validate
-from hrm_rl.sweeps.results.folder import STATUSES, UNKNOWN, Sweep, Trial, read_sweep
 from hrm_rl.sweeps.results.hparams import write_hparams
 from hrm_rl.sweeps.results.importance import key
+from hrm_rl.sweeps.results.reading import SweepResults, Trial, read_sweep
+from hrm_rl.sweeps.results.records import STATUSES, UNKNOWN
 from hrm_rl.utils.console import duration, is_share, shown, shown_path
 from hrm_rl.utils.errors import UserError, one_line, refused_by_disk
 from hrm_rl.utils.files import write_atomically
@@ -59,26 +55,27 @@ def write_report(path: Path) -> str:
         raise refused from None
 
 
-def _write(sweep: Sweep) -> str:
+def _write(sweep: SweepResults) -> str:
     from hrm_rl.sweeps.results.plots import draw_all
 
-    write_atomically(sweep.folder / "results.csv", results_csv(sweep))
+    folder = sweep.folder
+    write_atomically(folder.results, results_csv(sweep))
     best = write_best(sweep)
-    pictures, missing = draw_all(sweep, sweep.folder / "pictures")
-    write_hparams(sweep, sweep.folder / "tensorboard")
+    pictures, missing = draw_all(sweep, folder.pictures)
+    names = ", ".join(path.name for path in pictures)
+    write_hparams(sweep, folder.tensorboard)
     screen = io.StringIO()
     console = Console(file=screen, width=WIDTH, highlight=False, color_system=None, emoji=False)
     console.print(final_table(sweep))
-    where = shown_path(sweep.folder)
     table = "\n".join(line.rstrip() for line in screen.getvalue().splitlines())
     lines = [
         table,
         "",
         *_times(sweep),
-        f"results    {where}/results.csv",
+        f"results    {shown_path(folder.results)}",
         f"best       {best}",
-        *([f"pictures   {where}/pictures: {', '.join(p.name for p in pictures)}"] if pictures else []),
-        f"watch      tensorboard --logdir {where}  (tab HPARAMS)",
+        *([f"pictures   {shown_path(folder.pictures)}: {names}"] if names else []),
+        f"watch      tensorboard --logdir {shown_path(folder.path)}  (tab HPARAMS)",
         *failures(sweep),
         *missing,
         *sweep.notes,
@@ -86,7 +83,7 @@ def _write(sweep: Sweep) -> str:
     return "\n".join(lines)
 
 
-def results_csv(sweep: Sweep) -> str:
+def results_csv(sweep: SweepResults) -> str:
     """The trials, best first: COLUMNS, then the settings with which the score was reached, lists as JSON.
     Empty where there is nothing, such as a conditional setting that a trial does not have."""
     text = io.StringIO()
@@ -111,10 +108,10 @@ def results_csv(sweep: Sweep) -> str:
     return text.getvalue()
 
 
-def best_config(sweep: Sweep, trial: Trial) -> Config:
+def best_config(sweep: SweepResults, trial: Trial) -> Config:
     """The whole configuration of a trial: its config.yaml, the settings that its score was reached with, and
     the sweep's budget. Raises UserError if config.yaml is missing or does not fit this version."""
-    config = load_config(trial.folder / "config.yaml", Config())
+    config = load_config(sweep.folder.trial(trial.id).config, Config())
     values = config.model_dump(mode="json")
     params = dict(trial.scored_params)
     if sweep.max_updates is not None:
@@ -128,9 +125,9 @@ def best_config(sweep: Sweep, trial: Trial) -> Config:
     return validate(values, trial.id)
 
 
-def write_best(sweep: Sweep) -> str:
+def write_best(sweep: SweepResults) -> str:
     """Write best.yaml. Returns what to say about it; an old file that cannot be renewed is deleted."""
-    path, trial = sweep.folder / "best.yaml", sweep.best
+    path, trial = sweep.folder.best, sweep.best
     try:
         if trial is None or trial.best is None:
             raise UserError(f"no trial has been evaluated with {sweep.metric} yet")
@@ -144,7 +141,7 @@ def write_best(sweep: Sweep) -> str:
     ]
     if len(trial.history) > 1:
         about.append(
-            "Its settings changed while it trained, and it may have gone on from other trials' checkpoints:"
+            "Its settings changed while it trained, and it may have resumed from other trials' checkpoints:"
         )
         about.append(
             "these are the settings at that update, and a run that has them throughout is another run."
@@ -158,7 +155,7 @@ def write_best(sweep: Sweep) -> str:
     return f"{wrapped}\n{INDENT}python scripts/train_ray.py --config {shown_path(path)}"
 
 
-def final_table(sweep: Sweep) -> Table:
+def final_table(sweep: SweepResults) -> Table:
     """The best FINAL_ROWS trials, best first, members of the Pareto front marked."""
     more = len(sweep.trials) - FINAL_ROWS
     table = _table(
@@ -171,7 +168,7 @@ def final_table(sweep: Sweep) -> Table:
     return table
 
 
-def live_table(sweep: Sweep, time_left_s: float | None) -> Table:
+def live_table(sweep: SweepResults, time_left_s: float | None) -> Table:
     """While the sweep runs: running trials are never left out, the best fill the rows up to LIVE_ROWS.
 
     time_left_s: estimate in seconds; None while there is none."""
@@ -187,14 +184,14 @@ def live_table(sweep: Sweep, time_left_s: float | None) -> Table:
     return table
 
 
-def _times(sweep: Sweep) -> Iterator[str]:
+def _times(sweep: SweepResults) -> Iterator[str]:
     total = sum(trial.seconds for trial in sweep.trials)
     if total:
         share = sum(trial.train_seconds for trial in sweep.trials) / total
         yield f"time       {duration(total)} in trials, {share:.0%} of it in updates"
 
 
-def failures(sweep: Sweep) -> Iterator[str]:
+def failures(sweep: SweepResults) -> Iterator[str]:
     """A line for each failed trial."""
     for trial in sweep.trials:
         if trial.status == "failed":
@@ -203,12 +200,12 @@ def failures(sweep: Sweep) -> Iterator[str]:
             yield f"{trial.id} failed{attempts}: {error}"
 
 
-def amount(sweep: Sweep, value: float) -> str:
+def amount(sweep: SweepResults, value: float) -> str:
     """A value of the metric."""
     return f"{value:.1%}" if is_share(sweep.metric) else f"{value:.4g}"
 
 
-def _statuses(sweep: Sweep) -> str:
+def _statuses(sweep: SweepResults) -> str:
     counts = Counter(trial.status for trial in sweep.trials)
     parts = [f"{counts[status]} {status}" for status in (*STATUSES, UNKNOWN) if counts[status]]
     to_come = sweep.num_samples - len(sweep.trials)
@@ -217,7 +214,7 @@ def _statuses(sweep: Sweep) -> str:
     return ", ".join(parts) or "no trials"
 
 
-def _table(sweep: Sweep, trials: Sequence[Trial], *about: str) -> Table:
+def _table(sweep: SweepResults, trials: Sequence[Trial], *about: str) -> Table:
     """A row a trial and a line a row: settings that WIDTH has no room for are left to results.csv, and
     the caption says so before `about`."""
     front = {trial.id for trial in sweep.front}
@@ -257,7 +254,7 @@ def _table(sweep: Sweep, trials: Sequence[Trial], *about: str) -> Table:
     return table
 
 
-def _measured(sweep: Sweep, trial: Trial) -> tuple[str, str]:
+def _measured(sweep: SweepResults, trial: Trial) -> tuple[str, str]:
     """Score and cost."""
     if trial.best is None:
         return "-", "-"

@@ -15,9 +15,21 @@ from hypothesis import strategies as st
 from hrm_rl.config import field_names
 from hrm_rl.data.streams import build_task
 from hrm_rl.models import build_model
-from hrm_rl.sweeps.checks import build_space, read_space
+from hrm_rl.sweeps.checks import build_space
 from hrm_rl.sweeps.constraints import parse_constraint
-from hrm_rl.sweeps.file import Asha, Budget, Dimension, Grid, Median, NoScheduler, Optuna, Pbt, Random, Stop
+from hrm_rl.sweeps.file import (
+    Asha,
+    Budget,
+    Dimension,
+    Grid,
+    Median,
+    NoScheduler,
+    Optuna,
+    Pbt,
+    Random,
+    Stop,
+    read_content,
+)
 from hrm_rl.sweeps.space import PBT_FIELDS
 from hrm_rl.utils.errors import UserError
 from tests.helpers.paths import ROOT
@@ -119,7 +131,7 @@ def test_impossible_values_are_refused(field: str, dimension: dict[str, Any], sa
                 "scheduler": {"name": "pbt", "perturbation_interval": 4},
                 "space": {"model.hidden_size": {"dist": "choice", "values": [16, 32]}},
             },
-            "changes settings in mid-run, which model.hidden_size cannot be",
+            "changes settings in mid-run, and model.hidden_size cannot change",
         ),
         ({"constraints": ["h_cycles * l_cycles == 1"]}, "no settings of the space go together"),
         ({"constraints": ["h_cycle == 2"]}, "unknown setting 'h_cycle'; did you mean 'h_cycles'?"),
@@ -324,7 +336,7 @@ def test_population_based_training_may_change_no_weights_shape() -> None:
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: p.stem)
 def test_every_file_of_tune_configs_is_a_valid_space(path: Path) -> None:
-    space = read_space(path)
+    space = build_space(read_content(path), str(path))
     for seed in range(20):
         assert space.refusal(space.sample(np.random.default_rng(seed))) is None
 
@@ -354,10 +366,10 @@ def test_a_file_that_is_no_sweep_is_refused_in_one_line(tmp_path: Path) -> None:
         file = tmp_path / "x.yaml"
         file.write_text(text)
         with pytest.raises(UserError, match=says) as error:
-            read_space(file)
+            build_space(read_content(file), str(file))
         assert "\n" not in str(error.value)
     with pytest.raises(UserError, match="cannot read the sweep"):
-        read_space(tmp_path / "none.yaml")
+        read_content(tmp_path / "none.yaml")
 
 
 def test_a_budget_from_the_command_line_wins() -> None:

@@ -18,9 +18,10 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import api_pb2, metadata
 
 from hrm_rl.config import Config, flatten, load_config
-from hrm_rl.sweeps.results.folder import Evaluation, Sweep, Trial, read_sweep
+from hrm_rl.sweeps.results.folder import SweepFolder
 from hrm_rl.sweeps.results.importance import importances
 from hrm_rl.sweeps.results.plots import draw_all, is_logarithmic
+from hrm_rl.sweeps.results.reading import CurvePoint, SweepResults, Trial, read_sweep
 from hrm_rl.sweeps.results.report import (
     COLUMNS,
     LIVE_ROWS,
@@ -146,12 +147,22 @@ def test_hparams_tab_finds_settings_score_and_status_of_each_trial(reported: tup
 def test_live_table_shows_every_running_trial_and_keeps_to_the_width() -> None:
     settings = {f"halting.rather_long_setting_{i}": "some value" for i in range(6)}
     trials = tuple(
-        Trial(f"t{i:04d}", Path(f"t{i:04d}"), settings, "running" if i >= 18 else "finished", updates=i,
-              best=Evaluation(1, i / 40, 2.0) if i < 18 else None)
+        Trial(f"t{i:04d}", settings, "running" if i >= 18 else "finished", updates=i,
+              best=CurvePoint(1, i / 40, 2.0) if i < 18 else None)
         for i in range(20)
     )  # fmt: skip
-    sweep = Sweep(Path("s"), {}, "f", "b", "eval/exact_accuracy", "max", "eval/segments_mean", 0, 25, 9,
-                  tuple(settings), trials)  # fmt: skip
+    sweep = SweepResults(
+        SweepFolder(Path("s")),
+        {},
+        "f",
+        "eval/exact_accuracy",
+        "max",
+        "eval/segments_mean",
+        25,
+        9,
+        tuple(settings),
+        trials,
+    )
     screen = io.StringIO()
     Console(file=screen, width=WIDTH).print(live_table(sweep, 75.0))
     text = screen.getvalue()
@@ -166,14 +177,14 @@ def test_live_table_shows_every_running_trial_and_keeps_to_the_width() -> None:
 # What the pictures say
 
 
-def sweep_of(values: list[Any], scores: list[float], name: str = LR) -> Sweep:
-    evaluations = [Evaluation(1, score, 1.0) for score in scores]
+def sweep_of(values: list[Any], scores: list[float], name: str = LR) -> SweepResults:
+    evaluations = [CurvePoint(1, score, 1.0) for score in scores]
     trials = tuple(
-        Trial(f"t{i:04d}", Path(), {name: value}, "finished", curve=(evaluation,), best=evaluation)
+        Trial(f"t{i:04d}", {name: value}, "finished", curve=(evaluation,), best=evaluation)
         for i, (value, evaluation) in enumerate(zip(values, evaluations, strict=True))
     )
-    return Sweep(
-        Path("s"), {}, "", "", "eval/solved", "max", "eval/segments_mean", 0, 0, None, (name,), trials
+    return SweepResults(
+        SweepFolder(Path("s")), {}, "", "eval/solved", "max", "eval/segments_mean", 0, None, (name,), trials
     )
 
 
@@ -215,18 +226,14 @@ def test_all_pictures_are_drawn_of_flat_scores_and_of_every_kind_of_value(
 
 
 def test_logarithmic_axes_are_those_of_logarithmic_distributions() -> None:
-    space = {
-        "space": {LR: {"dist": "loguniform"}, "a.b": {"dist": "uniform"}},
-        "optim": {"eps": {"dist": "log"}},
-    }
-    assert is_logarithmic(space, LR, [1.0])
-    assert is_logarithmic(space, "optim.eps", [1.0])
-    assert not is_logarithmic(space, "a.b", [1.0])
-    assert not is_logarithmic(space, "a.c", [1.0])
-    assert not is_logarithmic(space, LR, [0.0, 1.0])
+    content = {"space": {LR: {"dist": "loguniform"}, "a.b": {"dist": "uniform"}, "a.d": "damaged"}}
+    assert is_logarithmic(content, LR, [1.0])
+    for name in ("a.b", "a.c", "a.d"):
+        assert not is_logarithmic(content, name, [1.0])
+    assert not is_logarithmic(content, LR, [0.0, 1.0])
 
 
 def test_results_do_not_depend_on_the_order_of_folders(tmp_path: Path) -> None:
     sweep = read_sweep(make_mixed_sweep(tmp_path / "s"))
-    turned = Sweep(**{**sweep.__dict__, "trials": sweep.trials[::-1]})
-    assert results_csv(turned) == results_csv(sweep)
+    backwards = SweepResults(**{**sweep.__dict__, "trials": sweep.trials[::-1]})
+    assert results_csv(backwards) == results_csv(sweep)

@@ -16,7 +16,6 @@ from ray.tune.search import Searcher
 from hrm_rl.distributed.schedulers import TRIAL, Explore, Replayed, make_scheduler
 from hrm_rl.distributed.sweep import Proposals, next_trial
 from hrm_rl.distributed.train_worker import SECONDS, TRAIN_SECONDS, UPDATES
-from hrm_rl.distributed.trial import ERROR_FILE, SWEEP_STOP_FILE
 from hrm_rl.distributed.trial_log import Notes
 from hrm_rl.sweeps.results.records import Book, write_sweep
 from tests.helpers.small_sweeps import content, small_space
@@ -73,7 +72,7 @@ def test_the_median_rule_is_told_of_earlier_trials_and_pauses_nobody(tmp_path: P
         budget={"max_updates": 100, "num_samples": 4},
     )
     write_sweep(tmp_path, content(), "x", space, 0, 4)
-    rule = make_scheduler(space, 0, Book(tmp_path))
+    rule = make_scheduler(space, 0, Book.open(tmp_path))
     assert isinstance(rule, Replayed)
     assert isinstance(rule.rule, MedianStoppingRule)
     assert decide(rule, "t0000", 4, 0.5) == "CONTINUE"
@@ -97,7 +96,7 @@ def test_explored_params_are_other_allowed_ones() -> None:
 @pytest.fixture
 def book(tmp_path: Path) -> Book:
     write_sweep(tmp_path, content(), "x", small_space(), 0, 3)
-    return Book(tmp_path)
+    return Book.open(tmp_path)
 
 
 def ids(todo: Proposals) -> list[str]:
@@ -113,14 +112,14 @@ def test_unfinished_trials_come_first_and_those_that_are_over_never_again(book: 
     params = {id: record.params for id, record in book.records.items()}
     book.note("t0000", status="finished")
     book.note("t0002", status="failed")
-    again = Book.open(book.folder)
+    again = Book.open(book.folder.path)
     assert ids(Proposals(again, space, 0, 5)) == ["t0001", "t0003", "t0004"]
     assert {id: again.records[id].params for id in params} == params
 
 
 def test_nothing_new_is_proposed_once_the_sweep_is_to_stop(book: Book) -> None:
     todo = Proposals(book, small_space(), 0, 3)
-    (book.folder / SWEEP_STOP_FILE).touch()
+    book.folder.stop_request.touch()
     assert todo.suggest("x") == Searcher.FINISHED
     assert not book.records
 
@@ -172,9 +171,9 @@ def test_how_a_trial_ended(
     notes.on_trial_start(0, [], trial)
     notes.on_trial_result(0, [], trial, report(update, **{"eval/cell_accuracy": value}))
     if stopping:
-        (book.folder / SWEEP_STOP_FILE).touch()
+        book.folder.stop_request.touch()
     if error:
-        (book.trial_folder("t0000") / ERROR_FILE).write_text(error)
+        book.folder.trial("t0000").error_log.write_text(error)
     notes.on_trial_complete(0, [], trial)
     assert book.records["t0000"].status == status
     assert book.records["t0000"].error == ("it diverged" if error else None)

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hrm_rl.config import Config, load_config
-from hrm_rl.sweeps.results.folder import Evaluation, pareto_front, read_sweep
+from hrm_rl.sweeps.results.reading import CurvePoint, pareto_front, read_sweep
 from hrm_rl.sweeps.results.report import write_best, write_report
 from hrm_rl.utils.errors import UserError
 from tests.helpers.small_sweeps import LR, add_trial, by_id, make_mixed_sweep, make_sweep
@@ -20,7 +20,7 @@ from tests.helpers.small_sweeps import LR, add_trial, by_id, make_mixed_sweep, m
 
 def test_a_score_is_the_best_evaluation_and_its_cost_is_what_that_one_cost(tmp_path: Path) -> None:
     sweep = read_sweep(make_mixed_sweep(tmp_path / "s"))
-    assert by_id(sweep, "t0000").best == Evaluation(200, 0.9, 2.5)
+    assert by_id(sweep, "t0000").best == CurvePoint(200, 0.9, 2.5)
     assert [trial.id for trial in sweep.ranked] == ["t0000", "t0001", "t0002", "t0003"]
     assert sweep.best is by_id(sweep, "t0000")
     assert sweep.notes == ()
@@ -31,7 +31,7 @@ def test_of_equal_evaluations_the_first_counts_and_less_can_be_better(tmp_path: 
     add_trial(folder, "t0000", {LR: 1e-3}, [(1, 0.2, 1.0), (2, 0.2, 1.0), (3, 0.5, 1.0)])
     add_trial(folder, "t0001", {LR: 1e-3}, [(1, 0.1, 2.0)])
     sweep = read_sweep(folder)
-    assert by_id(sweep, "t0000").best == Evaluation(1, 0.2, 1.0)
+    assert by_id(sweep, "t0000").best == CurvePoint(1, 0.2, 1.0)
     assert [trial.id for trial in sweep.ranked] == ["t0001", "t0000"]
     assert [trial.id for trial in sweep.front] == ["t0000", "t0001"]
 
@@ -112,7 +112,7 @@ def test_damaged_files_of_trials_are_named_and_the_rest_is_reported(tmp_path: Pa
     assert [note.split(":")[0] for note in sweep.notes] == ["t0000", "t0001", "t0002", "t0004"]
     assert [trial.status for trial in sweep.trials] == ["unknown", "stopped", "unknown", "failed", "unknown"]
     assert by_id(sweep, "t0000").params[LR] == 1e-3  # out of config.yaml
-    assert by_id(sweep, "t0000").best == Evaluation(200, 0.9, 2.5)
+    assert by_id(sweep, "t0000").best == CurvePoint(200, 0.9, 2.5)
     text = write_report(folder)
     assert all(note in text for note in sweep.notes)
 
@@ -124,7 +124,7 @@ def test_a_line_that_is_still_being_written_and_evaluations_without_a_number_are
     trial = add_trial(folder, "t0000", {LR: 1e-3}, [(1, None, 1.0), (2, 0.25, 1.0)], status="running")
     with (trial / "metrics.jsonl").open("a") as file:
         file.write('[]\n{"update": 3, "eval/solved": 0.')
-    assert read_sweep(folder).trials[0].curve == (Evaluation(2, 0.25, 1.0),)
+    assert read_sweep(folder).trials[0].curve == (CurvePoint(2, 0.25, 1.0),)
 
 
 def test_records_of_another_kind_than_they_should_be_do_no_harm(tmp_path: Path) -> None:
@@ -144,4 +144,4 @@ def test_a_curve_that_has_grown_is_read_again(tmp_path: Path) -> None:
     assert len(read_sweep(folder).trials[0].curve) == 1
     with (trial / "metrics.jsonl").open("a") as file:
         file.write(json.dumps({"update": 2, "eval/solved": 0.75}) + "\n")
-    assert read_sweep(folder).trials[0].curve[-1] == Evaluation(2, 0.75, None)
+    assert read_sweep(folder).trials[0].curve[-1] == CurvePoint(2, 0.75, None)

@@ -1,0 +1,51 @@
+"""Waiting for Ray Train or Ray Tune, while the user sees how it goes and can stop it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+LOOK_EVERY = 0.2
+"""Seconds between two looks at what there is to show."""
+Result = TypeVar("Result")
+
+
+def watch(
+    fit: Callable[[], Result],
+    show: Callable[[], None],
+    stop_request: Path,
+    say: Callable[[str], None],
+    stopping: str,
+) -> Result | BaseException:
+    """Run `fit` in a thread, so that this one can show how it goes and hear Ctrl-C. Returns the result of
+    `fit`, or the error that ended it, for the caller to explain.
+
+    show: called several times a second, and once more at the end.
+    stop_request: the file with which the first Ctrl-C asks for an early end; `say` is told that this is
+        `stopping`. Another Ctrl-C raises KeyboardInterrupt.
+    """
+    ended: list[Result | BaseException] = []
+    done = threading.Event()  # Thread.join takes an interrupted thread for a finished one (CPython 3.11)
+
+    def run() -> None:
+        try:
+            ended.append(fit())
+        except BaseException as error:
+            ended.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=run, name="fit", daemon=True).start()
+    while not done.is_set():
+        try:
+            done.wait(LOOK_EVERY)
+            show()
+        except KeyboardInterrupt:
+            if stop_request.exists():
+                raise
+            stop_request.touch()
+            say(f"{stopping}; Ctrl-C again to stop at once")
+    show()
+    return ended[0]
