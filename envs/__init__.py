@@ -2,19 +2,20 @@
 ids."""
 
 from envs.act import ActEnv, ActVectorEnv
+from envs.errors import DataError, UserError
 from envs.puzzle import (
     NO_LEVEL,
     PAD,
-    DataError,
     PuzzleBatch,
     Puzzles,
     PuzzleSource,
+    View,
     distinct,
     fingerprint,
 )
 from envs.registration import TASKS, make_task, register_task, register_tasks
 from envs.sources import GeneratedSource, MixedSource, PoolSource
-from envs.task import Progress, PuzzleTask, Symmetries
+from envs.task import PuzzleTask, ReportProgress, Symmetries
 
 __all__ = [
     "NO_LEVEL",
@@ -26,12 +27,14 @@ __all__ = [
     "GeneratedSource",
     "MixedSource",
     "PoolSource",
-    "Progress",
     "PuzzleBatch",
     "PuzzleSource",
     "PuzzleTask",
     "Puzzles",
+    "ReportProgress",
     "Symmetries",
+    "UserError",
+    "View",
     "distinct",
     "fingerprint",
     "make_task",

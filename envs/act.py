@@ -10,91 +10,69 @@ from typing import Any
 
 import gymnasium
 import numpy as np
-from gymnasium import spaces
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
 from envs.puzzle import PuzzleBatch, PuzzleSource, Tokens
+from envs.spaces import RENDER_MODES, check_action, check_arguments, render, reseed, spaces_of
 from envs.task import PuzzleTask
-
-RENDER_MODES = ("ansi", "rgb_array")
-
-
-def _check_arguments(halt_max_steps: int, segment_cost: float, render_mode: str | None) -> None:
-    if halt_max_steps < 1:
-        raise ValueError(f"halt_max_steps is {halt_max_steps}; an episode has at least 1 segment")
-    if not (np.isfinite(segment_cost) and segment_cost >= 0):
-        raise ValueError(f"segment_cost is {segment_cost}; it is taken off the reward and must be 0 or more")
-    if render_mode not in (None, *RENDER_MODES):
-        raise ValueError(f"render_mode is {render_mode!r}; it must be None, {' or '.join(RENDER_MODES)}")
-
-
-def _spaces(task: PuzzleTask, halt_max_steps: int) -> tuple[spaces.Dict, spaces.Dict]:
-    """The observation and the action space of one puzzle."""
-    length = task.grid_shape[0] * task.grid_shape[1]
-    observation = spaces.Dict(
-        {
-            "puzzle": spaces.Box(0, task.vocab_size - 1, (length,), np.uint8),
-            "segment": spaces.Discrete(halt_max_steps + 1),
-        }
-    )
-    action = spaces.Dict(
-        {"answer": spaces.MultiDiscrete([task.vocab_size] * length), "halt": spaces.Discrete(2)}
-    )
-    return observation, action
-
-
-def _check_action(task: PuzzleTask, action: Any, shape: tuple[int, int]) -> tuple[Tokens, NDArray[np.bool_]]:
-    """The answer (B, L) and whether to halt (B,), from an action of B slots."""
-    answer, halt = np.asarray(action["answer"]), np.asarray(action["halt"])
-    if answer.shape != shape:
-        raise ValueError(f"the answer has shape {answer.shape}; it must be {shape}")
-    if halt.shape != shape[:1]:
-        raise ValueError(f"halt has shape {halt.shape}; it must be {shape[:1]}")
-    if answer.dtype.kind not in "iu" or halt.dtype.kind not in "iub":
-        raise ValueError(f"answer is {answer.dtype} and halt {halt.dtype}; both must be integers")
-    if answer.max() >= task.vocab_size or answer.min() < 0:
-        raise ValueError(
-            f"the answer holds tokens {answer.min()}..{answer.max()}; "
-            f"those of {task.name} are 0..{task.vocab_size - 1}"
-        )
-    if halt.max() > 1 or halt.min() < 0:
-        raise ValueError(f"halt holds {halt.min()}..{halt.max()}; it must be 0 (continue) or 1 (halt)")
-    return answer.astype(np.uint8), halt.astype(np.bool_)
-
-
-def _render(
-    task: PuzzleTask, mode: str | None, puzzle: Tokens, answer: Tokens | None, solution: Tokens
-) -> str | NDArray[np.uint8]:
-    if mode is None:
-        raise ValueError(
-            f"render() needs a render_mode, {' or '.join(RENDER_MODES)}, given to the environment"
-        )
-    if mode == "ansi":
-        return task.render_text(puzzle, answer, solution)
-    return task.render_rgb(puzzle, answer, solution)
 
 
 class ActEnv(gymnasium.Env[dict[str, Any], dict[str, Any]]):
     """One puzzle at a time; a step is one segment of thinking.
 
-    Observation: `puzzle` (L,) uint8 tokens; `segment`, the segments already spent on this puzzle (0 after
-    reset).
+    ## Description
 
-    Action: `answer` (L,), a token for every cell; `halt`, 1 to hand the answer in and 0 to think on.
+    In every step the agent answers the whole puzzle and decides whether to halt. A puzzle is an episode. The
+    task's rule scores the answer that is handed in; the solution is never observed.
 
-    Reward and end:
-    - `halt` = 1: terminated; 1.0 if the task's rule says the answer is right, else 0.0. Also at the budget.
-    - `halt` = 0 in segment `halt_max_steps`, the budget: truncated, with the reward of a forced halt.
-    - `halt` = 0 before: the episode goes on, with reward `-segment_cost`.
+    ## Action Space
 
-    Info: `solution` (L,) uint8, `level` and `identifier` of the puzzle, and after a step `solved`, whether
-    this step's answer is right by the rule. The solution is privileged and never part of the observation.
+    A `Dict` of
 
-    Render modes: `ansi` (text) and `rgb_array`; they show the answer of the last step, wrong cells marked.
+    - `answer`, `MultiDiscrete([V] * L)`: a token for every cell;
+    - `halt`, `Discrete(2)`: 1 hands the answer in, 0 continues.
 
-    The environment owns its source: `reset(seed=...)` reseeds it, `close()` closes it.
+    ## Observation Space
+
+    A `Dict` of
+
+    - `puzzle`, `Box(0, V - 1, (L,), uint8)`: the tokens of the question;
+    - `segment`, `Discrete(halt_max_steps + 1)`: the segments spent on this puzzle, 0 after `reset`.
+
+    The info holds `solution` (L,) uint8, `level` and `identifier` of the puzzle and, after a step, `solved`:
+    whether this step's answer is right. It is privileged: nothing of it is in the observation.
+
+    ## Rewards
+
+    - `halt` = 1: 1.0 if the task's rule accepts the answer, else 0.0.
+    - `halt` = 0 in the last segment of the budget: the same, since the answer is then handed in.
+    - `halt` = 0 before: `-segment_cost`.
+
+    ## Starting State
+
+    The next puzzle of the source, with no segment spent. `reset(seed=...)` restarts the source with a seed.
+
+    ## Episode End
+
+    - Terminated: `halt` = 1.
+    - Truncated: `halt` = 0 in segment `halt_max_steps`, the budget.
+
+    ## Arguments
+
+    - `task`: the rule, the tokens and the pictures.
+    - `source`: where puzzles come from. The environment owns it: `close()` closes it.
+    - `halt_max_steps`: the budget, in segments.
+    - `segment_cost` (`0.0`): taken off the reward of every step that continues.
+    - `render_mode` (`None`): `"ansi"` or `"rgb_array"`. Both show the last answer, wrong cells marked.
+
+    `gymnasium.make` takes `level` (`"easy"`, or weights by level), `halt_max_steps` (`16`), `segment_cost`,
+    `render_mode` and the task's own arguments, and generates the puzzles.
+
+    ## Version History
+
+    - v0: initial version.
     """
 
     metadata = {"render_modes": list(RENDER_MODES), "render_fps": 2}  # noqa: RUF012
@@ -107,13 +85,13 @@ class ActEnv(gymnasium.Env[dict[str, Any], dict[str, Any]]):
         segment_cost: float = 0.0,
         render_mode: str | None = None,
     ) -> None:
-        _check_arguments(halt_max_steps, segment_cost, render_mode)
+        check_arguments(halt_max_steps, segment_cost, render_mode)
         self.task = task
         self.source = source
         self.halt_max_steps = halt_max_steps
         self.segment_cost = float(segment_cost)
         self.render_mode = render_mode
-        self.observation_space, self.action_space = _spaces(task, halt_max_steps)
+        self.observation_space, self.action_space = spaces_of(task, halt_max_steps)
         self._puzzle: PuzzleBatch | None = None  # one puzzle, (1, L)
         self._segment = 0
         self._answer: Tokens | None = None  # (L,)
@@ -122,13 +100,9 @@ class ActEnv(gymnasium.Env[dict[str, Any], dict[str, Any]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """The next puzzle of the source; with a seed, the first of that seed's stream. There are no
-        options."""
+        """The next puzzle of the source; with a seed, the first of that seed's stream. Takes no options."""
         super().reset(seed=seed)
-        if options:
-            raise ValueError(f"reset has no options; got {', '.join(options)}")
-        if seed is not None:
-            self.source.reseed(seed)
+        reseed(self.source, seed, options)
         self._puzzle = self.source.draw(1)
         self._segment, self._answer, self._done = 0, None, False
         return self._observation(self._puzzle), self._info(self._puzzle)
@@ -137,7 +111,7 @@ class ActEnv(gymnasium.Env[dict[str, Any], dict[str, Any]]):
         if self._puzzle is None or self._done:
             raise gymnasium.error.ResetNeeded("call reset() before the first step and after an episode's end")
         batched = {key: np.asarray(action[key])[None] for key in ("answer", "halt")}
-        answer, halts = _check_action(self.task, batched, self._puzzle.inputs.shape)
+        answer, halts = check_action(self.task, batched, self._puzzle.inputs.shape)
         halt = bool(halts[0])
         solved = bool(self.task.solved(self._puzzle.inputs, answer)[0])
         self._answer = answer[0]
@@ -152,7 +126,7 @@ class ActEnv(gymnasium.Env[dict[str, Any], dict[str, Any]]):
         """The present puzzle with the last answer: text (`ansi`) or an image (height, width, 3)."""
         if self._puzzle is None:
             raise gymnasium.error.ResetNeeded("call reset() before render()")
-        return _render(
+        return render(
             self.task, self.render_mode, self._puzzle.inputs[0], self._answer, self._puzzle.solution[0]
         )
 
@@ -173,12 +147,46 @@ class ActEnv(gymnasium.Env[dict[str, Any], dict[str, Any]]):
 class ActVectorEnv(VectorEnv[dict[str, Any], dict[str, Any], NDArray[Any]]):
     """B puzzles side by side: what B `ActEnv`s on one source do, in whole arrays.
 
-    Observation: `puzzle` (B, L) uint8, `segment` (B,) int64. Action: `answer` (B, L), `halt` (B,).
-    A slot whose episode ends holds its next puzzle in the same step (`AutoresetMode.SAME_STEP`): finished
-    slots take theirs in slot order from one draw. Infos have the format of Gymnasium's `SyncVectorEnv`:
-    `solution`, `level`, `identifier` are those of the puzzles now in the slots; `solved` concerns the slots
-    that go on; `final_obs` and `final_info` hold the last observation and info of those that ended; `_key`
-    masks say which slots a key speaks of. Returned arrays are new in every call.
+    ## Description
+
+    B slots, each with a puzzle of its own. A slot whose episode ends holds its next puzzle in the same step
+    (`AutoresetMode.SAME_STEP`); finished slots take theirs in slot order from one draw. Returned arrays are
+    new in every call.
+
+    ## Action Space
+
+    That of `ActEnv` in a batch: `answer` (B, L), `halt` (B,).
+
+    ## Observation Space
+
+    That of `ActEnv` in a batch: `puzzle` (B, L) uint8, `segment` (B,) int64.
+
+    Infos have the format of Gymnasium's `SyncVectorEnv`: `solution`, `level` and `identifier` are those of
+    the puzzles now in the slots; `solved` concerns the slots that continue; `final_obs` and `final_info` hold
+    the last observation and info of the episodes that ended; a mask `_key` says which slots a key speaks of.
+
+    ## Rewards
+
+    (B,) float64, each as in `ActEnv`.
+
+    ## Starting State
+
+    New puzzles in all slots. `reset(seed=...)` restarts the source with a seed.
+
+    ## Episode End
+
+    (B,) terminations and (B,) truncations, each as in `ActEnv`.
+
+    ## Arguments
+
+    - `task`, `source`, `halt_max_steps`, `segment_cost` (`0.0`), `render_mode` (`None`): as for `ActEnv`.
+    - `num_envs`: B.
+
+    `gymnasium.make_vec` takes what `gymnasium.make` does, and `num_envs` (`1`).
+
+    ## Version History
+
+    - v0: initial version.
     """
 
     metadata = {  # noqa: RUF012
@@ -196,7 +204,7 @@ class ActVectorEnv(VectorEnv[dict[str, Any], dict[str, Any], NDArray[Any]]):
         segment_cost: float = 0.0,
         render_mode: str | None = None,
     ) -> None:
-        _check_arguments(halt_max_steps, segment_cost, render_mode)
+        check_arguments(halt_max_steps, segment_cost, render_mode)
         if num_envs < 1:
             raise ValueError(f"num_envs is {num_envs}; there must be at least 1 slot")
         self.task = task
@@ -205,11 +213,11 @@ class ActVectorEnv(VectorEnv[dict[str, Any], dict[str, Any], NDArray[Any]]):
         self.halt_max_steps = halt_max_steps
         self.segment_cost = float(segment_cost)
         self.render_mode = render_mode
-        self.single_observation_space, self.single_action_space = _spaces(task, halt_max_steps)
+        self.single_observation_space, self.single_action_space = spaces_of(task, halt_max_steps)
         self.observation_space = batch_space(self.single_observation_space, num_envs)
         self.action_space = batch_space(self.single_action_space, num_envs)
         self._started = False
-        length = task.grid_shape[0] * task.grid_shape[1]
+        length = task.length
         self._inputs = np.zeros((num_envs, length), np.uint8)
         self._solution = np.zeros((num_envs, length), np.uint8)
         self._level = np.zeros(num_envs, np.int64)
@@ -220,13 +228,9 @@ class ActVectorEnv(VectorEnv[dict[str, Any], dict[str, Any], NDArray[Any]]):
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[dict[str, Any], dict[str, Any]]:
-        """New puzzles in all slots; with a seed, the first ones of that seed's stream. There are no
-        options."""
+        """New puzzles in all slots; with a seed, the first of that seed's stream. Takes no options."""
         super().reset(seed=seed)
-        if options:
-            raise ValueError(f"reset has no options; got {', '.join(options)}")
-        if seed is not None:
-            self.source.reseed(seed)
+        reseed(self.source, seed, options)
         self._fill(np.arange(self.num_envs))
         self._started = True
         return self.current()
@@ -237,7 +241,7 @@ class ActVectorEnv(VectorEnv[dict[str, Any], dict[str, Any], NDArray[Any]]):
         """One segment in every slot: observations, rewards (B,), terminations (B,), truncations (B,),
         infos."""
         self._check_started()
-        answer, halt = _check_action(self.task, actions, self._inputs.shape)
+        answer, halt = check_action(self.task, actions, self._inputs.shape)
         solved = self.task.solved(self._inputs, answer)
         self._answer = answer
         self._segment += 1
@@ -304,7 +308,7 @@ class ActVectorEnv(VectorEnv[dict[str, Any], dict[str, Any], NDArray[Any]]):
             # The last answer belongs to the puzzle in the slot only if that has spent a segment.
             answer = None if self._answer is None or self._segment[slot] == 0 else self._answer[slot]
             puzzle, solution = self._inputs[slot], self._solution[slot]
-            frames.append(_render(self.task, self.render_mode, puzzle, answer, solution))
+            frames.append(render(self.task, self.render_mode, puzzle, answer, solution))
         return tuple(frames)
 
     def close_extras(self, **kwargs: Any) -> None:

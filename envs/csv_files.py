@@ -15,7 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from envs.puzzle import DataError, Tokens
+from envs.errors import DataError
+from envs.puzzle import Tokens
 
 QUESTION_COLUMNS = ("question", "puzzle")
 ANSWER_COLUMNS = ("answer", "solution")

@@ -23,10 +23,6 @@ NO_LEVEL = -1
 """`PuzzleBatch.level` of a puzzle that lies in none of its task's levels."""
 
 
-class DataError(ValueError):
-    """Data a user gave that cannot be used; the message names the file, the line and the reason."""
-
-
 @dataclass(frozen=True)
 class PuzzleBatch:
     """N puzzles of one task, as arrays."""
@@ -57,6 +53,37 @@ class PuzzleBatch:
             np.concatenate([b.level for b in batches]),
             np.concatenate([b.identifier for b in batches]),
         )
+
+
+@dataclass(frozen=True)
+class View:
+    """One puzzle as a picture shows it; each part has (L,) tokens. Raises ValueError for an answer of another
+    length."""
+
+    inputs: Tokens
+    """The question."""
+    answer: Tokens | None = None
+    """Filled in, if there is one; wrong cells are marked."""
+    solution: Tokens | None = None
+    """What wrong cells are told by; PAD where a cell has no label."""
+    before: Tokens | None = None
+    """An earlier answer; the cells in which the two differ are marked."""
+
+    def __post_init__(self) -> None:
+        if self.answer is not None and self.answer.shape != self.inputs.shape:
+            raise ValueError(f"answer has shape {self.answer.shape}; the puzzle has {self.inputs.shape}")
+
+    @property
+    def shown(self) -> Tokens:
+        """(L,) the answer, or the question alone."""
+        return self.inputs if self.answer is None else self.answer
+
+    @property
+    def changed(self) -> NDArray[np.bool_]:
+        """(L,) the cells in which the answer differs from the one before."""
+        if self.answer is None or self.before is None:
+            return np.zeros(len(self.inputs), np.bool_)
+        return self.answer != self.before
 
 
 class Puzzles(Protocol):
@@ -100,7 +127,7 @@ class PuzzleSource(Protocol):
         """Start the stream of another seed from its beginning."""
 
     def set_level_weights(self, weights: Mapping[str, float]) -> None:
-        """From the next draw on, choose levels in these proportions. Raises ValueError for a level that the
+        """From the next draw on, choose levels in these proportions. Raises UserError for a level that the
         source does not have."""
 
     def state_dict(self) -> dict[str, Any]:

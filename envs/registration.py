@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib
 import inspect
 from collections.abc import Callable, Mapping
@@ -12,6 +11,7 @@ import gymnasium
 import numpy as np
 
 from envs.act import ActEnv, ActVectorEnv
+from envs.errors import UserError, unknown
 from envs.maze import MazeTask
 from envs.sources import GeneratedSource, MixedSource
 from envs.sudoku import SudokuTask
@@ -26,15 +26,15 @@ TASKS: dict[str, Callable[..., PuzzleTask]] = {
 def make_task(name: str, **options: Any) -> PuzzleTask:
     """The task of that name, or that of a class `MODULE:CLASS` which Python can import.
 
-    Raises ValueError for an unknown task or option, naming the nearest known one.
+    Raises UserError for an unknown task or option, naming the nearest known one.
     """
     make = _imported(name) if ":" in name else TASKS.get(name)
     if make is None:
-        raise ValueError(_unknown("task", name, list(TASKS)))
+        raise unknown("task", name, TASKS)
     known = list(inspect.signature(make).parameters)
     for option in options:
         if option not in known:
-            raise ValueError(_unknown(f"option of task {name!r}", option, known))
+            raise unknown("option", option, known)
     return make(**options)
 
 
@@ -44,18 +44,10 @@ def _imported(name: str) -> type[PuzzleTask]:
     try:
         found = getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:
-        raise ValueError(
-            f"task {name!r} cannot be imported ({error}); is its folder in PYTHONPATH?"
-        ) from None
+        raise UserError(f"task '{name}' cannot be imported ({error}); is its folder in PYTHONPATH?") from None
     if not (isinstance(found, type) and issubclass(found, PuzzleTask)):
-        raise ValueError(f"{name!r} is no task: it must be a class derived from envs.PuzzleTask")
+        raise UserError(f"'{name}' is no task: it must be a class derived from envs.PuzzleTask")
     return found
-
-
-def _unknown(what: str, given: str, known: list[str]) -> str:
-    nearest = difflib.get_close_matches(given, known, n=1)
-    hint = f"did you mean {nearest[0]!r}?" if nearest else f"known: {', '.join(known) or 'none'}"
-    return f"{given!r} is no {what}; {hint}"
 
 
 def make_act_env(

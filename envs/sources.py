@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.errors import UserError, unknown
 from envs.puzzle import PuzzleBatch, Puzzles, PuzzleSource, Tokens, fingerprint
 from envs.task import PuzzleTask
 
@@ -45,16 +46,13 @@ def _check_count(count: int) -> None:
 
 
 def _check_weights(weights: Mapping[str, float], known: tuple[str, ...]) -> None:
-    unknown = [level for level in weights if level not in known]
-    if unknown:
-        raise ValueError(
-            f"the source has no level {', '.join(map(repr, unknown))}; it has {', '.join(known)}"
-        )
     for level, weight in weights.items():
+        if level not in known:
+            raise unknown("level", level, known)
         if not (np.isfinite(weight) and weight >= 0):
-            raise ValueError(f"the weight of level {level!r} is {weight}; it must be 0 or more")
+            raise UserError(f"the weight of level {level!r} is {weight}; it must be 0 or more")
     if not any(weight > 0 for weight in weights.values()):
-        raise ValueError("all level weights are 0; at least one level must have a positive weight")
+        raise UserError("all level weights are 0; at least one level must have a positive weight")
 
 
 class GeneratedSource:
@@ -86,8 +84,7 @@ class GeneratedSource:
         executor: makes the blocks; must have one thread. Without it the source starts its own at the first
         draw.
         """
-        if level not in task.levels:
-            raise ValueError(f"{task.name} has no level {level!r}; its levels are {', '.join(task.levels)}")
+        number = task.level_index(level)
         if block_size < 1 or prefetch < 1:
             raise ValueError(f"block_size is {block_size} and prefetch {prefetch}; both must be at least 1")
         _check_seed(seed, rank)
@@ -95,7 +92,7 @@ class GeneratedSource:
         self.level = level
         self.data_wait_seconds = 0.0
         self._seed = seed
-        self._key = (rank, task.levels.index(level), int(held_out))
+        self._key = (rank, number, int(held_out))
         self._exclude_by = exclude_by
         self._held_out = held_out
         self._exclude = None if exclude is None else np.unique(np.asarray(exclude, np.uint64))
@@ -114,7 +111,7 @@ class GeneratedSource:
             self._executor = executor
 
     def draw(self, count: int) -> PuzzleBatch:
-        """The next `count` puzzles. Raises what `task.generate` raised in the thread, and ValueError if all
+        """The next `count` puzzles. Raises what `task.generate` raised in the thread, and UserError if all
         puzzles are excluded."""
         _check_count(count)
         parts: list[PuzzleBatch] = []
@@ -128,7 +125,7 @@ class GeneratedSource:
             if self._offset == len(block):
                 empty = empty + 1 if len(block) == 0 else 0
                 if empty == EMPTY_BLOCKS:
-                    raise ValueError(
+                    raise UserError(
                         f"{EMPTY_BLOCKS} blocks of {self.level} {self.task.name} puzzles held only excluded "
                         "ones; the level has too few puzzles: exclude fewer or choose another level"
                     )
@@ -221,7 +218,7 @@ class PoolSource:
         if not rank < world_size:
             raise ValueError(f"rank is {rank}; with world_size {world_size} it must be below that")
         if len(puzzles) < world_size:
-            raise ValueError(f"{len(puzzles)} puzzles cannot be shared by {world_size} workers")
+            raise UserError(f"{len(puzzles)} puzzles cannot be shared by {world_size} workers")
         self.task = task
         self._puzzles = puzzles
         self._rank = rank

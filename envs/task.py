@@ -17,9 +17,10 @@ from numpy.typing import NDArray
 
 from envs import drawing
 from envs.csv_files import parse_cells, read_csv, refuse_bad_rows
-from envs.puzzle import NO_LEVEL, PuzzleBatch, Tokens, fingerprint
+from envs.errors import unknown
+from envs.puzzle import NO_LEVEL, PuzzleBatch, Tokens, View, fingerprint
 
-Progress = Callable[[str, int, int], None]
+ReportProgress = Callable[[str, int, int], None]
 """Told of slow work: what is being made, how much is done, how much there is."""
 
 
@@ -35,7 +36,41 @@ class Symmetries(Protocol):
 
 
 class PuzzleTask(ABC):
-    """A family of puzzles: its tokens, its levels, its rule, its generator, its files, its pictures."""
+    """A family of puzzles: its tokens, its levels, its rule, its generator, its files, its pictures.
+
+    ## Description
+
+    A puzzle is a grid of L cells, each a token; an answer has a token for every cell. A task says which
+    answers are right; `envs.ActEnv` makes an environment of it.
+
+    ## Action Space
+
+    An answer: L tokens, 0 to V - 1.
+
+    ## Observation Space
+
+    A puzzle: L tokens, 0 to V - 1, the grid row by row. 0 is PAD, a cell that is not there.
+
+    ## Rewards
+
+    `solved` decides from the question and the answer alone, without a solution.
+
+    ## Starting State
+
+    A puzzle that `generate` makes, of one of `levels`, or one that `read` finds in a file.
+
+    ## Episode End
+
+    A task ends no episodes; `envs.ActEnv` does.
+
+    ## Arguments
+
+    Those of the subclass.
+
+    ## Version History
+
+    - v0: initial version.
+    """
 
     name: str
     characters: str
@@ -61,6 +96,12 @@ class PuzzleTask(ABC):
         """L."""
         return self.grid_shape[0] * self.grid_shape[1]
 
+    def level_index(self, level: str) -> int:
+        """The place of a level in `levels`. Raises UserError for an unknown one."""
+        if level not in self.levels:
+            raise unknown("level", level, self.levels)
+        return self.levels.index(level)
+
     def coordinates(self) -> NDArray[np.int64]:
         """(L, K) where each cell is, in numbers from 0, for networks that are told (`model.pos_encodings
         axial`): its row and its column. A task adds what else cells can share."""
@@ -82,10 +123,10 @@ class PuzzleTask(ABC):
 
         `held_out` matters only where a task draws on a file: then the two values never share a puzzle, nor
         puzzles that a symmetry turns into one another.
-        Raises ValueError for a level that is unknown or out of the generator's reach.
+        Raises UserError for a level that is unknown or out of the generator's reach.
         """
 
-    def prepare(self, levels: Sequence[str], progress: Progress) -> None:  # noqa: B027
+    def prepare(self, levels: Sequence[str], progress: ReportProgress) -> None:  # noqa: B027
         """Make, once, what `generate` of these levels draws on and what takes long to make, such as a cache
         on disk. `generate` does so itself where this was not called. Safe to call from several processes."""
 
@@ -145,36 +186,27 @@ class PuzzleTask(ABC):
         tell the solution it is PAD throughout. Raises DataError, in one line, for text that is no puzzle and
         for a puzzle that cannot be solved."""
         inputs = parse_cells(text, self.characters, self.length)
-        return PuzzleBatch(inputs, np.zeros_like(inputs), self.level_of(inputs), np.zeros(1, np.int64))
+        return self._batch_of(inputs, np.zeros_like(inputs))
 
     def read(self, path: Path) -> PuzzleBatch:
         """All puzzles of a text file, checked. Raises DataError naming the line and the reason."""
         lines, inputs, solution = read_csv(path, self.characters, self.length)
         faults = self.faults(inputs, solution)
         refuse_bad_rows(path, {lines[row]: reason for row, reason in faults.items()})
+        return self._batch_of(inputs, solution)
+
+    def _batch_of(self, inputs: Tokens, solution: Tokens) -> PuzzleBatch:
+        """Puzzles (N, L) from a text or a file, with their levels and without identities."""
         return PuzzleBatch(inputs, solution, self.level_of(inputs), np.zeros(len(inputs), np.int64))
 
     def write_text(self, tokens: Tokens) -> str:
         """One row of tokens (L,) as a CSV file of this task has it."""
         return "".join(self.characters[token] for token in tokens)
 
-    def render_text(
-        self,
-        inputs: Tokens,
-        answer: Tokens | None = None,
-        solution: Tokens | None = None,
-        before: Tokens | None = None,
-    ) -> str:
-        """One puzzle (L,) as text for a terminal, with the answer filled in and wrong cells marked; with the
-        answer before it, also the cells in which the two differ."""
-        return drawing.render_text(self.characters, self.grid_shape, inputs, answer, solution, before)
+    def render_text(self, view: View) -> str:
+        """One puzzle as text for a terminal, with what the view has."""
+        return drawing.render_text(self.characters, self.grid_shape, view)
 
-    def render_rgb(
-        self,
-        inputs: Tokens,
-        answer: Tokens | None = None,
-        solution: Tokens | None = None,
-        before: Tokens | None = None,
-    ) -> NDArray[np.uint8]:
+    def render_rgb(self, view: View) -> NDArray[np.uint8]:
         """The same as an image (height, width, 3)."""
-        return drawing.render_rgb(self.characters, self.grid_shape, inputs, answer, solution, before)
+        return drawing.render_rgb(self.characters, self.grid_shape, view)

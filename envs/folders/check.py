@@ -7,9 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
+from envs.errors import DataError
 from envs.folders.folder import METADATA_FILE, PuzzleFolder
-from envs.puzzle import NO_LEVEL, PAD, DataError, PuzzleBatch
-from envs.task import Progress, PuzzleTask
+from envs.puzzle import NO_LEVEL, PAD, PuzzleBatch
+from envs.task import PuzzleTask, ReportProgress
 
 CHUNK = 4096
 """Examples in memory at a time."""
@@ -29,7 +30,7 @@ class FolderSummary:
     """Examples of each level that has any, the easiest first, then those OUTSIDE."""
 
 
-def check_folder(path: Path | str, task: PuzzleTask, progress: Progress) -> FolderSummary:
+def check_folder(path: Path | str, task: PuzzleTask, progress: ReportProgress) -> FolderSummary:
     """Read a split from end to end. Raises DataError naming the file and the first example that is no puzzle
     of the task or whose label is wrong; `all__{inputs,labels}.npy` where only the two together show it."""
     folder = PuzzleFolder(path, task)

@@ -26,7 +26,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.puzzle import PAD, DataError, PuzzleBatch, Tokens
+from envs.errors import DataError
+from envs.puzzle import PAD, PuzzleBatch, Tokens
 from envs.task import PuzzleTask
 
 METADATA_FILE = "dataset.json"

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from envs import (
-    DataError,
-    PuzzleTask,
-)
+from envs.errors import DataError
 from envs.folders.folder import PuzzleFolder, find_splits, is_folder
 from envs.puzzle import Puzzles
+from envs.task import PuzzleTask
 
 CHECKED_EXAMPLES = 1000
 """Examples of a folder that are looked at before it is trained on."""
@@ -27,7 +25,7 @@ def open_puzzles(task: PuzzleTask, path: Path) -> Puzzles:
     return PuzzleFolder(splits.test or splits.train, task)
 
 
-def _open_training(task: PuzzleTask, path: Path) -> tuple[Puzzles, Puzzles | None]:
+def open_training(task: PuzzleTask, path: Path) -> tuple[Puzzles, Puzzles | None]:
     """The training puzzles at `path`, and the test puzzles that a folder may have beside them."""
     if not is_folder(path):
         return task.read(path), None
@@ -35,7 +33,7 @@ def _open_training(task: PuzzleTask, path: Path) -> tuple[Puzzles, Puzzles | Non
     return PuzzleFolder(splits.train, task), PuzzleFolder(splits.test, task) if splits.test else None
 
 
-def _check_sample(task: PuzzleTask, folder: PuzzleFolder) -> None:
+def check_sample(task: PuzzleTask, folder: PuzzleFolder) -> None:
     """Look at some examples of a folder, or all of a small one, as `build_dataset.py
     --check` looks at all."""
     rows = np.unique(np.linspace(0, len(folder) - 1, CHECKED_EXAMPLES).astype(np.int64))

@@ -20,7 +20,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.csv_files import QUESTION_COLUMNS
-from envs.puzzle import DataError, PuzzleBatch
+from envs.errors import DataError
+from envs.puzzle import PuzzleBatch
 from envs.task import PuzzleTask
 
 CHUNK = 20_000

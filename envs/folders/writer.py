@@ -17,8 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.errors import DataError
 from envs.folders.folder import METADATA_FILE
-from envs.puzzle import PAD, DataError, PuzzleBatch
+from envs.puzzle import PAD, PuzzleBatch
 from envs.task import PuzzleTask
 
 SET_NAME = "all"

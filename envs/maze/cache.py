@@ -31,13 +31,13 @@ try:
 except ImportError:  # Windows: two processes may make the same mazes, and both keep them
     fcntl = None  # type: ignore[assignment]
 
-from envs.maze.generator import CHUNK, RULES, advance
+from envs.maze.generator import CHUNK, advance
 from envs.maze.grid import GOAL, WALL
 from envs.maze.levels import Level
 from envs.maze.rule import label
 from envs.maze.symmetries import canonical
 from envs.puzzle import Tokens, fingerprint
-from envs.task import Progress
+from envs.task import ReportProgress
 
 VERSION = 1
 """To be raised when the same seeds begin to give other mazes."""
@@ -60,18 +60,17 @@ class Pool(NamedTuple):
 class Pools:
     """The pools of one task: each is made or read when it is first asked for."""
 
-    def __init__(self, rule: str, count: int, seed: int) -> None:
-        """rule: one of RULES.  count: mazes of the part that is not held out.  seed: makes other mazes."""
-        self.rule = rule
+    def __init__(self, count: int, seed: int) -> None:
+        """count: mazes of the part that is not held out.  seed: makes other mazes."""
         self.count = count
         self.seed = seed
         self._loaded: dict[Level, Pool] = {}
 
-    def of(self, level: Level, progress: Progress) -> Pool:
+    def of(self, level: Level, progress: ReportProgress) -> Pool:
         """The pool of a level, from memory, from disk or made now. Of several processes that ask at once one
         makes it and the others wait. Where the folder cannot be written to, the pool is kept in memory alone.
 
-        Raises ValueError for a level that is too rare.
+        Raises UserError for a level that is too rare.
         """
         if level not in self._loaded:
             self._loaded[level] = self._read_or_make(level, progress)
@@ -79,17 +78,17 @@ class Pools:
 
     def path(self, level: Level) -> Path:
         """The file of a level's pool."""
-        kind = f"{level.size}x{level.size}-{level.fewest}-{level.most}-{self.rule}"
+        kind = f"{level.size}x{level.size}-{level.fewest}-{level.most}-unbiased"
         name = f"maze-{kind}-{self.count}-seed{self.seed}-v{VERSION}.npz"
         return cache_folder() / name
 
-    def _read_or_make(self, level: Level, progress: Progress) -> Pool:
+    def _read_or_make(self, level: Level, progress: ReportProgress) -> Pool:
         path = self.path(level)
         parts = (self.count, -(-self.count // 10))
         pool = _read(path, level, parts)
         if pool is not None:
             return pool
-        making = _Making(level, self.rule, self.seed, parts, path.with_suffix(".unfinished.npz"))
+        making = _Making(level, self.seed, parts, path.with_suffix(".unfinished.npz"))
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with _lock(path.with_suffix(".lock"), making.what, progress):
@@ -107,17 +106,16 @@ class Pools:
 class _Making:
     """The work of making one pool."""
 
-    def __init__(self, level: Level, rule: str, seed: int, parts: tuple[int, int], partial: Path) -> None:
+    def __init__(self, level: Level, seed: int, parts: tuple[int, int], partial: Path) -> None:
         self.level = level
-        self.rule = rule
-        self.key = [seed, level.size, level.fewest, level.most, RULES.index(rule)]
+        self.key = [seed, level.size, level.fewest, level.most, 0]  # 0: the rule, when there were two
         self.parts = parts
         self.partial = partial
         self.what = f"{level.size}x{level.size} mazes with paths of {level.fewest} or more cells"
         self.mazes: list[Tokens] = []  # those made so far, from the seeds 0, 1, 2, ...
         self.counts = [0, 0]  # how many of them belong to each part
 
-    def run(self, progress: Progress) -> Pool:
+    def run(self, progress: ReportProgress) -> Pool:
         """Make the mazes on all cores. What is made is saved from time to time, also
         when this is interrupted."""
         for maze in [] if self.mazes else _read_partial(self.partial, self.level):
@@ -157,7 +155,7 @@ class _Making:
         seeds = np.random.SeedSequence([*self.key, index]).generate_state(1, np.uint64).astype(np.uint64)
         tries, maze = np.zeros(1, np.int64), np.empty((1, self.level.size**2), np.uint8)
         while not stop.is_set():
-            if advance(self.level, self.rule, seeds, tries, maze, CHUNK):
+            if advance(self.level, seeds, tries, maze, CHUNK):
                 return maze[0]
         return None
 
@@ -165,7 +163,7 @@ class _Making:
         self.mazes.append(maze)
         self.counts[int(_is_held_out(maze[None], self.level.size)[0])] += 1
 
-    def _report(self, progress: Progress) -> None:
+    def _report(self, progress: ReportProgress) -> None:
         progress(self.what, sum(map(min, self.counts, self.parts)), sum(self.parts))
 
     def _complete(self) -> bool:
@@ -248,7 +246,7 @@ def _write(path: Path, arrays: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _lock(path: Path, what: str, progress: Progress) -> Iterator[None]:
+def _lock(path: Path, what: str, progress: ReportProgress) -> Iterator[None]:
     """Hold a lock that only one process, or thread, has at a time. It ends with the process, so that none is
     left behind by one that was killed."""
     with path.open("w") as file:

@@ -21,9 +21,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.csv_files import ANSWER_COLUMNS, QUESTION_COLUMNS, read_columns, read_text, refuse_bad_rows
+from envs.errors import DataError
 from envs.maze.grid import CHARACTERS, FREE, GOAL, PAD, PATH, START
 from envs.maze.rule import judge, label
-from envs.puzzle import DataError, Tokens
+from envs.puzzle import Tokens
 
 _ALLOWED = {"question": CHARACTERS[1:PATH], "answer": CHARACTERS[1:]}
 _FOREIGN = 255

@@ -25,6 +25,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.errors import UserError
 from envs.puzzle import NO_LEVEL
 
 SMALLEST, LARGEST = 5, 64
@@ -61,12 +62,12 @@ def default_levels(size: int) -> tuple[Level, ...]:
 
 
 def parse_levels(text: str, canvas: int) -> tuple[Level, ...]:
-    """The levels that a string names, for a canvas of canvas x canvas cells. Raises ValueError."""
+    """The levels that a string names, for a canvas of canvas x canvas cells. Raises UserError."""
     levels: list[Level] = []
     for part in text.split(","):
         match = _LEVEL.fullmatch(part.strip())
         if match is None:
-            raise ValueError(f"{part.strip()!r} in levels is no level of a maze; the form is {FORM}")
+            raise UserError(f"{part.strip()!r} in levels is no level of a maze; the form is {FORM}")
         name, size, columns, fewest, most = match.groups()
         longest = longest_path(int(size))
         level = Level(name, int(size), int(fewest), longest if most is None else min(int(most), longest))
@@ -83,7 +84,7 @@ def parse_levels(text: str, canvas: int) -> tuple[Level, ...]:
         else:
             levels.append(level)
             continue
-        raise ValueError(f"level {name} {wrong}; the form of levels is {FORM}")
+        raise UserError(f"level {name} {wrong}; the form of levels is {FORM}")
     return tuple(levels)
 
 

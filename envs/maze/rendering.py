@@ -18,10 +18,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.drawing import changed_cells
 from envs.maze.grid import CHARACTERS, FREE, GOAL, PAD, PATH, START, WALL
 from envs.maze.rule import distances, judge, label
-from envs.puzzle import Tokens
+from envs.puzzle import Tokens, View
 
 Image = NDArray[np.uint8]
 Mask = NDArray[np.bool_]
@@ -50,12 +49,11 @@ class Kind(IntEnum):
 WRONG = (Kind.OFF, Kind.THROUGH_WALL, Kind.CHANGED)
 
 
-def cell_kinds(inputs: Tokens, answer: Tokens | None, solution: Tokens | None, size: int) -> Tokens:
-    """(L,) the Kind of each cell of one maze (L,). Without an answer that is the question alone."""
+def cell_kinds(view: View, size: int) -> Tokens:
+    """(L,) the Kind of each cell of one maze. Without an answer that is the question alone."""
+    inputs, answer, solution = view.inputs, view.answer, view.solution
     if answer is None:
         return inputs.astype(np.uint8)
-    if answer.shape != inputs.shape:
-        raise ValueError(f"answer has shape {answer.shape}; the maze has {inputs.shape}")
     marked = answer == PATH
     kinds = inputs.astype(np.uint8)
     kinds[answer != inputs] = Kind.CHANGED
@@ -99,15 +97,8 @@ _STYLES = {
 } | dict.fromkeys(WRONG, "\033[30;48;5;215m")
 
 
-def render_text(
-    inputs: Tokens,
-    answer: Tokens | None,
-    solution: Tokens | None,
-    size: int,
-    before: Tokens | None = None,
-) -> str:
-    """One maze (L,) as lines of text with ANSI colours, two columns a cell, and the
-    verdict on an answer below.
+def render_text(view: View, size: int) -> str:
+    """One maze as lines of text with ANSI colours, two columns a cell, and the verdict on an answer below.
 
     Walls are ##, the answered path is o, the shortest path that it misses is a dot. A wrong cell is on
     orange and has two characters: what is answered (? for no token of a maze), then what stands in the
@@ -115,22 +106,24 @@ def render_text(
     overwritten the start. Cells that differ from the answer before are underlined, with a trailing * where
     there is room. Padding around the maze is left out.
     """
-    kinds = cell_kinds(inputs, answer, solution, size).reshape(size, size)
-    question = inputs.reshape(size, size)
-    shown = question if answer is None else answer.reshape(size, size)
-    changed = (changed_cells(inputs, answer, before) & (inputs != PAD)).reshape(size, size)
-    rows, columns = np.nonzero(question != PAD)
+    parts = (cell_kinds(view, size), view.shown, view.inputs, _changed_cells(view))
+    layers = [part.reshape(size, size) for part in parts]
+    rows, columns = np.nonzero(layers[2] != PAD)
     height, width = int(rows.max(initial=-1)) + 1, int(columns.max(initial=-1)) + 1
     edge = f"+{'--' * width}+"
     lines = [edge]
     for row in range(height):
-        layers = (kinds, shown, question, changed)
         cells = zip(*(layer[row, :width] for layer in layers), strict=True)
         lines.append("|" + "".join(_cell_text(Kind(kind), *rest) for kind, *rest in cells) + "|")
     lines.append(edge)
-    if answer is not None:
-        lines.append(_verdict(inputs, answer, size))
+    if view.answer is not None:
+        lines.append(_verdict(view.inputs, view.answer, size))
     return "\n".join(lines)
+
+
+def _changed_cells(view: View) -> Mask:
+    """(L,) the cells that differ from the answer before, none in the padding."""
+    return view.changed & (view.inputs != PAD)
 
 
 def _cell_text(kind: Kind, answered: int, asked: int, changed: bool) -> str:
@@ -172,14 +165,8 @@ def cell_pixels(size: int) -> int:
     return max(9, (300 // size - 1) | 1)
 
 
-def render_rgb(
-    inputs: Tokens,
-    answer: Tokens | None,
-    solution: Tokens | None,
-    size: int,
-    before: Tokens | None = None,
-) -> Image:
-    """One maze (L,) as an image (height, width, 3), the same on every machine.
+def render_rgb(view: View, size: int) -> Image:
+    """One maze as an image (height, width, 3), the same on every machine.
 
     The answered path is a blue line, the shortest path that it misses a row of blue rings. Wrong cells are
     orange: crossed out where they are off every shortest path, a cross on the wall that they go through, and
@@ -188,17 +175,17 @@ def render_rgb(
     Padding is hatched. Cells that differ from the answer before have a green edge.
     """
     c = cell_pixels(size)
-    layers = (cell_kinds(inputs, answer, solution, size), inputs, inputs if answer is None else answer)
+    layers = (cell_kinds(view, size), view.inputs, view.shown)
     numbers = _tile_numbers(*(layer.reshape(size, size) for layer in layers))
     tiles = _tiles(c)[numbers]  # (size, size, c, c, 3)
-    changed = (changed_cells(inputs, answer, before) & (inputs != PAD)).reshape(size, size)
+    changed = _changed_cells(view).reshape(size, size)
     edge = _shapes(c)[0] > c // 2 - max(1, c // 9)
     tiles[changed[:, :, None, None] & edge] = _GREEN
     canvas = tiles.transpose(0, 2, 1, 3, 4).reshape(size * c, size * c, 3)
     image = np.empty((size * c + 2 * _FRAME, size * c + 2 * _FRAME, 3), np.uint8)
     image[:] = _HATCH
-    if answer is not None:
-        right = judge(inputs[None], answer[None], (size, size))[0][0]
+    if view.answer is not None:
+        right = judge(view.inputs[None], view.answer[None], (size, size))[0][0]
         image[:] = _BLUE if right else _ORANGE
         if not right:
             along = np.arange(len(image))

@@ -162,43 +162,12 @@ def _path_length(n, start_row, start_column, goal_row, goal_column, board):
 
 
 @njit(cache=True, nogil=True)
-def _farthest(n, row, column, seed, board):
-    """A random one of the cells farthest from a cell: the new state, its row, its
-    column and the steps to it."""
-    size, group = np.uint64(n), np.uint64(n + 2)
-    _begin(n, _0, row, column, board)
-    front, after = _3 * group, _5 * group
-    top, bottom, steps = row, row, 0
-    while True:
-        top, bottom = max(_1, top - _1), min(size, bottom + _1)
-        reached, _ = _advance(board, front, after, group, front, top, bottom)
-        if not reached:
-            break
-        front, after = after, front
-        steps += 1
-    count = _0
-    for place in range(_1, size + _1):
-        count += _ones(board[front + place])
-    seed, chosen = _random_below(seed, count)
-    row, column = _1, _0
-    while True:
-        if (board[front + row] >> column) & _1:
-            if chosen == _0:
-                return seed, row, column, steps
-            chosen -= _1
-        column += _1
-        if column == size:
-            row, column = row + _1, _0
-
-
-@njit(cache=True, nogil=True)
-def draw_all(n, fewest, most, two_sweeps, seeds, tries, most_tries, budget, mazes):
+def draw_all(n, fewest, most, seeds, tries, most_tries, budget, mazes):
     """Draw mazes until each of N has a shortest path of `fewest` to `most` cells, into mazes (N, n * n).
 
-    two_sweeps: take S farthest from a random cell and G farthest from S, instead of two random cells. seeds:
-    (N,) random state of each maze.  tries: (N,) draws so far.  Both are brought up to date, so that a call
-    that ends for `budget`, the draws of one call, can be followed by another.  most_tries: gives up at a maze
-    that takes more.  Returns the number of mazes that are ready, which are the first ones.
+    seeds: (N,) random state of each maze.  tries: (N,) draws so far.  Both are updated, so that a call that
+    ends for `budget`, the draws of one call, can be followed by another.  most_tries: gives up at a maze that
+    takes more.  Returns the number of mazes that are ready, which are the first ones.
     """
     board = np.zeros(7 * (n + 2), np.uint64)
     lowest, highest = (3 * n * n + 9) // 10, n * n // 2  # 30 to 50 % of the cells
@@ -213,15 +182,10 @@ def draw_all(n, fewest, most, two_sweeps, seeds, tries, most_tries, budget, maze
             seed, more = _random_below(seed, highest - lowest + 1)
             seed = _draw_walls(n, lowest + np.int64(more), seed, board)
             seed, row, column = _free_cell(n, seed, board)
-            if two_sweeps:
-                seed, row, column, _ = _farthest(n, row, column, seed, board)
-                seed, goal_row, goal_column, steps = _farthest(n, row, column, seed, board)
-                length = steps + 1
-            else:
-                goal_row, goal_column = row, column
-                while goal_row == row and goal_column == column:
-                    seed, goal_row, goal_column = _free_cell(n, seed, board)
-                length = _path_length(n, row, column, goal_row, goal_column, board)
+            goal_row, goal_column = row, column
+            while goal_row == row and goal_column == column:
+                seed, goal_row, goal_column = _free_cell(n, seed, board)
+            length = _path_length(n, row, column, goal_row, goal_column, board)
             if fewest <= length <= most:
                 break
         seeds[i] = seed

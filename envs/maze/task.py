@@ -8,36 +8,77 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.errors import UserError
 from envs.maze import files, rendering
 from envs.maze.cache import Pools, stderr_progress
-from envs.maze.generator import RULES, generate_mazes, is_rare
+from envs.maze.generator import generate_mazes, is_rare
 from envs.maze.grid import CHARACTERS, FREE
 from envs.maze.levels import LARGEST, SMALLEST, Level, default_levels, level_of, parse_levels
 from envs.maze.rule import broken_rules, judge, label
 from envs.maze.symmetries import SYMMETRIES, MazeSymmetries, canonical, extents, transform
-from envs.puzzle import PAD, PuzzleBatch, Tokens
-from envs.task import Progress, PuzzleTask
+from envs.puzzle import PAD, PuzzleBatch, Tokens, View
+from envs.task import PuzzleTask, ReportProgress
 
 
 class MazeTask(PuzzleTask):
     """Mark a shortest path from S to G.
 
-    Tokens: 0 padding, 1 wall '#', 2 free ' ', 3 S, 4 G, 5 path 'o'. A maze smaller than the canvas of size x
-    size cells stands at its top left; the rest is padding, which counts as wall and has no label.
+    ## Description
 
-    An answer is right if it keeps walls, S and G, answers every free cell with ' ' or 'o', and its 'o' are a
-    path from S to G that is as short as possible, whichever: mazes have many. The solution is one of them,
-    fixed by the rule of Maze-Hard (see `envs.maze.rule.label`).
+    Square mazes on a canvas of `size` x `size` cells. A smaller maze lies at the top left; the rest is
+    padding, which counts as wall and has no label. Mazes have many shortest paths: the rule accepts any, and
+    the solution is the one that Maze-Hard would have (see `envs.maze.rule.label`).
 
-    Measures: `valid_longer` is 1 for an answer that draws a path but not a shortest one, else 0;
-    `excess_length` is the number of cells by which a path is too long (0 for a shortest), NaN where the
-    answer draws no path. A path here is a line of 'o' from S to G without branches that neither crosses nor
-    touches itself, and nothing else is marked; S and G side by side need no 'o'.
+    Measures of an answer: `valid_longer` is 1 if it draws a path that is not a shortest one, else 0;
+    `excess_length` is the number of cells by which its path is too long, NaN where it draws none. A path is a
+    line of `o` from S to G without branches that neither crosses nor touches itself, and nothing else is
+    marked; S and G side by side need no `o`.
 
-    Levels: very-easy, easy, medium, hard, by number of cells of the shortest path, or those that the option
-    `levels` names (see envs/maze/levels.py). Mazes are drawn at random and kept if their path has the length
-    wanted. A level that fewer than one in 1,000 random mazes reaches, such as hard, is made once and kept on
-    disk (see envs/maze/cache.py); `generate` then draws from these under random symmetries.
+    ## Action Space
+
+    size*size tokens, row by row: 5 (`o`) marks a free cell as part of the path, 2 leaves it free. Walls, S
+    and G have to be repeated.
+
+    ## Observation Space
+
+    size*size tokens, row by row: 0 padding, 1 wall (`#`), 2 free (blank), 3 S, 4 G.
+
+    ## Rewards
+
+    An answer is right if it keeps walls, S and G, answers every free cell with 2 or 5, and its marks are a
+    path from S to G that is as short as possible.
+
+    ## Starting State
+
+    A maze of a level, by cells of its shortest path, S and G counted. With the default size:
+
+    | level     | cells  |
+    |-----------|--------|
+    | very-easy | 3-4    |
+    | easy      | 5-9    |
+    | medium    | 10-33  |
+    | hard      | 34-    |
+
+    `envs.maze.levels` has the levels of every size. Mazes are drawn at random and kept if their path has the
+    length wanted. A level that fewer than one in 1,000 random mazes reaches, such as hard, is made once and
+    kept on disk (see `envs.maze.cache`); puzzles are then drawn from these under random symmetries.
+
+    ## Episode End
+
+    That of `envs.ActEnv`: when the agent halts, or at the end of the budget.
+
+    ## Arguments
+
+    - `size` (`10`): rows and columns of the canvas, 5 to 64.
+    - `levels` (`""`): levels of one's own, as NAME=SIZE:FEWEST-MOST with commas between:
+      `"s6=6:3-,s10=10:10-36,hard=30:110-"`. Without it, the four default levels of `size`.
+    - `cache` (`1000`): mazes made and kept for each rare level; a tenth more are held out.
+    - `cache_seed` (`0`): another number makes other mazes for these.
+    - `rule` (`"unbiased"`): nothing else; runs made before 0.2.0 may name it.
+
+    ## Version History
+
+    - v0: initial version.
     """
 
     name = "maze"
@@ -55,38 +96,24 @@ class MazeTask(PuzzleTask):
         self,
         size: int = 10,
         levels: str = "",
-        rule: str = "unbiased",
         cache: int = 1000,
         cache_seed: int = 0,
+        rule: str = "unbiased",
     ) -> None:
-        """
-        size: rows and columns of the canvas, 5 to 64.
-        levels: levels of a curriculum by size and length of path, as
-        NAME=SIZE:FEWEST-MOST with commas between:
-            "s6=6:3-,s10=10:10-36,hard=30:110-". Without it, the four default levels of `size`.
-        rule: how mazes are drawn. "unbiased": S and G are random cells, as in
-        Maze-Hard. "two-sweeps": S is the cell
-            farthest from a random one, G the cell farthest from S; 40 times as quick for hard mazes of 30x30,
-            but their paths have 116.4 cells on average instead of 114.9 and end nearer to the border, 3.1
-            cells from it instead of 3.7 (see envs/maze/generator.py).
-        cache: mazes made and kept for each level that is too rare to be made on the
-        fly, and a tenth more for the
-            held-out part.
-        cache_seed: another number makes other mazes for these.
-        """
         if not isinstance(size, int) or not SMALLEST <= size <= LARGEST:
-            raise ValueError(f"maze size is {size!r}; it must be a whole number, {SMALLEST} to {LARGEST}")
-        if rule not in RULES:
-            raise ValueError(f"maze rule is {rule!r}; it must be one of {', '.join(RULES)}")
+            raise UserError(f"maze size is {size!r}; it must be a whole number, {SMALLEST} to {LARGEST}")
+        if rule != "unbiased":
+            raise UserError(
+                f"maze rule is {rule!r} (two-sweeps was removed in 0.2.0); leave the option rule out"
+            )
         for option, value, least in (("cache", cache, 1), ("cache_seed", cache_seed, 0)):
             if not isinstance(value, int) or value < least:
-                raise ValueError(f"{option} is {value!r}; it must be a whole number, {least} or more")
+                raise UserError(f"{option} is {value!r}; it must be a whole number, {least} or more")
         self.size = size
         self.grid_shape = (size, size)
-        self.rule = rule
         self.ranges: tuple[Level, ...] = parse_levels(levels, size) if levels else default_levels(size)
         self.levels = tuple(level.name for level in self.ranges)
-        self._pools = Pools(rule, cache, cache_seed)
+        self._pools = Pools(cache, cache_seed)
 
     def solved(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
         """(N,) whether each answer (N, L) is a shortest path."""
@@ -118,11 +145,11 @@ class MazeTask(PuzzleTask):
         The size is that of the rectangle without padding."""
         return level_of(self.ranges, extents(inputs, self.size), self.path_lengths(inputs))
 
-    def prepare(self, levels: Sequence[str], progress: Progress) -> None:
+    def prepare(self, levels: Sequence[str], progress: ReportProgress) -> None:
         """Make, or read from disk, the mazes of those levels that are too rare to be made on the fly."""
         for name in levels:
             level = self._level(name)
-            if is_rare(level, self.rule):
+            if is_rare(level):
                 self._pools.of(level, progress)
 
     def generate(
@@ -132,21 +159,21 @@ class MazeTask(PuzzleTask):
 
         held_out: take mazes of a level that is kept on disk from its held-out part, which shares none with
         the other part, not even up to symmetry; mazes made on the fly know no parts.
-        Raises ValueError for a level that is unknown or too rare.
+        Raises UserError for a level that is unknown or too rare.
         """
         wanted = self._level(level)
-        if is_rare(wanted, self.rule):
+        if is_rare(wanted):
             mazes = self._pools.of(wanted, stderr_progress).part(held_out)
             mazes = mazes[rng.integers(len(mazes), size=count)]
             mazes = transform(mazes, wanted.size, rng.integers(SYMMETRIES, size=count))
         else:
-            mazes = generate_mazes(wanted, self.rule, count, rng)
+            mazes = generate_mazes(wanted, count, rng)
         return self._batch(wanted, mazes)
 
     def stock(self, level: str) -> PuzzleBatch | None:
         """The mazes that a level too rare to be made on the fly is trained on, up to symmetry."""
         wanted = self._level(level)
-        if not is_rare(wanted, self.rule):
+        if not is_rare(wanted):
             return None
         return self._batch(wanted, self._pools.of(wanted, stderr_progress).training)
 
@@ -170,33 +197,19 @@ class MazeTask(PuzzleTask):
 
     def parse(self, text: str) -> PuzzleBatch:
         """The maze that `text` is (see envs/maze/files.py) and its solution. Raises DataError."""
-        inputs, solutions = files.parse_maze(text, self.size)
-        return PuzzleBatch(inputs, solutions, self.level_of(inputs), np.zeros(1, np.int64))
+        return self._batch_of(*files.parse_maze(text, self.size))
 
     def read(self, path: Path) -> PuzzleBatch:
         """All mazes of a file (see envs/maze/files.py). Raises DataError naming line and reason."""
-        inputs, solutions = files.read_mazes(path, self.size)
-        return PuzzleBatch(inputs, solutions, self.level_of(inputs), np.zeros(len(inputs), np.int64))
+        return self._batch_of(*files.read_mazes(path, self.size))
 
-    def render_text(
-        self,
-        inputs: Tokens,
-        answer: Tokens | None = None,
-        solution: Tokens | None = None,
-        before: Tokens | None = None,
-    ) -> str:
-        """One maze (L,) as text with ANSI colours."""
-        return rendering.render_text(inputs, answer, solution, self.size, before)
+    def render_text(self, view: View) -> str:
+        """One maze as text with ANSI colours."""
+        return rendering.render_text(view, self.size)
 
-    def render_rgb(
-        self,
-        inputs: Tokens,
-        answer: Tokens | None = None,
-        solution: Tokens | None = None,
-        before: Tokens | None = None,
-    ) -> NDArray[np.uint8]:
-        """One maze (L,) as an image (height, width, 3)."""
-        return rendering.render_rgb(inputs, answer, solution, self.size, before)
+    def render_rgb(self, view: View) -> NDArray[np.uint8]:
+        """One maze as an image (height, width, 3)."""
+        return rendering.render_rgb(view, self.size)
 
     def write_text(self, tokens: Tokens) -> str:
         """One row of tokens (L,) as a CSV file of mazes has it, without padding."""
@@ -211,6 +224,4 @@ class MazeTask(PuzzleTask):
         return PuzzleBatch(inputs, label(inputs, self.grid_shape)[0], index, np.zeros(len(mazes), np.int64))
 
     def _level(self, name: str) -> Level:
-        if name not in self.levels:
-            raise ValueError(f"maze has no level {name!r}; its levels are {', '.join(self.levels)}")
-        return self.ranges[self.levels.index(name)]
+        return self.ranges[self.level_index(name)]

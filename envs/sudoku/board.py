@@ -12,6 +12,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.errors import UserError
+
 BLANK = 1
 """Token of a cell that is to be found."""
 
@@ -33,9 +35,9 @@ class Board(NamedTuple):
 
 @cache
 def board_of_size(size: int) -> Board:
-    """The board with `size` digits. Raises ValueError for a size that has no box shape here."""
+    """The board with `size` digits. Raises UserError for a size that has no box shape here."""
     if size not in BOX_SHAPES:
-        raise ValueError(f"sudoku size is {size!r}; it must be one of {', '.join(map(str, BOX_SHAPES))}")
+        raise UserError(f"sudoku size is {size!r}; it must be one of {', '.join(map(str, BOX_SHAPES))}")
     box_rows, box_columns = BOX_SHAPES[size]
     row, column = np.divmod(np.arange(size * size), size)
     box = row // box_rows * (size // box_columns) + column // box_columns

@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.puzzle import DataError, Tokens
+from envs.errors import DataError, UserError
+from envs.puzzle import Tokens
 from envs.sudoku.board import BLANK
 from envs.sudoku.files import read_puzzles
 from envs.sudoku.levels import clue_counts
@@ -57,7 +58,7 @@ class Catalogue:
         inputs, solutions = self._parts[held_out]
         if len(inputs) == 0:
             part = "held-out puzzle (about one in ten is)" if held_out else "puzzle that is not held out"
-            raise ValueError(f"{self.path}: the catalogue has no {part}; give a longer file")
+            raise UserError(f"{self.path}: the catalogue has no {part}; give a longer file")
         chosen = rng.integers(len(inputs), size=len(clues))
         symmetries = random_symmetries(9, len(clues), rng)
         puzzles, answers = symmetries.apply(inputs[chosen]), symmetries.apply(solutions[chosen])

@@ -19,7 +19,8 @@ from envs.csv_files import (
     refuse_bad_rows,
     tokens_of,
 )
-from envs.puzzle import DataError, Tokens
+from envs.errors import DataError
+from envs.puzzle import Tokens
 from envs.sudoku.board import BLANK, board_of
 from envs.sudoku.solver import conflicting_cells, is_solved, solve
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.errors import UserError
 from envs.sudoku.board import board_of_size
 from envs.sudoku.kernels import generate_all
 
@@ -28,15 +29,15 @@ def generate_puzzles(
 
     The number of clues aimed at is uniform in `clues` (both ends included) as far as the generator reaches; a
     board that cannot be brought down to it is kept if it lies in the range, so that low ranges lean to their
-    upper end. Raises ValueError for a range that is empty, out of reach or too rare.
+    upper end. Raises UserError for a range that is empty, out of reach or too rare.
     """
     board = board_of_size(size)
     fewest, most = clues
     floor = FEWEST_CLUES[size]
     if not 0 <= fewest <= most <= size * size:
-        raise ValueError(f"clues are {clues}; they must be a range within 0..{size * size}")
+        raise UserError(f"clues are {clues}; they must be a range within 0..{size * size}")
     if most < floor:
-        raise ValueError(
+        raise UserError(
             f"{most} clues are out of reach: this generator makes {size}x{size} puzzles with {floor} or more"
             + ("; give a file of 17-clue puzzles as `catalogue` for fewer" if size == 9 else "")
         )
@@ -46,7 +47,7 @@ def generate_puzzles(
     solutions = np.empty((count, size * size), np.uint8)
     made = generate_all(board, seeds, targets, most, MAX_BOARDS, puzzles, solutions)
     if made < count:
-        raise ValueError(
+        raise UserError(
             f"{most} clues or fewer are too rare: none in {MAX_BOARDS:,} boards of {size}x{size} in a row "
             f"({made} of {count} puzzles made)"
         )

@@ -10,8 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.drawing import changed_cells
-from envs.puzzle import Tokens
+from envs.puzzle import View
 from envs.sudoku.board import BLANK, Board, board_of
 from envs.sudoku.solver import conflicting_cells
 
@@ -47,16 +46,13 @@ _BOLD, _BLUE, _ON_ORANGE, _RESET = "\033[1m", "\033[34m", "\033[30;48;5;215m", "
 _GREEN = "\033[1;32m"
 
 
-def _examine(
-    inputs: Tokens, answer: Tokens | None, solution: Tokens | None
-) -> tuple[Board, Tokens, NDArray[np.bool_], NDArray[np.bool_]]:
-    """The board, what it shows (L,), which cells are given (L,) and which are wrong (L,)."""
+def _examine(view: View) -> tuple[Board, NDArray[np.bool_], NDArray[np.bool_]]:
+    """The board, and which cells are given (L,) and wrong (L,)."""
+    inputs, answer, solution = view.inputs, view.answer, view.solution
     board = board_of(inputs[None])
     clue = inputs > BLANK
     if answer is None:
-        return board, inputs, clue, np.zeros_like(clue)
-    if answer.shape != inputs.shape:
-        raise ValueError(f"answer has shape {answer.shape}; the puzzle has {inputs.shape}")
+        return board, clue, np.zeros_like(clue)
     changed = clue & (answer != inputs)
     if solution is not None:
         wrong = answer != solution
@@ -64,23 +60,18 @@ def _examine(
         no_digit = (answer <= BLANK) | (answer > board.size + 1)
         # A conflict is the fault of the answered cell, not of the clue it meets.
         wrong = changed | no_digit | (conflicting_cells(answer[None])[0] & ~clue)
-    return board, answer, clue & ~changed, wrong
+    return board, clue & ~changed, wrong
 
 
-def render_text(
-    inputs: Tokens,
-    answer: Tokens | None = None,
-    solution: Tokens | None = None,
-    before: Tokens | None = None,
-) -> str:
-    """One puzzle (L,) as lines of text with ANSI colours.
+def render_text(view: View) -> str:
+    """One puzzle as lines of text with ANSI colours.
 
     A clue stands alone and bold, an answered digit has a trailing ' and is blue, a wrong one
     has a trailing ! on orange, a blank is a dot, and ? is a token that is no digit. A * follows
     where the answer before was another.
     """
-    board, shown, given, wrong = _examine(inputs, answer, solution)
-    changed = changed_cells(inputs, answer, before)
+    board, given, wrong = _examine(view)
+    shown, changed = view.shown, view.changed
     rule = "+".join(["-" * (3 * board.box_columns + 1)] * (board.size // board.box_columns))
     lines = []
     for row in range(board.size):
@@ -113,19 +104,14 @@ def _character(board: Board, token: int) -> str:
     return str(token - BLANK) if BLANK < token <= board.size + 1 else "?"
 
 
-def render_rgb(
-    inputs: Tokens,
-    answer: Tokens | None = None,
-    solution: Tokens | None = None,
-    before: Tokens | None = None,
-) -> NDArray[np.uint8]:
-    """One puzzle (L,) as an image (height, width, 3), the same on every machine.
+def render_rgb(view: View) -> NDArray[np.uint8]:
+    """One puzzle as an image (height, width, 3), the same on every machine.
 
     Clues are dark on grey, answered digits blue on white, wrong ones blue on orange with a triangle in the
     corner. Cells that differ from the answer before have a green frame.
     """
-    board, shown, given, wrong = _examine(inputs, answer, solution)
-    changed = changed_cells(inputs, answer, before)
+    board, given, wrong = _examine(view)
+    shown, changed = view.shown, view.changed
     side = board.size * _CELL + 2
     image = np.full((side, side, 3), _WHITE, np.uint8)
     triangle = np.tri(9, dtype=np.bool_)[::-1]

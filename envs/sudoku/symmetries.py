@@ -10,7 +10,6 @@ Legend: N puzzles, n digits, L = n*n cells.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from math import factorial
 
 import numpy as np
 from numba import njit
@@ -20,7 +19,7 @@ from envs.sudoku.board import BLANK, board_of, board_of_size
 
 
 @dataclass(frozen=True)
-class Symmetries:
+class SudokuSymmetries:
     """One symmetry for each of N puzzles."""
 
     cells: NDArray[np.int64]
@@ -41,21 +40,7 @@ class Symmetries:
         return result
 
 
-def group_order(size: int) -> int:
-    """The number of different symmetries of a board; 1,218,998,108,160 for 9x9."""
-    board = board_of_size(size)
-    bands, stacks = size // board.box_rows, size // board.box_columns
-    return (
-        factorial(size)
-        * factorial(bands)
-        * factorial(board.box_rows) ** bands
-        * factorial(stacks)
-        * factorial(board.box_columns) ** stacks
-        * (2 if board.box_rows == board.box_columns else 1)
-    )
-
-
-def random_symmetries(size: int, count: int, rng: np.random.Generator) -> Symmetries:
+def random_symmetries(size: int, count: int, rng: np.random.Generator) -> SudokuSymmetries:
     """`count` symmetries, each uniform over all of the board's.
 
     Every puzzle takes the same number of random numbers in order, so that 2 + 3 symmetries equal 5.
@@ -73,7 +58,7 @@ def random_symmetries(size: int, count: int, rng: np.random.Generator) -> Symmet
     if board.box_rows == board.box_columns:
         down = rows[:, :, None] + columns[:, None, :] * size
         across = np.where(draws[5][:, :, None] < 0.5, down, across)
-    return Symmetries(across.reshape(count, size * size), tokens)
+    return SudokuSymmetries(across.reshape(count, size * size), tokens)
 
 
 def _line_order(blocks: NDArray[np.float64], lines: NDArray[np.float64], length: int) -> NDArray[np.int64]:

@@ -7,22 +7,66 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.puzzle import PuzzleBatch, Tokens
+from envs.errors import UserError
+from envs.puzzle import PuzzleBatch, Tokens, View
 from envs.sudoku import files, levels, rendering, solver
 from envs.sudoku.board import BLANK, board_of_size
 from envs.sudoku.canonical import canonical
 from envs.sudoku.catalogue import CATALOGUE_CLUES, Catalogue
 from envs.sudoku.generator import FEWEST_CLUES, generate_puzzles
-from envs.sudoku.symmetries import Symmetries, random_symmetries, symmetry_hash
+from envs.sudoku.symmetries import SudokuSymmetries, random_symmetries, symmetry_hash
 from envs.task import PuzzleTask
 
 
 class SudokuTask(PuzzleTask):
     """Fill the blanks so that every row, column and box holds each digit once.
 
-    Tokens: 0 padding, 1 blank, digit d = d + 1. Levels: very-easy, easy, medium, hard, extreme, by number of
-    clues. An answer is right if it keeps the clues and breaks no rule; puzzles from `generate` and `read`
-    have exactly one solution.
+    ## Description
+
+    Boards have n x n cells, n = 4, 6 or 9, in boxes of 2x2, 2x3 or 3x3 cells. Puzzles that are generated or
+    read from a file have exactly one solution.
+
+    ## Action Space
+
+    n*n tokens, row by row: digit d is token d + 1. Clues have to be repeated.
+
+    ## Observation Space
+
+    n*n tokens, row by row: 1 is a blank, digit d is token d + 1. 0, padding, does not occur.
+
+    ## Rewards
+
+    An answer is right if it keeps the clues and every row, column and box has each digit once.
+
+    ## Starting State
+
+    A puzzle of a level, by number of clues:
+
+    | level     | 4x4  | 6x6   | 9x9   |
+    |-----------|------|-------|-------|
+    | very-easy | 9-10 | 21-24 | 46-50 |
+    | easy      | 8    | 18-20 | 40-45 |
+    | medium    | 7    | 15-17 | 32-39 |
+    | hard      | 6    | 12-14 | 28-31 |
+    | extreme   | 4-5  | 8-11  | 17-27 |
+
+    The generator makes 9x9 puzzles with 20 clues or more; a catalogue adds those with 17 to 19.
+
+    ## Episode End
+
+    That of `envs.ActEnv`: when the agent halts, or at the end of the budget.
+
+    ## Arguments
+
+    - `size` (`9`): digits on the board: 4, 6 or 9.
+    - `min_guesses` (`0`): generate only puzzles at which this project's solver has to guess at least so
+      often. The number of clues alone says little about difficulty.
+    - `catalogue` (`None`): a file of 9x9 puzzles with 17 clues, one a line. With it, `extreme` has 17 to 27
+      clues, each number equally often aimed at.
+
+    ## Version History
+
+    - v0: initial version.
     """
 
     name = "sudoku"
@@ -37,19 +81,11 @@ class SudokuTask(PuzzleTask):
     traits = ("clues", "guesses")
 
     def __init__(self, size: int = 9, min_guesses: int = 0, catalogue: str | Path | None = None) -> None:
-        """
-        size: digits on the board: 4 (boxes 2x2), 6 (boxes of 2 rows and 3 columns) or 9 (boxes 3x3).
-        min_guesses: generate only puzzles at which this project's solver has to guess at least so often; clue
-            count alone says little about difficulty.
-        catalogue: file of 9x9 puzzles with 17 clues, one a line. With it, `extreme` has 17 to 27 clues
-        instead
-            of the generator's 20 to 27, in equal shares of what is aimed at.
-        """
         board_of_size(size)
         if not isinstance(min_guesses, int) or min_guesses < 0:
-            raise ValueError(f"min_guesses is {min_guesses!r}; it must be a whole number, 0 or more")
+            raise UserError(f"min_guesses is {min_guesses!r}; it must be a whole number, 0 or more")
         if catalogue is not None and size != 9:
-            raise ValueError(f"a catalogue holds 9x9 puzzles; it cannot be used with size {size}")
+            raise UserError(f"a catalogue holds 9x9 puzzles; it cannot be used with size {size}")
         self.size = size
         self.characters = "_.123456789"[: size + 2]
         self.grid_shape = (size, size)
@@ -96,11 +132,9 @@ class SudokuTask(PuzzleTask):
         """`count` new puzzles of `level`, each with exactly one solution: a pure function of its arguments.
 
         held_out: take puzzles of a catalogue from its held-out part; generated puzzles know no parts.
-        Raises ValueError for an unknown level and if too few puzzles need `min_guesses`.
+        Raises UserError for an unknown level and if too few puzzles need `min_guesses`.
         """
-        if level not in self.levels:
-            raise ValueError(f"sudoku has no level {level!r}; its levels are {', '.join(self.levels)}")
-        index = self.levels.index(level)
+        index = self.level_index(level)
         if self.min_guesses == 0:
             inputs, solutions = self._make(index, count, rng, held_out)
         else:
@@ -114,7 +148,7 @@ class SudokuTask(PuzzleTask):
             symmetries.apply(batch.inputs), symmetries.apply(batch.solution), batch.level, batch.identifier
         )
 
-    def symmetries(self, inputs: Tokens, rng: np.random.Generator) -> Symmetries:
+    def symmetries(self, inputs: Tokens, rng: np.random.Generator) -> SudokuSymmetries:
         """A random symmetry for each puzzle (N, L)."""
         return random_symmetries(self.size, len(inputs), rng)
 
@@ -134,33 +168,19 @@ class SudokuTask(PuzzleTask):
 
     def parse(self, text: str) -> PuzzleBatch:
         """The puzzle that `text` is (see envs/sudoku/files.py) and its solution. Raises DataError."""
-        inputs, solutions = files.parse_puzzle(text, self.size)
-        return PuzzleBatch(inputs, solutions, self.level_of(inputs), np.zeros(1, np.int64))
+        return self._batch_of(*files.parse_puzzle(text, self.size))
 
     def read(self, path: Path) -> PuzzleBatch:
         """All puzzles of a file (see envs/sudoku/files.py). Raises DataError naming line and reason."""
-        inputs, solutions = files.read_puzzles(path, self.size)
-        return PuzzleBatch(inputs, solutions, self.level_of(inputs), np.zeros(len(inputs), np.int64))
+        return self._batch_of(*files.read_puzzles(path, self.size))
 
-    def render_text(
-        self,
-        inputs: Tokens,
-        answer: Tokens | None = None,
-        solution: Tokens | None = None,
-        before: Tokens | None = None,
-    ) -> str:
-        """One puzzle (L,) as text with ANSI colours."""
-        return rendering.render_text(inputs, answer, solution, before)
+    def render_text(self, view: View) -> str:
+        """One puzzle as text with ANSI colours."""
+        return rendering.render_text(view)
 
-    def render_rgb(
-        self,
-        inputs: Tokens,
-        answer: Tokens | None = None,
-        solution: Tokens | None = None,
-        before: Tokens | None = None,
-    ) -> NDArray[np.uint8]:
-        """One puzzle (L,) as an image (height, width, 3)."""
-        return rendering.render_rgb(inputs, answer, solution, before)
+    def render_rgb(self, view: View) -> NDArray[np.uint8]:
+        """One puzzle as an image (height, width, 3)."""
+        return rendering.render_rgb(view)
 
     def _make(
         self, level: int, count: int, rng: np.random.Generator, held_out: bool
@@ -189,7 +209,7 @@ class SudokuTask(PuzzleTask):
         made, tried, most_tried = 0, 0, 10_000 + 200 * count
         while made < count:
             if tried >= most_tried:
-                raise ValueError(
+                raise UserError(
                     f"too few {self.levels[level]} puzzles need {self.min_guesses} guesses: "
                     f"{made} of {tried:,} ({made / tried:.2%}); lower min_guesses or take a harder level"
                 )

@@ -28,8 +28,7 @@ class ParityTask(PuzzleTask):
 
     def generate(self, level, count, rng, held_out=False):
         """New puzzles, from the random generator given and nothing else."""
-        if level not in self.levels:
-            raise ValueError(f"parity has no level {level!r}; its levels are {', '.join(self.levels)}")
+        self.level_index(level)  # refuses an unknown level
         inputs = rng.integers(ZERO, ONE + 1, (count, self.length), dtype=np.uint8)
         if level == "short":
             inputs[:, self.length // 2 :] = PAD

@@ -1,11 +1,10 @@
 """One puzzle being solved, as a picture and an animation: the board after each segment, with the Q-values.
 
-Boards are pasted pixel by pixel, as the task draws them; only words and curves go through matplotlib.
+Views are pasted pixel by pixel, as the task draws them; only words and curves go through matplotlib.
 """
 
 from __future__ import annotations
 
-import inspect
 import io
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +17,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from PIL import Image
 
-from envs import PAD, PuzzleBatch
+from envs import PAD, PuzzleBatch, View
 from envs.puzzle import Tokens
 from envs.task import PuzzleTask
 from hrm_rl.agents.act.segments import Segment
@@ -28,7 +27,7 @@ from hrm_rl.utils.files import write_atomically
 BOARD_PIXELS = 280
 """Width that small boards are enlarged to, by a whole factor."""
 COLUMNS = 4
-"""Boards side by side in a picture."""
+"""Views side by side in a picture."""
 SECONDS, LAST_SECONDS = 0.9, 3.0
 """How long an animation shows a segment, and the last one."""
 COLOURS = 64
@@ -113,19 +112,16 @@ def steps_of(seen: list[Segment], task: PuzzleTask, puzzle: PuzzleBatch, q_targe
     return steps
 
 
-def draw(render: Any, puzzle: PuzzleBatch, step: Step | None) -> Any:
-    """`task.render_text` or `task.render_rgb` of the question, or of a step with its changes marked if
-    the task's method knows of them."""
+def view_of(puzzle: PuzzleBatch, step: Step | None) -> View:
+    """The question, or a step with its changes."""
     if step is None:
-        return render(puzzle.inputs[0])
+        return View(puzzle.inputs[0])
     solution = puzzle.solution[0] if step.wrong is not None else None
-    if "before" in inspect.signature(render).parameters:
-        return render(puzzle.inputs[0], step.answer, solution, step.before)
-    return render(puzzle.inputs[0], step.answer, solution)
+    return View(puzzle.inputs[0], step.answer, solution, step.before)
 
 
 def board_pixels(task: PuzzleTask, puzzle: PuzzleBatch, step: Step | None) -> NDArray[np.uint8]:
-    board = draw(task.render_rgb, puzzle, step)
+    board = task.render_rgb(view_of(puzzle, step))
     factor = max(1, round(BOARD_PIXELS / board.shape[1]))
     return board.repeat(factor, axis=0).repeat(factor, axis=1)
 

@@ -13,7 +13,7 @@ from pydantic import Field
 from rich.console import Console
 from rich.table import Column, Table
 
-from envs import TASKS, DataError, Progress, PuzzleTask, make_task
+from envs import TASKS, PuzzleTask, ReportProgress, make_task
 from envs.folders.check import FolderSummary, check_folder
 from envs.folders.folder import METADATA_FILE, Metadata, PuzzleFolder, find_splits, read_metadata
 from envs.folders.rows import PuzzleFile
@@ -24,7 +24,7 @@ from hrm_rl.data import builder
 from hrm_rl.data.leaks import Keys, twins
 from hrm_rl.utils import hub
 from hrm_rl.utils.console import shown_path, slow_work
-from hrm_rl.utils.errors import UserError, nearest
+from hrm_rl.utils.errors import UserError
 
 PROGRAM = "python scripts/build_dataset.py"
 
@@ -79,8 +79,6 @@ def main(args: Sequence[str]) -> int:
             _check(command, Path(command.check))
         else:
             _build(command)
-    except DataError as error:
-        raise UserError(str(error)) from None
     except OSError as error:
         where = f" {error.filename}" if error.filename else ""
         raise UserError(f"cannot read or write{where}: {error.strerror or error}") from None
@@ -149,7 +147,7 @@ def _refuse_contradictions(command: DatasetCommand) -> None:
         raise UserError("--test-csv with --test-puzzles 0 contradict each other: leave one out")
 
 
-def _generated(command: DatasetCommand, task: PuzzleTask, progress: Progress) -> builder.Base:
+def _generated(command: DatasetCommand, task: PuzzleTask, progress: ReportProgress) -> builder.Base:
     assert command.level is not None
     weights = {command.level: 1.0}
     if "=" in command.level:
@@ -158,16 +156,13 @@ def _generated(command: DatasetCommand, task: PuzzleTask, progress: Progress) ->
         except ValueError as error:
             raise UserError(f"--level: {str(error).replace('stage', 'level', 1)}") from None
     for level in weights:
-        if level not in task.levels:
-            raise UserError(
-                f"unknown level '{level}'{nearest(level, task.levels)} (levels: {', '.join(task.levels)})"
-            )
+        task.level_index(level)
     puzzles = command.puzzles or 1000
     test_puzzles = puzzles // 10 if command.test_puzzles is None else command.test_puzzles
     return builder.generate(task, weights, puzzles, test_puzzles, command.seed, progress)
 
 
-def _from_files(command: DatasetCommand, task: PuzzleTask, progress: Progress) -> builder.Base:
+def _from_files(command: DatasetCommand, task: PuzzleTask, progress: ReportProgress) -> builder.Base:
     if command.hub is not None:
         train_path, test_path = _download(command.hub, wants_test=command.test_puzzles != 0)
     else:

@@ -16,7 +16,7 @@ from rich.text import Text
 from envs import DataError, PuzzleBatch
 from envs.task import PuzzleTask
 from hrm_rl.agents.act.segments import segments
-from hrm_rl.analysis.boards import Step, draw, steps_of, write_gif, write_png
+from hrm_rl.analysis.boards import Step, steps_of, view_of, write_gif, write_png
 from hrm_rl.cli.flags import parse
 from hrm_rl.config import Positive, Section
 from hrm_rl.data.held_out import prepare
@@ -140,7 +140,7 @@ def print_boards(console: Console, task: PuzzleTask, puzzle: PuzzleBatch, steps:
     """The question and the board after each segment, as many side by side as fit."""
     panels = []
     for step in (None, *steps):
-        board = draw(task.render_text, puzzle, step).split("\n")
+        board = task.render_text(view_of(puzzle, step)).split("\n")
         panels.append([Text(line, "bold" * (i == 0)) for i, line in enumerate(_heading(step))])
         panels[-1] += [Text.from_ansi(line) for line in board]
     width = max(line.cell_len for panel in panels for line in panel) + 3

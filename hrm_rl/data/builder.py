@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from envs import Progress, PuzzleBatch, PuzzleTask, distinct, fingerprint
+from envs import PuzzleBatch, PuzzleTask, ReportProgress, distinct, fingerprint
 from envs.folders.rows import PuzzleFile
 from envs.folders.writer import new_folder, write_identifiers, write_split
 from hrm_rl.data.leaks import twins
@@ -56,7 +56,7 @@ def generate(
     puzzles: int,
     test_puzzles: int,
     seed: int,
-    progress: Progress,
+    progress: ReportProgress,
 ) -> Base:
     """`puzzles` and `test_puzzles` new puzzles with levels in the proportions of `weights`.
 
@@ -64,10 +64,7 @@ def generate(
     different. Raises UserError where it has too few of those.
     """
     levels = list(weights)
-    try:
-        task.prepare(levels, progress)
-    except ValueError as error:
-        raise UserError(str(error)) from None
+    task.prepare(levels, progress)
     parts: dict[int, list[PuzzleBatch]] = {_TEST: [], _TRAIN: []}
     taken: set[int] = set()  # canonical forms
     twin_count = 0
@@ -118,7 +115,7 @@ def _different(
     held_out: bool,
     taken: set[int],
     test_forms: set[int],
-    progress: Progress,
+    progress: ReportProgress,
 ) -> tuple[PuzzleBatch, int]:
     """At most `count` puzzles of a level and how many of them are twins of others.
 
@@ -131,10 +128,7 @@ def _different(
     what = f"generating {level} {'test' if held_out else 'training'} puzzles"
     while have < count and fruitless < FRUITLESS_ROUNDS:
         size = min(GENERATED_AT_ONCE, max(LEAST_GENERATED, count - have))
-        try:
-            batch = task.generate(level, size, rng, held_out)
-        except ValueError as error:
-            raise UserError(str(error)) from None
+        batch = task.generate(level, size, rng, held_out)
         forms = fingerprint(task.canonical(batch.inputs)).tolist()
         prints = fingerprint(batch.inputs).tolist()
         new: list[int] = []
@@ -165,7 +159,7 @@ def from_file(
     subsample: int | None,
     test_puzzles: int | None,
     seed: int,
-    progress: Progress,
+    progress: ReportProgress,
 ) -> Base:
     """Base puzzles from files.
 
@@ -228,7 +222,7 @@ def _collect(
     order: NDArray[np.int64],
     wanted: int,
     what: str,
-    progress: Progress,
+    progress: ReportProgress,
     accept: Callable[[PuzzleBatch], NDArray[np.bool_]] | None = None,
 ) -> tuple[PuzzleBatch, int]:
     """The first `wanted` different accepted puzzles of the rows `order`, fewer where there are no more, and
@@ -246,7 +240,7 @@ def _collect(
     return batch, used
 
 
-def write(task: PuzzleTask, base: Base, num_aug: int, seed: int, out: Path, progress: Progress) -> int:
+def write(task: PuzzleTask, base: Base, num_aug: int, seed: int, out: Path, progress: ReportProgress) -> int:
     """Write the folder `out`; each training puzzle is a group with `num_aug` further versions. Returns the
     number of training examples. Raises DataError where there is something at `out`."""
     written = 0

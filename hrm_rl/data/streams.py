@@ -9,18 +9,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs import (
-    DataError,
     GeneratedSource,
     MixedSource,
     PoolSource,
-    Progress,
     PuzzleBatch,
     PuzzleTask,
+    ReportProgress,
     fingerprint,
     make_task,
 )
 from envs.folders.folder import PuzzleFolder
-from envs.folders.opening import _check_sample, _open_training, open_puzzles
+from envs.folders.opening import check_sample, open_puzzles, open_training
 from envs.puzzle import Puzzles, PuzzleSource, Selection
 from hrm_rl.config import Config
 from hrm_rl.data.held_out import (
@@ -67,7 +66,10 @@ def build_task(config: Config) -> PuzzleTask:
 
 
 def build_data(
-    config: Config, rank: int = 0, world_size: int = 1, progress: Progress = lambda what, done, total: None
+    config: Config,
+    rank: int = 0,
+    world_size: int = 1,
+    progress: ReportProgress = lambda what, done, total: None,
 ) -> Data:
     """Task, training stream of `rank` and held-out puzzles. progress: told of slow work.
     Raises UserError for wrong files and levels."""
@@ -78,15 +80,12 @@ def build_data(
             "puzzle,solution or question,answer; .gz is fine), or --data.path FOLDER of "
             "scripts/build_dataset.py"
         )
-    try:
-        if config.data.path is None:
-            return _generated(task, config, rank, progress)
-        return _from_file(task, config, rank, world_size)
-    except DataError as error:
-        raise UserError(str(error)) from None
+    if config.data.path is None:
+        return _generated(task, config, rank, progress)
+    return _from_file(task, config, rank, world_size)
 
 
-def _generated(task: PuzzleTask, config: Config, rank: int, progress: Progress) -> Data:
+def _generated(task: PuzzleTask, config: Config, rank: int, progress: ReportProgress) -> Data:
     levels = trained_levels(config)
     if ALL_LEVELS in levels:
         raise UserError(
@@ -108,10 +107,10 @@ def _generated(task: PuzzleTask, config: Config, rank: int, progress: Progress) 
 def _from_file(task: PuzzleTask, config: Config, rank: int, world_size: int) -> Data:
     assert config.data.path is not None
     path = config.data.path
-    pool, test = _open_training(task, Path(path))
+    pool, test = open_training(task, Path(path))
     for part in (pool, test):
         if isinstance(part, PuzzleFolder):
-            _check_sample(task, part)
+            check_sample(task, part)
     keys = Keys.of(task, pool)
     _, rows = np.unique(keys.puzzle, return_index=True)  # the first of each set of equal puzzles
     rows = np.sort(rows)
@@ -146,7 +145,7 @@ def training_puzzles(task: PuzzleTask, config: Config) -> Puzzles | None:
     """Everything that a run might train on, up to symmetry, or None if that is without
     end. Raises DataError."""
     if config.data.path is not None:
-        return _open_training(task, Path(config.data.path))[0]
+        return open_training(task, Path(config.data.path))[0]
     stocks = [stock for level in trained_levels(config) if (stock := task.stock(level)) is not None]
     return PuzzleBatch.concatenate(stocks) if stocks else None
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
-from envs import PuzzleBatch
+from envs import PuzzleBatch, View
 from envs.task import PuzzleTask
 from hrm_rl.config import Config
 from hrm_rl.runs.folder import read_metrics
@@ -98,8 +98,8 @@ def board_grid(task: PuzzleTask, puzzles: PuzzleBatch, answers: NDArray[np.uint8
     rows = []
     for n in range(len(puzzles)):
         question, solution = puzzles.inputs[n], puzzles.solution[n]
-        pictures = [task.render_rgb(question)]
-        pictures += [task.render_rgb(question, answer[n], solution) for answer in answers]
+        pictures = [task.render_rgb(View(question))]
+        pictures += [task.render_rgb(View(question, answer[n], solution)) for answer in answers]
         rows.append(np.concatenate([_framed(p) for p in pictures], axis=1))
     return np.concatenate(rows, axis=0)
 

@@ -70,7 +70,7 @@ def held_out_result(exact: float, solved: float, remark: str) -> str:
 
 @contextmanager
 def slow_work() -> Iterator[Callable[[str, int, int], None]]:
-    """Inside, an `envs.Progress` that shows a bar for each kind of slow work, or its
+    """Inside, an `envs.ReportProgress` that shows a bar for each kind of slow work, or its
     first line off a terminal."""
     console = Console(stderr=True)
     with Progress(

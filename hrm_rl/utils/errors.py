@@ -1,21 +1,12 @@
-"""The one exception for things a user can put right."""
+"""The one exception for things a user can put right (envs has it, and hrm_rl takes it from here)."""
 
 from __future__ import annotations
 
-import difflib
 import errno
-from collections.abc import Iterable
 
+from envs.errors import UserError, nearest, unknown
 
-class UserError(ValueError):
-    """Something the user can put right. The message is one line: what is wrong, what would be right and,
-    where there is one, the command to run. Scripts print it and exit with 2."""
-
-
-def nearest(word: str, choices: Iterable[str]) -> str:
-    """`; did you mean 'x'?` with the most similar of `choices`, or an empty string when none is similar."""
-    match = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)
-    return f"; did you mean '{match[0]}'?" if match else ""
+__all__ = ["UserError", "nearest", "refused_by_disk", "unknown"]
 
 
 def refused_by_disk(error: OSError) -> UserError | None:

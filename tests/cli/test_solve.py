@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from envs import DataError, PuzzleBatch, PuzzleTask, make_task
+from envs import DataError, PuzzleBatch, PuzzleTask, View, make_task
 from hrm_rl.agents.act.segments import segments
 from hrm_rl.analysis.thoughts import Thoughts
 from hrm_rl.cli import solve as solve_command
@@ -208,9 +208,9 @@ def test_changed_cells_are_marked_and_no_others(name: str) -> None:
     answer, before = batch.solution[0], batch.solution[0].copy()
     cell = int(np.flatnonzero(task.unknown(batch.inputs)[0])[1])
     before[cell] = 1 if answer[cell] != 1 else 2
-    plain = task.render_rgb(batch.inputs[0], answer, answer)
-    assert (task.render_rgb(batch.inputs[0], answer, answer, answer) == plain).all()
-    marked = (task.render_rgb(batch.inputs[0], answer, answer, before) != plain).any(axis=2)
+    plain = task.render_rgb(View(batch.inputs[0], answer, answer))
+    assert (task.render_rgb(View(batch.inputs[0], answer, answer, answer)) == plain).all()
+    marked = (task.render_rgb(View(batch.inputs[0], answer, answer, before)) != plain).any(axis=2)
     rows, columns = task.grid_shape
     across, down = plain.shape[1] / columns, plain.shape[0] / rows
     where = np.argwhere(marked)
@@ -221,8 +221,10 @@ def test_changed_cells_are_marked_and_no_others(name: str) -> None:
         < 8
     )
     if name != "mirror":
-        text = task.render_text(batch.inputs[0], answer, answer)
-        assert task.render_text(batch.inputs[0], answer, answer, before).count("*") == text.count("*") + 1
+        text = task.render_text(View(batch.inputs[0], answer, answer))
+        assert (
+            task.render_text(View(batch.inputs[0], answer, answer, before)).count("*") == text.count("*") + 1
+        )
 
 
 def model_of(config) -> tuple[RecurrentModel, PuzzleTask]:

@@ -20,6 +20,7 @@ from hrm_rl.config import (
     Config,
     CurriculumConfig,
     ModelConfig,
+    describe,
     differences,
     field_names,
     get_preset,
@@ -49,6 +50,14 @@ def test_a_preset_survives_yaml_and_carries_its_name(name: str, tmp_path: Path) 
     preset = get_preset(name)
     assert preset.preset == name
     assert load_config(write(tmp_path / "config.yaml", preset.to_yaml()), Config()) == preset
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_described_and_says_if_it_needs_puzzles(name: str) -> None:
+    purpose, reaches = describe(name)
+    assert purpose
+    assert "\n" not in purpose + reaches
+    assert ("--data.path" in purpose) == PRESETS[name].data.required
 
 
 @given(

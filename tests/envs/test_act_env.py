@@ -78,7 +78,7 @@ def test_make_vec_gives_a_vector_env_with_a_mixture_of_levels(env_id, options, t
 
 
 def test_make_refuses_an_unknown_option(env_id):
-    with pytest.raises(ValueError, match="is no option"):
+    with pytest.raises(ValueError, match="unknown option"):
         gymnasium.make(env_id, colour="blue")
 
 
@@ -363,9 +363,9 @@ def test_closing_an_env_closes_its_source(task):
 
 
 def test_unknown_names_are_answered_with_the_nearest_known_one():
-    with pytest.raises(ValueError, match="did you mean 'sudoku'"):
+    with pytest.raises(envs.UserError, match="did you mean 'sudoku'"):
         envs.make_task("sodoku")
-    with pytest.raises(ValueError, match="did you mean 'min_guesses'"):
+    with pytest.raises(envs.UserError, match="did you mean 'min_guesses'"):
         envs.make_task("sudoku", min_guess=3)
-    with pytest.raises(ValueError, match="known: sudoku"):
+    with pytest.raises(envs.UserError, match=r"\(tasks: sudoku, maze\)"):
         envs.make_task("chess")

@@ -172,11 +172,11 @@ def test_a_closed_source_refuses_to_draw(make):
 
 
 def test_generated_source_refuses_wrong_arguments():
-    with pytest.raises(ValueError, match="no level 'tricky'"):
+    with pytest.raises(ValueError, match="unknown level 'tricky'"):
         GeneratedSource(TASK, "tricky", 0)
     with pytest.raises(ValueError, match="at least 1"):
         GeneratedSource(TASK, "easy", 0, block_size=0)
-    with pytest.raises(ValueError, match="no level 'hard'"):
+    with pytest.raises(ValueError, match="unknown level 'hard'"):
         generated().set_level_weights({"hard": 1.0})
     generated().set_level_weights({"easy": 1.0})
 
@@ -253,7 +253,7 @@ def test_changed_weights_are_part_of_the_saved_state():
 @pytest.mark.parametrize(
     ("weights", "message"),
     [
-        ({"tricky": 1.0}, "no level 'tricky'; it has easy, medium, hard"),
+        ({"tricky": 1.0}, r"unknown level 'tricky' \(levels: easy, medium, hard"),
         ({"easy": -1.0, "hard": 2.0}, "weight of level 'easy' is -1.0"),
         ({"easy": float("nan")}, "weight of level 'easy' is nan"),
         ({"easy": 0.0}, "all level weights are 0"),

@@ -8,8 +8,7 @@ from envs import PuzzleBatch, PuzzleTask
 
 
 class Mirror(PuzzleTask):
-    """A user's task: answer a row of letters with the row turned round. Its pictures
-    know nothing of changes."""
+    """A user's task: answer a row of letters with the row reversed. Its text marks no changes."""
 
     name = "mirror"
     characters = "_ab"
@@ -27,5 +26,5 @@ class Mirror(PuzzleTask):
         zeros = np.zeros(count, np.int64)
         return PuzzleBatch(inputs, inputs[:, ::-1].copy(), zeros, zeros)
 
-    def render_text(self, inputs, answer=None, solution=None):
-        return "mine " + "".join(self.characters[t] for t in (inputs if answer is None else answer))
+    def render_text(self, view):
+        return "mine " + "".join(self.characters[t] for t in view.shown)

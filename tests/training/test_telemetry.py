@@ -17,7 +17,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.custom_scalar import layout_pb2
 from tensorboard.summary.writer import event_file_writer
 
-from envs import make_task
+from envs import View, make_task
 from hrm_rl.agents.tally import Tally, summarise
 from hrm_rl.runs.folder import read_metrics
 from hrm_rl.training.local import LocalWorker
@@ -152,7 +152,7 @@ def test_histogram_of_a_run_agrees_with_its_halt_fractions(run_dir: Path) -> Non
 def test_boards_are_pictured_at_every_evaluation(run_dir: Path) -> None:
     images = read_events(run_dir).Images("eval/boards")
     assert [image.step for image in images] == [6, 12]
-    picture = TASK.render_rgb(puzzles(1).inputs[0])
+    picture = TASK.render_rgb(View(puzzles(1).inputs[0]))
     assert images[0].height > 4 * picture.shape[0]
     assert images[0].width > 4 * picture.shape[1]
 
@@ -161,7 +161,7 @@ def test_board_grid_has_a_row_for_each_puzzle_and_a_column_for_each_segment_afte
     batch = puzzles(2)
     answers = np.stack([np.full_like(batch.solution, 2), batch.solution, batch.solution])
     grid = board_grid(TASK, batch, answers)
-    height, width, _ = TASK.render_rgb(batch.inputs[0]).shape
+    height, width, _ = TASK.render_rgb(View(batch.inputs[0])).shape
     rows, columns = grid.shape[0] // 2, grid.shape[1] // 4
     assert rows >= height
     assert columns >= width
@@ -170,9 +170,9 @@ def test_board_grid_has_a_row_for_each_puzzle_and_a_column_for_each_segment_afte
         return grid[row * rows : (row + 1) * rows, column * columns : (column + 1) * columns]
 
     for row in range(2):
-        question = TASK.render_rgb(batch.inputs[row])
+        question = TASK.render_rgb(View(batch.inputs[row]))
         wrong, right = (
-            TASK.render_rgb(batch.inputs[row], answers[k][row], batch.solution[row]) for k in (0, 1)
+            TASK.render_rgb(View(batch.inputs[row], answers[k][row], batch.solution[row])) for k in (0, 1)
         )
         for column, picture in enumerate((question, wrong, right, right)):
             top, left = (rows - height) // 2, (columns - width) // 2

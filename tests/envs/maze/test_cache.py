@@ -50,7 +50,7 @@ def made(monkeypatch) -> list[int]:
 
 
 def pools(seed: int = 0) -> Pools:
-    return Pools("unbiased", COUNT, seed)
+    return Pools(COUNT, seed)
 
 
 def task(**options):

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from envs.errors import DataError
 from envs.maze.files import faults, read_mazes, write_maze
 from envs.maze.grid import CHARACTERS, FREE, GOAL, PAD, PATH, START, WALL
 from envs.maze.rule import judge, label
-from envs.puzzle import DataError
 
 # Two ways from S to G are equally short: down first (the label of the rule) and right first.
 OPEN = ["S  ", " # ", "  G"]

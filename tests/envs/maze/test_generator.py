@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from envs import make_task
-from envs.maze import distances, generator, label
+from envs.maze import generator, label
 from envs.maze.cache import Pools
 from envs.maze.generator import advance, generate_mazes, is_rare
 from envs.maze.grid import FREE, GOAL, START, WALL
@@ -59,22 +59,20 @@ def test_mazes_lie_in_their_level_and_have_one_start_one_goal_and_their_share_of
     assert set(np.unique(batch.inputs)) == {WALL, FREE, START, GOAL}
 
 
-@pytest.mark.parametrize("rule", generator.RULES)
-def test_a_batch_is_a_function_of_its_arguments(rule):
-    task = make_task("maze", size=12, rule=rule)
+def test_a_batch_is_a_function_of_its_arguments():
+    task = make_task("maze", size=12)
     batches = [task.generate("medium", 20, np.random.default_rng(seed)).inputs for seed in (0, 0, 1)]
     assert (batches[0] == batches[1]).all()
     assert len(np.unique(np.concatenate(batches), axis=0)) == 40
 
 
-@pytest.mark.parametrize("rule", generator.RULES)
-def test_a_maze_does_not_depend_on_where_the_work_was_cut(rule):
+def test_a_maze_does_not_depend_on_where_the_work_was_cut():
     level = Level("", 10, 20, 30)
-    whole = generate_mazes(level, rule, 10, np.random.default_rng(0))
+    whole = generate_mazes(level, 10, np.random.default_rng(0))
     seeds = np.random.default_rng(0).integers(0, 2**64, size=10, dtype=np.uint64)
     tries, mazes, made = np.zeros(10, np.int64), np.empty_like(whole), 0
     while made < 10:
-        made += advance(level, rule, seeds[made:], tries[made:], mazes[made:], budget=3)
+        made += advance(level, seeds[made:], tries[made:], mazes[made:], budget=3)
     assert (mazes == whole).all()
     assert tries.max() > 3
 
@@ -85,7 +83,7 @@ def test_every_board_of_a_number_of_walls_is_as_likely_as_any_other():
     count = 40_000
     seeds = np.random.default_rng(0).integers(0, 2**64, size=count, dtype=np.uint64)
     mazes = np.empty((count, 16), np.uint8)
-    assert draw_all(4, 0, ANY, False, seeds, np.zeros(count, np.int64), ANY, ANY, mazes) == count
+    assert draw_all(4, 0, ANY, seeds, np.zeros(count, np.int64), ANY, ANY, mazes) == count
     walls = (mazes == WALL).sum(axis=1)
     kinds, numbers = np.unique(walls, return_counts=True)
     assert kinds.tolist() == [5, 6, 7, 8]
@@ -113,7 +111,7 @@ def test_path_lengths_are_those_of_drawing_in_plain_numpy():
         maze[cells[:walls]], maze[cells[walls]], maze[cells[walls + 1]] = WALL, START, GOAL
     drawn = np.empty_like(plain)
     seeds = rng.integers(0, 2**64, size=count, dtype=np.uint64)
-    draw_all(size, 0, ANY, False, seeds, np.zeros(count, np.int64), ANY, ANY, drawn)
+    draw_all(size, 0, ANY, seeds, np.zeros(count, np.int64), ANY, ANY, drawn)
     assert ks_distance(lengths_of(drawn), lengths_of(plain)) < ks_limit(count, count)
 
 
@@ -122,25 +120,18 @@ def test_the_length_that_the_search_finds_is_that_of_the_label(size):
     count = 300
     seeds = np.random.default_rng(size).integers(0, 2**64, size=count, dtype=np.uint64)
     unlimited, mazes = np.empty((count, size**2), np.uint8), np.empty((1, size**2), np.uint8)
-    draw_all(size, 0, ANY, False, seeds.copy(), np.zeros(count, np.int64), ANY, ANY, unlimited)
+    draw_all(size, 0, ANY, seeds.copy(), np.zeros(count, np.int64), ANY, ANY, unlimited)
     for seed, length in zip(seeds, lengths_of(unlimited), strict=True):
         for offset in (-1, 0, 1):
             arguments = (np.array([seed]), np.zeros(1, np.int64), ANY, 1, mazes)
-            made = draw_all(size, length + offset, length + offset, False, *arguments)
+            made = draw_all(size, length + offset, length + offset, *arguments)
             assert made == (offset == 0)
     assert 0.3 < (lengths_of(unlimited) > 0).mean() < 0.8
 
 
-def test_two_sweeps_give_ends_that_are_farthest_apart():
-    mazes = generate_mazes(Level("", 10, 2, 100), "two-sweeps", 200, np.random.default_rng(0))
-    swapped = mazes.copy()
-    swapped[mazes == START], swapped[mazes == GOAL] = GOAL, START
-    assert (distances(swapped, (10, 10)).max(axis=1) + 1 == lengths_of(mazes)).all()
-
-
 def test_hard_is_rare_and_the_other_levels_are_not():
     for size in (5, 6, 10, 20, 30):
-        rare = [is_rare(level, "unbiased") for level in default_levels(size)]
+        rare = [is_rare(level) for level in default_levels(size)]
         assert rare == [False, False, False, True]
 
 
@@ -150,7 +141,7 @@ def test_levels_that_are_too_rare_give_up_and_say_so(monkeypatch):
     with pytest.raises(
         ValueError, match="level far are too rare: 5,000 random mazes of 30x30 had no shortest path"
     ):
-        generate_mazes(level, "unbiased", 3, np.random.default_rng(0))
+        generate_mazes(level, 3, np.random.default_rng(0))
 
 
 def hard_mazes_agree(mazes: np.ndarray, theirs: np.ndarray) -> dict[str, tuple[float, float]]:
@@ -170,10 +161,9 @@ def test_hard_mazes_are_like_those_of_maze_hard(data_file, tmp_path, monkeypatch
     monkeypatch.setenv("HRM_RL_CACHE", str(tmp_path))
     theirs = make_task("maze", size=30).read(data_file("maze_hard_train.csv.gz")).inputs
     hard = default_levels(30)[3]
-    ours = Pools("unbiased", 1000, seed=0).of(hard, lambda what, done, total: None).training
+    ours = Pools(1000, seed=0).of(hard, lambda what, done, total: None).training
     assert len(ours) == len(theirs) == 1000
     for distance, limit in hard_mazes_agree(ours, theirs).values():
         assert distance < limit
-    swept = generate_mazes(hard, "two-sweeps", 1000, np.random.default_rng(0))
-    distance, limit = hard_mazes_agree(swept, theirs)["length"]
-    assert distance > limit, "the test can tell another rule"
+    longer = ks_distance(lengths_of(ours) + 2, lengths_of(theirs))
+    assert longer > ks_limit(1000, 1000), "the test can tell paths that are two cells longer"

@@ -8,6 +8,7 @@ import re
 import numpy as np
 import pytest
 
+from envs import View
 from envs.maze.grid import CHARACTERS, FREE, GOAL, PAD, PATH, START, WALL
 from envs.maze.rendering import WRONG, Kind, cell_kinds, cell_pixels, render_rgb, render_text
 from envs.maze.rule import judge, label
@@ -102,26 +103,26 @@ def every_kind() -> tuple[np.ndarray, np.ndarray, np.ndarray, dict[str, tuple[in
 
 def test_a_maze_as_text():
     expected = ["+--------+", "|S       |", "|  ##    |", "|    ##  |", "|      G |", "+--------+"]
-    assert plain(render_text(tokens(MAZE), None, None, 4)) == expected
-    assert plain(render_text(tokens(MAZE), None, tokens(LABEL), 4)) == expected
+    assert plain(render_text(View(tokens(MAZE)), 4)) == expected
+    assert plain(render_text(View(tokens(MAZE), None, tokens(LABEL)), 4)) == expected
 
 
 def test_a_right_answer_as_text():
-    assert plain(render_text(tokens(MAZE), tokens(LABEL), tokens(LABEL), 4)) == [
+    assert plain(render_text(View(tokens(MAZE), tokens(LABEL), tokens(LABEL)), 4)) == [
         "+--------+", "|S       |", "|o ##    |", "|o   ##  |", "|o o o G |", "+--------+",
         "solved: a path of 7 cells, none is shorter",
     ]  # fmt: skip
 
 
 def test_another_shortest_path_as_text_shows_the_label_as_dots():
-    assert plain(render_text(tokens(MAZE), tokens(OTHER), tokens(LABEL), 4)) == [
+    assert plain(render_text(View(tokens(MAZE), tokens(OTHER), tokens(LABEL)), 4)) == [
         "+--------+", "|S o o o |", "|. ##  o |", "|.   ##o |", "|. . . G |",
         "+--------+", "solved: a path of 7 cells, none is shorter",
     ]  # fmt: skip
 
 
 def test_a_longer_path_as_text_is_wrong_where_it_leaves_every_shortest_one():
-    assert plain(render_text(tokens(LONGER_MAZE), tokens(LONGER), tokens(LONGER_LABEL), 4)) == [
+    assert plain(render_text(View(tokens(LONGER_MAZE), tokens(LONGER), tokens(LONGER_LABEL)), 4)) == [
         "+--------+", "|S o o o |", "|######o |", "|G . . o |", "|o!o!o!o!|", "+--------+",
         "not solved: a path of 11 cells, the shortest has 9",
     ]  # fmt: skip
@@ -130,7 +131,7 @@ def test_a_longer_path_as_text_is_wrong_where_it_leaves_every_shortest_one():
 def test_every_fault_of_an_answer_has_its_own_text():
     answer = tokens(["oSo#", " o G", " o  ", "o oo"])
     answer[15], answer[10] = FREE, 200
-    lines = plain(render_text(tokens(MAZE), answer, tokens(LABEL), 4))
+    lines = plain(render_text(View(tokens(MAZE), answer, tokens(LABEL)), 4))
     assert lines == [
         "+--------+", "|oSS!o #!|", "|. o#  G!|", "|. o ?#  |", "|o . o  G|", "+--------+",
         "not solved: no path from S to G (the shortest has 7 cells)",
@@ -140,14 +141,14 @@ def test_every_fault_of_an_answer_has_its_own_text():
 def test_padding_is_left_out_of_the_text_and_nothing_answered_there_is_wrong():
     maze, answer = tokens(["S #", "  G"], 5), tokens(["S #", "ooG"], 5)
     answer[maze == PAD] = 99
-    lines = plain(render_text(maze, answer, answer, 5))
+    lines = plain(render_text(View(maze, answer, answer), 5))
     assert lines[:4] == ["+------+", "|S   ##|", "|o o G |", "+------+"]
     assert lines[4].startswith("solved")
-    assert (render_rgb(maze, answer, None, 5) == render_rgb(maze, tokens(["S #", "ooG"], 5), None, 5)).all()
+    assert (render_rgb(View(maze, answer), 5) == render_rgb(View(maze, tokens(["S #", "ooG"], 5)), 5)).all()
 
 
 def test_wrong_text_is_coloured_and_everything_else_is_not_orange():
-    text = render_text(tokens(LONGER_MAZE), tokens(LONGER), tokens(LONGER_LABEL), 4)
+    text = render_text(View(tokens(LONGER_MAZE), tokens(LONGER), tokens(LONGER_LABEL)), 4)
     assert re.findall(r"48;5;215m(..)\033", text) == ["o!"] * 4
 
 
@@ -160,7 +161,7 @@ def test_nothing_in_a_right_answer_is_wrong_whichever_path_it_takes(size, seed):
     other = label(mirrored, (size, size))[0].reshape(size, size)[:, ::-1].reshape(-1)
     for answer in (solution, other):
         assert judge(maze[None], answer[None], (size, size))[0].all()
-        kinds = cell_kinds(maze, answer, solution, size)
+        kinds = cell_kinds(View(maze, answer, solution), size)
         assert not np.isin(kinds, WRONG).any()
         assert ((kinds == Kind.ANSWERED) == (answer == PATH)).all()
         assert ((kinds == Kind.SHORTEST) == ((solution == PATH) & (answer != PATH))).all()
@@ -170,7 +171,7 @@ def test_nothing_in_a_right_answer_is_wrong_whichever_path_it_takes(size, seed):
 def test_cells_are_wrong_without_a_solution_just_as_with_one(seed):
     maze, solution = solvable(10, seed)
     answer = np.random.default_rng(seed).integers(0, 256, 100).astype(np.uint8) % 7
-    with_label, without = cell_kinds(maze, answer, solution, 10), cell_kinds(maze, answer, None, 10)
+    with_label, without = cell_kinds(View(maze, answer, solution), 10), cell_kinds(View(maze, answer), 10)
     assert (np.isin(with_label, WRONG) == np.isin(without, WRONG)).all()
     assert not (without == Kind.SHORTEST).any()
 
@@ -179,12 +180,12 @@ def test_cells_are_wrong_without_a_solution_just_as_with_one(seed):
 def test_images_of_a_size_are_equal_squares_and_the_same_each_time(size):
     maze, solution = solvable(size)
     answer = np.random.default_rng(1).integers(0, 6, size * size).astype(np.uint8)
-    images = [render_rgb(maze, a, solution, size) for a in (None, solution, answer)]
+    images = [render_rgb(View(maze, a, solution), size) for a in (None, solution, answer)]
     assert {image.shape for image in images} == {(size * cell_pixels(size) + 8,) * 2 + (3,)}
     assert all(image.dtype == np.uint8 for image in images)
     assert 270 <= len(images[0]) <= 370
-    assert (render_rgb(maze, answer, solution, size) == images[2]).all()
-    assert (images[0] == render_rgb(maze, None, None, size)).all()
+    assert (render_rgb(View(maze, answer, solution), size) == images[2]).all()
+    assert (images[0] == render_rgb(View(maze), size)).all()
 
 
 @pytest.mark.parametrize("eye", EYES)
@@ -195,9 +196,9 @@ def test_cells_of_different_kinds_look_different_to_everyone(size, eye):
         canvases = np.zeros((3, 30, 30), np.uint8)
         canvases[:, :5, :5] = np.reshape([maze, answer, solution], (3, 5, 5))
         maze, answer, solution = canvases.reshape(3, 900)
-    image = seen(render_rgb(maze, answer, solution, size), eye)
+    image = seen(render_rgb(View(maze, answer, solution), size), eye)
     assert not np.isnan(image).any()
-    kinds = cell_kinds(maze, answer, solution, size).reshape(size, size)
+    kinds = cell_kinds(View(maze, answer, solution), size).reshape(size, size)
     assert {Kind(kinds[place]) for place in cells.values()} == set(Kind)
     for one, other in itertools.combinations(cells, 2):
         difference = np.abs(cell_of(image, *cells[one], size) - cell_of(image, *cells[other], size))
@@ -209,7 +210,7 @@ def test_cells_of_different_kinds_look_different_to_everyone(size, eye):
 def test_a_changed_cell_still_tells_what_it_was(eye):
     maze = tokens(MAZE)
     answer = np.full_like(maze, 77)
-    image = seen(render_rgb(maze, answer, None, 4), eye)
+    image = seen(render_rgb(View(maze, answer), 4), eye)
     cells = [cell_of(image, *place, 4) for place in ((0, 0), (0, 1), (1, 1), (3, 3))]  # S, free, wall, G
     for one, other in itertools.combinations(cells, 2):
         assert np.mean(np.abs(one - other).max(axis=2) > 20) > 0.08
@@ -219,7 +220,7 @@ def test_a_changed_cell_still_tells_what_it_was(eye):
 def test_the_frame_tells_question_right_and_wrong_answers_apart(eye):
     maze, solution = solvable(10)
     wrong = np.full_like(solution, FREE)
-    top = [seen(render_rgb(maze, a, solution, 10), eye)[1] for a in (None, solution, wrong)]
+    top = [seen(render_rgb(View(maze, a, solution), 10), eye)[1] for a in (None, solution, wrong)]
     assert len(np.unique(top[0], axis=0)) == len(np.unique(top[1], axis=0)) == 1
     assert len(np.unique(top[2], axis=0)) == 2  # broken
     assert np.abs(top[0][0] - top[1][0]).max() > 60
@@ -230,7 +231,9 @@ def test_an_answer_changes_the_picture_only_in_its_cells_and_in_the_frame():
     answer = solution.copy()
     cell = int(np.flatnonzero(solution == FREE)[0])
     answer[cell] = WALL
-    changed = (render_rgb(maze, answer, solution, 10) != render_rgb(maze, solution, solution, 10)).any(axis=2)
+    changed = (
+        render_rgb(View(maze, answer, solution), 10) != render_rgb(View(maze, solution, solution), 10)
+    ).any(axis=2)
     rows, columns = np.nonzero(changed[4:-4, 4:-4])
     assert set(rows // cell_pixels(10)) == {cell // 10}
     assert set(columns // cell_pixels(10)) == {cell % 10}
@@ -238,7 +241,7 @@ def test_an_answer_changes_the_picture_only_in_its_cells_and_in_the_frame():
 
 def test_the_answered_path_is_drawn_without_a_gap_from_s_to_g():
     maze, solution = tokens(LONGER_MAZE), tokens(LONGER_LABEL)
-    image, c = render_rgb(maze, solution, solution, 4), cell_pixels(4)
+    image, c = render_rgb(View(maze, solution, solution), 4), cell_pixels(4)
     middle = 4 + c // 2
     for row in (0, 2):  # from beside S to the bend, and from the bend to beside G
         assert (image[middle + row * c, 4 + c : middle + 3 * c] == (0, 114, 178)).all()
@@ -249,11 +252,11 @@ def test_any_token_can_be_drawn():
     maze, solution = solvable(6)
     for shift in range(7):
         answer = (np.arange(36) * 7 + shift * 36).astype(np.uint8)
-        assert render_rgb(maze, answer, solution, 6).shape == render_rgb(maze, None, None, 6).shape
-        assert plain(render_text(maze, answer, solution, 6))[-1].startswith("not solved")
+        assert render_rgb(View(maze, answer, solution), 6).shape == render_rgb(View(maze), 6).shape
+        assert plain(render_text(View(maze, answer, solution), 6))[-1].startswith("not solved")
 
 
 def test_an_answer_of_another_size_is_refused():
     for render in (render_text, render_rgb):
         with pytest.raises(ValueError, match="answer has shape"):
-            render(tokens(MAZE), tokens(LABEL)[:9], None, 4)
+            render(View(tokens(MAZE), tokens(LABEL)[:9]), 4)

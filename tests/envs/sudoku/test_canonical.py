@@ -20,7 +20,8 @@ from envs.sudoku import count_solutions, solve
 from envs.sudoku.board import BOX_SHAPES
 from envs.sudoku.canonical import canonical, forms_by_solution, smallest_images
 from envs.sudoku.levels import LEVELS, clue_counts
-from envs.sudoku.symmetries import group_order, random_symmetries, symmetry_hash
+from envs.sudoku.symmetries import random_symmetries, symmetry_hash
+from tests.helpers.sudoku import group_order
 
 PROPERTY = settings(max_examples=10, deadline=None, derandomize=True)
 every_size = pytest.mark.parametrize("size", BOX_SHAPES)

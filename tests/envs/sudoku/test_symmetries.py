@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from envs import PuzzleBatch, make_task
 from envs.sudoku import count_guesses, count_solutions
 from envs.sudoku.board import BOX_SHAPES
-from envs.sudoku.symmetries import group_order, random_symmetries, symmetry_hash
+from envs.sudoku.symmetries import random_symmetries, symmetry_hash
+from tests.helpers.sudoku import group_order
 
 PROPERTY = settings(max_examples=20, deadline=None, derandomize=True)
 every_size = pytest.mark.parametrize("size", BOX_SHAPES)
