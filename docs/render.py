@@ -18,7 +18,7 @@ from unittest import mock
 import yaml
 from pydantic.fields import FieldInfo
 
-from hrm_rl.config import PRESETS, Config, Section, flatten
+from hrm_rl.config import PRESETS, Config, Section, describe, flatten
 
 REFERENCE = Path(__file__).parent / "reference"
 COMMANDS = ("train", "tune", "evaluate", "solve", "analyze")
@@ -93,8 +93,7 @@ def presets() -> str:
     """Every preset as the settings in which it differs from the defaults."""
     parts = [
         f"{NOTE}# Presets",
-        "What each preset sets; everything else is as in [settings](settings.md). "
-        "[Training](../guides/training.md#presets) says what each is for.",
+        "What each preset is for and what it sets; everything else is as in [settings](settings.md).",
     ]
     default = flatten(Config().model_dump(mode="json"))
     for name, preset in PRESETS.items():
@@ -103,7 +102,12 @@ def presets() -> str:
             if value != default[key] and key != "preset":
                 section, _, field = key.rpartition(".")
                 (values.setdefault(section, {}) if section else values)[field] = value
-        parts += [f"## {name}", f"```yaml\n{yaml.safe_dump(values, sort_keys=False, width=100)}```"]
+        purpose, reaches = describe(name)
+        parts += [
+            f"## {name}",
+            purpose[:1].upper() + purpose[1:] + "." + f" Reached: {reaches}." * bool(reaches),
+        ]
+        parts.append(f"```yaml\n{yaml.safe_dump(values, sort_keys=False, width=100)}```")
     return "\n\n".join(parts) + "\n"
 
 
