@@ -1,10 +1,11 @@
-# make train | test | lint | benchmark: each sets up .venv first if needed, and does nothing twice.
+# make train | test | lint | docs | benchmark: each sets up .venv first if needed, and does nothing twice.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+DOCS_READY := $(VENV)/.docs-ready
 
-.PHONY: train test lint benchmark setup clean
+.PHONY: train test lint docs benchmark setup clean
 .DELETE_ON_ERROR:
 
 train: setup
@@ -18,6 +19,11 @@ lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy hrm_rl envs
+
+# The site, in build/site; a warning is an error. `python docs/render.py` renews the rendered pages first.
+docs: $(DOCS_READY)
+	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
+	@echo "built build/site/index.html"
 
 benchmark: setup
 	$(BIN)/python scripts/benchmark.py
@@ -33,6 +39,10 @@ $(READY): pyproject.toml constraints.txt
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt "$$(grep '^torch==' constraints.txt)"
 	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@touch $(READY)
+
+$(DOCS_READY): $(READY)
+	@$(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[docs]'
+	@touch $(DOCS_READY)
 
 clean:
 	rm -rf $(VENV)

@@ -48,9 +48,9 @@ class RecipesCommand(Section):
     24 and 150 if not given."""
     processes: Positive = 2
     """Measurements at a time, each with one thread: at most the cores that have nothing else to do."""
-    results: str = "docs/recipes.jsonl"
+    results: str = "docs/data/recipes.jsonl"
     """File of results; what is in it already is not measured again."""
-    pictures: str = "docs"
+    pictures: str = "docs/images"
     """Folder for recipes-BOARD.png and halting-BOARD.png."""
     report: bool = False
     """Measure nothing; draw and print what there is."""

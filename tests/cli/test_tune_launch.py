@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from hrm_rl.cli import tune as tune_launch
-from hrm_rl.cli.tune import TuneCommand
 from hrm_rl.sweeps.plan import Resources, plan_resources
 from hrm_rl.sweeps.results.display import time_left
 from hrm_rl.sweeps.results.reading import read_sweep
@@ -17,7 +16,6 @@ from hrm_rl.sweeps.results.records import Book, write_sweep
 from hrm_rl.training.resources import Machine
 from hrm_rl.utils.errors import UserError
 from tests.helpers.commands import files, refusal
-from tests.helpers.paths import ROOT
 from tests.helpers.small_sweeps import content, small_space, write_file
 
 pytestmark = pytest.mark.usefixtures("own_folder")
@@ -126,9 +124,3 @@ def test_the_report_is_made_again_from_the_folder(capsys: pytest.CaptureFixture[
     write_sweep(Path("sweeps/s"), content(), "my.yaml", small_space(), 0, 4)
     assert tune_launch.main(["--report", "sweeps/s"]) == 0
     assert "no trial" in capsys.readouterr().out
-
-
-def test_every_flag_is_in_the_readme() -> None:
-    section = (ROOT / "README.md").read_text().partition("## Sweeps")[2].partition("\n## ")[0]
-    for name in TuneCommand.model_fields:
-        assert f"--{name.replace('_', '-')}" in section, name

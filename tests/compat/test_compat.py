@@ -377,7 +377,7 @@ def test_sizes_that_do_not_fit_are_refused_in_one_line() -> None:
 def test_the_code_of_the_documentation_runs_as_it_stands(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    text = (ROOT / "docs" / "compatibility.md").read_text()
+    text = "".join((ROOT / "docs" / page).read_text() for page in ("guides/export.md", "compatibility.md"))
     blocks = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
     assert len(blocks) == 3
     small(seq_len=16, vocab_size=6).inner.save_pretrained(tmp_path / "my-model")
