@@ -139,6 +139,15 @@ def test_packages_have_a_sentence_and_at_most_so_many_modules() -> None:
         assert len(beside) <= MOST_MODULES, f"{name} has {len(beside)} modules"
 
 
+def test_no_two_classes_have_one_name() -> None:
+    places: dict[str, list[str]] = {}
+    for name, path in MODULES.items():
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ClassDef):
+                places.setdefault(node.name, []).append(name)
+    assert {n: where for n, where in places.items() if len(where) > 1} == {}
+
+
 def test_every_folder_of_code_is_a_package() -> None:
     folders = {p.parent for p in MODULES.values()}
     assert [f for f in folders if not (f / "__init__.py").exists()] == []

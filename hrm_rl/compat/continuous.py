@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from hrm_rl.config import ModelConfig
 from hrm_rl.models.layers.linear import init_truncated_normal_
 from hrm_rl.models.layers.positions import rope_frequencies, rotation
-from hrm_rl.models.recurrent import Level
+from hrm_rl.models.recurrent import RecurrentModule
 from hrm_rl.utils.errors import UserError, first_problem
 
 States = tuple[Tensor, Tensor]
@@ -72,8 +72,8 @@ class HierarchicalReasoningModel(nn.Module):
         self.N, self.T = N, T
         self.input_embedding = nn.Linear(input_dim, hidden_dim)
         # Attention does not ask for the number of positions, so that an input may have any length.
-        self.high_level_module = Level(num_transformer_layers, self.config, positions=1)
-        self.low_level_module = Level(num_transformer_layers, self.config, positions=1)
+        self.high_level_module = RecurrentModule(num_transformer_layers, self.config, positions=1)
+        self.low_level_module = RecurrentModule(num_transformer_layers, self.config, positions=1)
         self.output_head = nn.Linear(hidden_dim, output_dim)
         self.register_buffer("h_init", init_truncated_normal_(torch.empty(hidden_dim), 1.0))
         self.register_buffer("l_init", init_truncated_normal_(torch.empty(hidden_dim), 1.0))

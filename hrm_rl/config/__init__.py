@@ -4,7 +4,7 @@ from hrm_rl.config.base import Decay, Positive, Probability, Section
 from hrm_rl.config.config import RESUMABLE_FIELDS, Config, differences, field_names, flatten
 from hrm_rl.config.loading import absolute_paths, load_config, validate
 from hrm_rl.config.model import ModelConfig
-from hrm_rl.config.presets import PRESETS, About, describe, get_preset
+from hrm_rl.config.presets import PRESETS, PresetNote, describe, get_preset
 from hrm_rl.config.sections import (
     CurriculumConfig,
     DataConfig,
@@ -18,7 +18,6 @@ from hrm_rl.config.sections import (
 __all__ = [
     "PRESETS",
     "RESUMABLE_FIELDS",
-    "About",
     "Config",
     "CurriculumConfig",
     "DataConfig",
@@ -28,6 +27,7 @@ __all__ = [
     "ModelConfig",
     "OptimConfig",
     "Positive",
+    "PresetNote",
     "Probability",
     "Section",
     "TrainConfig",

@@ -81,7 +81,7 @@ TRM = _with(
 """The TRM paper's runs on these puzzles, with attention: 50,000 epochs."""
 
 
-class About(NamedTuple):
+class PresetNote(NamedTuple):
     """A preset in words, as the documentation shows it."""
 
     purpose: str
@@ -91,13 +91,13 @@ class About(NamedTuple):
 
 
 PRESETS: dict[str, Config] = {}
-_ABOUT: dict[str, About] = {}
+_NOTES: dict[str, PresetNote] = {}
 
 
 def _preset(name: str, purpose: str, base: Settings, reaches: str = "", **sections: dict[str, Any]) -> None:
     """Add a preset: `base` with other values for some settings."""
     PRESETS[name] = Config.model_validate({"preset": name, **_with(base, **sections)})
-    _ABOUT[name] = About(purpose, reaches)
+    _NOTES[name] = PresetNote(purpose, reaches)
 
 
 _preset(
@@ -223,7 +223,7 @@ def get_preset(name: str) -> Config:
     return PRESETS[name]
 
 
-def describe(name: str) -> About:
+def describe(name: str) -> PresetNote:
     """What a preset is for. Raises UserError as `get_preset` does."""
     get_preset(name)
-    return _ABOUT[name]
+    return _NOTES[name]

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from hrm_rl.models.layers.block import Block
-from hrm_rl.models.recurrent import Level
+from hrm_rl.models.recurrent import RecurrentModule
 
 BACKEND: Any = "inductor"
 
@@ -27,7 +27,7 @@ def compile_blocks(model: nn.Module, device: torch.device) -> str:
     problem = _problem(device)
     if not problem:
         for module in model.modules():
-            if isinstance(module, Level):
+            if isinstance(module, RecurrentModule):
                 module.announce = _slots_vary
             elif isinstance(module, Block):
                 module.compile(backend=BACKEND)

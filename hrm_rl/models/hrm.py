@@ -9,7 +9,7 @@ from torch import Tensor
 
 from hrm_rl.config import ModelConfig
 from hrm_rl.models.layers.positions import Rotation
-from hrm_rl.models.recurrent import Level, RecurrentModel, alternate
+from hrm_rl.models.recurrent import RecurrentModel, RecurrentModule, alternate
 
 
 class HRM(RecurrentModel):
@@ -21,8 +21,8 @@ class HRM(RecurrentModel):
     name = "hrm"
 
     def build(self, config: ModelConfig) -> None:
-        self.h_level = Level(config.h_layers, config, self.positions)
-        self.l_level = Level(config.l_layers, config, self.positions)
+        self.h_level = RecurrentModule(config.h_layers, config, self.positions)
+        self.l_level = RecurrentModule(config.l_layers, config, self.positions)
 
     def think(
         self, z_h: Tensor, z_l: Tensor, x: Tensor, by: Rotation | None, drop: bool

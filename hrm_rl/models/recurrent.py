@@ -34,7 +34,7 @@ Gradient = Literal["one_step", "last_cycle", "full"]
 Self = TypeVar("Self", bound="RecurrentModel")
 
 
-class Level(nn.Module):
+class RecurrentModule(nn.Module):
     """One recurrent module: the injected input is added to the state, then the blocks run."""
 
     def __init__(self, layers: int, config: ModelConfig, positions: int):
@@ -257,8 +257,8 @@ class RecurrentModel(nn.Module, ABC):
 
 def alternate(
     model: RecurrentModel,
-    low: Level,
-    high: Level,
+    low: RecurrentModule,
+    high: RecurrentModule,
     z_h: Tensor,
     z_l: Tensor,
     x: Tensor,

@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from hrm_rl.models.layers.attention import Attention
 from hrm_rl.models.layers.fused import at_least_float32
 from hrm_rl.models.layers.positions import Rotation, rotate
-from hrm_rl.models.recurrent import Level, RecurrentModel
+from hrm_rl.models.recurrent import RecurrentModel, RecurrentModule
 
 
 class Place(NamedTuple):
@@ -105,12 +105,14 @@ def trace(model: RecurrentModel, attention: int = 0) -> Iterator[Trace]:
 
     hooks = [model.register_forward_pre_hook(begin)]
     for module in model.modules():
-        if isinstance(module, Level):
+        if isinstance(module, RecurrentModule):
             hooks.append(module.register_forward_hook(updated))
         elif isinstance(module, Attention) and attention:
             hooks.append(module.register_forward_pre_hook(looked))
     # Compiled blocks would not call the hooks within them.
-    compiled = any(module.announce is not None for module in model.modules() if isinstance(module, Level))
+    compiled = any(
+        module.announce is not None for module in model.modules() if isinstance(module, RecurrentModule)
+    )
     try:
         with torch.compiler.set_stance("force_eager") if compiled else nullcontext():
             yield seen

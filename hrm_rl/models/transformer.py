@@ -10,7 +10,7 @@ from torch import Tensor
 
 from hrm_rl.config import ModelConfig
 from hrm_rl.models.layers.positions import Rotation
-from hrm_rl.models.recurrent import Level, RecurrentModel
+from hrm_rl.models.recurrent import RecurrentModel, RecurrentModule
 
 
 class Transformer(RecurrentModel):
@@ -25,7 +25,7 @@ class Transformer(RecurrentModel):
     has_low_level = False
 
     def build(self, config: ModelConfig) -> None:
-        self.level = Level(config.h_layers + config.l_layers, config, self.positions)
+        self.level = RecurrentModule(config.h_layers + config.l_layers, config, self.positions)
 
     def think(
         self, z_h: Tensor, z_l: Tensor, x: Tensor, by: Rotation | None, drop: bool
