@@ -1,3 +1,8 @@
 """hrm-rl: Hierarchical Reasoning Models trained as agents that decide how long to think."""
 
-__version__ = "0.1.0"
+from importlib.metadata import PackageNotFoundError, version
+
+try:
+    __version__ = version("hrm-rl")
+except PackageNotFoundError:  # a checkout on PYTHONPATH that is not installed
+    __version__ = "unknown"

@@ -1,8 +1,8 @@
-"""Report on how a trained model thinks: python scripts/analyze.py --checkpoint
-runs/NAME --out DIR (see --help)."""
+"""Report on how a trained model thinks.
 
-from hrm_rl.cli.analyze import main
-from hrm_rl.cli.flags import run_script
+`python scripts/analyze.py` is `hrm-rl analyze`; --help lists the flags."""
+
+from hrm_rl.cli.main import run_script
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script("analyze")

@@ -1,7 +1,8 @@
-"""Time puzzle generation, environment, update and evaluation: python scripts/benchmark.py (see --help)."""
+"""Time the parts of the system.
 
-from hrm_rl.cli.benchmark import main
-from hrm_rl.cli.flags import run_script
+`python scripts/benchmark.py` is `hrm-rl benchmark`; --help lists the flags."""
+
+from hrm_rl.cli.main import run_script
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script("benchmark")

@@ -1,7 +1,8 @@
-"""Measure how fast models and Q-targets learn small Sudokus: python scripts/compare_recipes.py --help."""
+"""Compare models, gradients and Q-targets on small Sudokus.
 
-from hrm_rl.cli.flags import run_script
-from hrm_rl.cli.recipes import main
+`python scripts/compare_recipes.py` is `hrm-rl recipes`; --help lists the flags."""
+
+from hrm_rl.cli.main import run_script
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script("recipes")

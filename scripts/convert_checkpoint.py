@@ -1,7 +1,8 @@
-"""Bring a checkpoint of another HRM or TRM implementation here, or take one there (see --help)."""
+"""Convert a checkpoint of another HRM or TRM implementation, or write one for it.
 
-from hrm_rl.cli.convert import main
-from hrm_rl.cli.flags import run_script
+`python scripts/convert_checkpoint.py` is `hrm-rl convert`; --help lists the flags."""
+
+from hrm_rl.cli.main import run_script
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script("convert")

@@ -1,8 +1,8 @@
-"""Judge a trained model on held-out puzzles: python scripts/evaluate.py --checkpoint
-runs/NAME (see --help)."""
+"""Evaluate trained models on puzzles.
 
-from hrm_rl.cli.evaluate import main
-from hrm_rl.cli.flags import run_script
+`python scripts/evaluate.py` is `hrm-rl evaluate`; --help lists the flags."""
+
+from hrm_rl.cli.main import run_script
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script("evaluate")

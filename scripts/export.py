@@ -1,8 +1,8 @@
-"""Make a folder of a run's model that others can load: python scripts/export.py
---checkpoint runs/NAME --out DIR."""
+"""Write a trained model as a folder for others, with a model card.
 
-from hrm_rl.cli.export import main
-from hrm_rl.cli.flags import run_script
+`python scripts/export.py` is `hrm-rl export`; --help lists the flags."""
+
+from hrm_rl.cli.main import run_script
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script("export")

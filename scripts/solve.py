@@ -1,8 +1,8 @@
-"""Watch a model solve one puzzle: python scripts/solve.py --checkpoint runs/NAME
---random LEVEL (see --help)."""
+"""Watch a trained model solve one puzzle.
 
-from hrm_rl.cli.flags import run_script
-from hrm_rl.cli.solve import main
+`python scripts/solve.py` is `hrm-rl solve`; --help lists the flags."""
+
+from hrm_rl.cli.main import run_script
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script("solve")

@@ -1,7 +1,8 @@
-"""Train a model: python scripts/train_ray.py --preset NAME --num-workers N (see --help and the README)."""
+"""Train a recurrent reasoning model.
 
-from hrm_rl.cli.flags import run_script
-from hrm_rl.cli.train import main
+`python scripts/train_ray.py` is `hrm-rl train`; --help lists the flags."""
+
+from hrm_rl.cli.main import run_script
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script("train")

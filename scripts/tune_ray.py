@@ -1,8 +1,8 @@
-"""Search over settings: python scripts/tune_ray.py --space tune_configs/quick.yaml (see
---help and the README)."""
+"""Search over settings: many runs, the worse ones stopped early.
 
-from hrm_rl.cli.flags import run_script
-from hrm_rl.cli.tune import main
+`python scripts/tune_ray.py` is `hrm-rl tune`; --help lists the flags."""
+
+from hrm_rl.cli.main import run_script
 
 if __name__ == "__main__":
-    run_script(main)
+    run_script("tune")

@@ -74,8 +74,8 @@ def find_splits(path: Path | str) -> Splits:
         return Splits(path, None)
     if not (path / "train" / METADATA_FILE).exists():
         raise DataError(
-            f"{path}: holds neither {METADATA_FILE} nor train/{METADATA_FILE}; give a folder that "
-            "scripts/build_dataset.py has written"
+            f"{path}: holds neither {METADATA_FILE} nor train/{METADATA_FILE}; give a folder that the "
+            "command dataset has written"
         )
     test = path / "test"
     if test.is_dir() and not (test / METADATA_FILE).exists():

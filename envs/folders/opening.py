@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 
 import numpy as np
@@ -34,14 +33,10 @@ def open_training(task: PuzzleTask, path: Path) -> tuple[Puzzles, Puzzles | None
 
 
 def check_sample(task: PuzzleTask, folder: PuzzleFolder) -> None:
-    """Look at some examples of a folder, or all of a small one, as `build_dataset.py
-    --check` looks at all."""
+    """Look at some examples of a folder, or all of a small one; check.py looks at all. Raises DataError."""
     rows = np.unique(np.linspace(0, len(folder) - 1, CHECKED_EXAMPLES).astype(np.int64))
     sample = folder.take(rows)
     faults = task.faults(sample.inputs, sample.solution)
     if faults:
         first = min(faults)
-        raise DataError(
-            f"{folder.path}: example {rows[first]}: {faults[first]}; to check all: "
-            f"python scripts/build_dataset.py --check {shlex.quote(str(folder.path))}"
-        )
+        raise DataError(f"{folder.path}: example {rows[first]}: {faults[first]}")

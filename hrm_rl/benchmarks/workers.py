@@ -1,4 +1,4 @@
-"""What Ray costs and what a second worker gives: whole runs of scripts/train_ray.py, timed from outside.
+"""What Ray costs and what a second worker gives: whole runs of `hrm-rl train`, timed from outside.
 
 Kinds of run take turns: in one process without Ray, with one Ray worker, with two, and two runs without Ray
 side by side, which know nothing of each other: what these give over one is what the machine has to give. Each
@@ -25,7 +25,7 @@ from hrm_rl.benchmarks.measure import Aim
 from hrm_rl.runs.folder import RunFolder
 from hrm_rl.utils.errors import UserError
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "train_ray.py"
+COMMAND = (sys.executable, "-m", "hrm_rl.cli.main", "train")
 WORKERS = (0, 1, 2)
 """Ray workers of the runs; 0 is a run without Ray."""
 SLOTS = 32
@@ -113,7 +113,7 @@ def _train(workers: Sequence[int], folder: Path) -> list[Pace]:
     runs = []
     for i, count in enumerate(workers):
         command = [
-            *(sys.executable, str(SCRIPT), *FLAGS.split()),
+            *(*COMMAND, *FLAGS.split()),
             *("--num-workers", str(count), "--train.global-batch-size", str(SLOTS * max(1, count))),
             *("--max-updates", str(UPDATES), "--train.log-every", str(EVERY)),
             *("--storage-path", str(folder), "--run-name", str(i)),

@@ -1,25 +1,23 @@
-"""`scripts/analyze.py`: a report on how a trained model thinks, or on how several runs differ."""
+"""`hrm-rl analyze`: a report on how a trained model thinks, or on how several runs differ."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 
 from envs import PuzzleBatch
 from hrm_rl.analysis import report
 from hrm_rl.analysis.study import Study, conduct
-from hrm_rl.cli.flags import parse
+from hrm_rl.cli.flags import CheckpointFlag, DeviceFlag, ThreadsFlag, WeightsFlag, parse
 from hrm_rl.config import Positive
 from hrm_rl.evaluation.puzzles import PuzzleChoice, choose_puzzles, for_folder, refuse_strangers
 from hrm_rl.runs.loading import LoadedModel, described, load_model, refuse_other_tasks
-from hrm_rl.utils.console import progress_bar, shown_path
+from hrm_rl.utils.console import progress_bar, shown_path, typed_command
 from hrm_rl.utils.devices import choose_device, use_threads
 from hrm_rl.utils.errors import UserError
 
-PROGRAM = "python scripts/analyze.py"
 BEYOND = 2
 """Budget of the analysis, as a multiple of that of training."""
 MOST_PUZZLES = 1000
@@ -27,31 +25,25 @@ MOST_PUZZLES = 1000
 
 
 class AnalyzeCommand(PuzzleChoice):
-    """Flags of scripts/analyze.py."""
+    """Report on how a trained model thinks."""
 
-    checkpoint: str = ""
-    """Run folder (its best checkpoint is taken, else the last), one checkpoint's folder, or a folder made by
-    scripts/export.py or scripts/convert_checkpoint.py. This or --compare is required."""
+    checkpoint: CheckpointFlag = ""
     compare: tuple[str, ...] = ()
     """Several of them, to overlay; all think about the puzzles of the first."""
     out: str = ""
     """Folder for report.html and the PNG and CSV file of each figure. Required."""
     max_segments: Positive | None = None
     """Segments to watch each puzzle for; twice the budget of training if not given."""
-    weights: Literal["raw", "ema"] | None = None
-    """The trained weights or their moving average; those that the run's own evaluations
-    judged if not given."""
+    weights: WeightsFlag = None
     batch_size: Positive = 128
     """Puzzles thought about at once."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where the network runs."""
-    threads: Positive | None = None
-    """CPU threads; torch's choice if not given."""
+    device: DeviceFlag = "auto"
+    threads: ThreadsFlag = None
 
 
 def main(args: Sequence[str]) -> int:
-    """Run scripts/analyze.py. Returns the exit status; raises UserError."""
-    command = parse(AnalyzeCommand(), args, "Report on how a trained model thinks.", PROGRAM)
+    """Run the command. Returns the exit status; raises UserError."""
+    command = parse(AnalyzeCommand(), args, "analyze")
     folders = _folders(command)
     if command.threads:
         use_threads(command.threads)
@@ -91,13 +83,15 @@ def _folders(command: AnalyzeCommand) -> list[str]:
     if bool(command.checkpoint) == bool(command.compare):
         wrong = "not both" if command.compare else "one of them"
         raise UserError(
-            f"give --checkpoint runs/NAME or --compare runs/A runs/B, {wrong}: {PROGRAM} --checkpoint "
-            "runs/NAME --out DIR"
+            f"give --checkpoint runs/NAME or --compare runs/A runs/B, {wrong}: "
+            f"{typed_command('analyze')} --checkpoint runs/NAME --out DIR"
         )
     if len(command.compare) == 1:
         raise UserError("--compare takes at least two runs; for one: --checkpoint")
     if not command.out:
-        raise UserError(f"say where the report goes: {PROGRAM} --checkpoint runs/NAME --out DIR")
+        raise UserError(
+            f"say where the report goes: {typed_command('analyze')} --checkpoint runs/NAME --out DIR"
+        )
     if Path(command.out).is_file():
         raise UserError(f"--out {command.out} is a file; it must be a folder")
     return list(command.compare) or [command.checkpoint]

@@ -1,4 +1,4 @@
-"""`scripts/benchmark.py`: how fast this machine makes puzzles, steps environments, learns and answers.
+"""`hrm-rl benchmark`: how fast this machine makes puzzles, steps environments, learns and answers.
 
 All parts are timed in one run, and all but whole runs with and without Ray in one process, so that the
 ratios mean something on any machine.
@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
+import tyro
 from rich.console import Console
 
 from hrm_rl.benchmarks.adaptive import time_adaptive, time_tracing
@@ -22,19 +23,18 @@ from hrm_rl.benchmarks.throughput import time_canonical, time_env, time_evaluati
 from hrm_rl.benchmarks.update import time_update
 from hrm_rl.benchmarks.workers import time_ray
 from hrm_rl.cli.flags import flag_value, parse
-from hrm_rl.config import Config, Positive, get_preset
+from hrm_rl.config import Config, Positive, Section, get_preset
 from hrm_rl.utils.devices import choose_device, use_threads
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import provenance, write_atomically
 
-PROGRAM = "python scripts/benchmark.py"
 PARTS = (
     "generator", "canonical", "env", "update", "evaluation", "adaptive", "tracing", "growth", "targets", "ray"
 )  # fmt: skip
 
 
-class BenchmarkCommand(Config):
-    """Flags of scripts/benchmark.py: what to time, and every setting of a run for the update it times."""
+class Measurement(Section):
+    """What to time."""
 
     only: tuple[str, ...] = PARTS
     """Parts to run: generator, canonical, env, update, evaluation, adaptive, tracing, and the three that take
@@ -42,8 +42,8 @@ class BenchmarkCommand(Config):
     plot: str | None = None
     """Picture of part growth to write, a PNG; if part ray runs too, with a panel for its workers."""
     checkpoint: str | None = None
-    """Parts adaptive and tracing: a run's folder, whose own halting is timed; a random network
-    with drawn lengths if not given."""
+    """Parts adaptive and tracing: a run's folder, whose own halting is timed; a random network with drawn
+    lengths if not given."""
     adaptive_puzzles: Positive = 1024
     """Part adaptive: puzzles, the fewer of which the more of the time is spent on the end of the queue."""
     threads: Positive = 1
@@ -54,12 +54,22 @@ class BenchmarkCommand(Config):
     """File to write the numbers to."""
 
 
+class BenchmarkCommand(Section):
+    """Time the parts of the system."""
+
+    measurement: tyro.conf.OmitArgPrefixes[Measurement] = Measurement()
+    """What to time"""
+    settings: Annotated[Config, tyro.conf.arg(name="")] = Config()
+    """Every setting of a run, for the update and the evaluation that are timed"""
+
+
 def main(args: Sequence[str]) -> int:
-    """Run scripts/benchmark.py. Returns the exit status; raises UserError."""
+    """Run the command. Returns the exit status; raises UserError."""
     base = get_preset(flag_value(args, "preset") or "sudoku9-curriculum").model_dump()
     base["train"]["global_batch_size"] = 64
-    base["data"]["exclude_twins"] = False  # nobody is judged here
-    command = parse(BenchmarkCommand(**base), args, "Time the parts of the system.", PROGRAM)
+    base["data"]["exclude_twins"] = False  # nobody is evaluated here
+    given = parse(BenchmarkCommand(settings=Config(**base)), args, "benchmark")
+    command, config = given.measurement, given.settings
     for part in command.only:
         if part not in PARTS:
             raise UserError(f"--only {part}: the parts are {', '.join(PARTS)}")
@@ -67,7 +77,6 @@ def main(args: Sequence[str]) -> int:
         raise UserError("--plot draws what part growth measures: add growth to --only")
     use_threads(command.threads)
     console = Console(highlight=False)
-    config = Config(**{name: getattr(command, name) for name in Config.model_fields})
     slots, device = config.train.global_batch_size, config.train.device
     measure: dict[str, Callable[[], dict[str, Any]]] = {
         "generator": lambda: time_generator(command.seconds),

@@ -1,5 +1,4 @@
-"""`scripts/convert_checkpoint.py`: another project's checkpoint to a folder for
-scripts/evaluate.py, or back."""
+"""`hrm-rl convert`: another project's checkpoint to a folder that the other commands read, or back."""
 
 from __future__ import annotations
 
@@ -26,25 +25,21 @@ from hrm_rl.models import RecurrentModel, count_parameters
 from hrm_rl.models.saving import description
 from hrm_rl.runs.loading import load_model
 from hrm_rl.runs.pretrained import About, is_pretrained
-from hrm_rl.utils.console import shown_path
+from hrm_rl.utils.console import shown_path, typed_command
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import provenance
 
-PROGRAM = "python scripts/convert_checkpoint.py"
-
-DESCRIPTION = """Convert a checkpoint of sapientinc/HRM, TinyRecursiveModels or the MLX Swift version of HRM
-to a
-folder for scripts/evaluate.py and from_pretrained; with --to official, a run or such a folder to the format
-of the
-first two. Only tensors are unpickled: a file that holds anything else is refused."""
-
 
 class ConvertCommand(Section):
-    """Flags of scripts/convert_checkpoint.py."""
+    """Convert a checkpoint of another HRM or TRM implementation, or write one for it.
+
+    Reads checkpoints of sapientinc/HRM, TinyRecursiveModels and the MLX Swift version of HRM, and writes a
+    folder that the other commands and from_pretrained read; with --to official, a run or such a folder to the
+    format of the first two. Only tensors are unpickled: a file that holds anything else is refused."""
 
     source: Annotated[str, tyro.conf.arg(name="from")] = ""
-    """Checkpoint file to convert; with --to official a run, a checkpoint's folder or a folder made by this
-    script or by scripts/export.py. Required."""
+    """Checkpoint file to convert; with --to official a run, a checkpoint's folder, or a folder made by this
+    command or by `export`. Required."""
     out: str = ""
     """Folder to write; it must not exist yet. Required."""
     to: Literal["hrm-rl", "official"] = "hrm-rl"
@@ -81,10 +76,13 @@ class ConvertCommand(Section):
 
 
 def main(args: Sequence[str]) -> int:
-    """Run scripts/convert_checkpoint.py. Returns the exit status; raises UserError."""
-    command = parse(ConvertCommand(), args, DESCRIPTION, PROGRAM)
+    """Run the command. Returns the exit status; raises UserError."""
+    command = parse(ConvertCommand(), args, "convert")
     if not command.source or not command.out:
-        raise UserError(f"say what to convert and where to: {PROGRAM} --from FILE --task sudoku --out DIR")
+        raise UserError(
+            "say what to convert and where to: "
+            f"{typed_command('convert')} --from FILE --task sudoku --out DIR"
+        )
     out = Path(command.out)
     if out.exists():
         raise UserError(f"{out} exists already: give another --out, or delete it first")
@@ -126,7 +124,7 @@ def _to_ours(command: ConvertCommand, path: Path, out: Path) -> None:
         model.save_pretrained(out, about.model_dump(), model_card(model, config, about))
     print(f"wrote {shown_path(out)}: {model.config.name}, {count_parameters(model):,} parameters")
     if task is not None:
-        print(f"evaluate: python scripts/evaluate.py --checkpoint {shown_path(out)}")
+        print(f"evaluate: {typed_command('evaluate')} --checkpoint {shown_path(out)}")
 
 
 def _sizes(command: ConvertCommand, arch: Arch, task: PuzzleTask | None) -> Sizes:

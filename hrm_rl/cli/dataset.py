@@ -1,10 +1,8 @@
-"""`scripts/build_dataset.py`: make a data set folder from a generator, a CSV file or
-the hub, or check one."""
+"""`hrm-rl dataset`: make a folder of puzzles from a generator, a CSV file or the hub, or check one."""
 
 from __future__ import annotations
 
 import math
-import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated
@@ -19,24 +17,21 @@ from envs.folders.folder import METADATA_FILE, Metadata, PuzzleFolder, find_spli
 from envs.folders.rows import PuzzleFile
 from envs.folders.writer import refuse_existing
 from hrm_rl.cli.flags import parse
+from hrm_rl.cli.resuming import retyped
 from hrm_rl.config import Positive, Section, parse_weights
 from hrm_rl.data import builder
 from hrm_rl.data.leaks import Keys, twins
 from hrm_rl.utils import hub
-from hrm_rl.utils.console import shown_path, slow_work
+from hrm_rl.utils.console import shown_path, slow_work, typed_command
 from hrm_rl.utils.errors import UserError
-
-PROGRAM = "python scripts/build_dataset.py"
-
-DESCRIPTION = """Make a folder of puzzles in the format of sapientinc/HRM, for --data.path of
-scripts/train_ray.py.
-Puzzles come from the task's generator (--level), a CSV file (--csv) or the Hugging Face hub (--hub); --check
-DIR
-validates a folder instead. Test puzzles are never augmented and no symmetric version of one is trained on."""
 
 
 class DatasetCommand(Section):
-    """Flags of scripts/build_dataset.py."""
+    """Make or check a folder of puzzles to train on.
+
+    The folder has the format of sapientinc/HRM and is for --data.path of `train`. Puzzles come from the
+    task's generator (--level), a CSV file (--csv) or the Hugging Face hub (--hub); --check DIR validates a
+    folder instead. Test puzzles are never augmented, and no symmetric version of one is trained on."""
 
     task: str | None = None
     """Name of the task, as in envs.TASKS. With --check, found out if not given."""
@@ -72,8 +67,8 @@ class DatasetCommand(Section):
 
 
 def main(args: Sequence[str]) -> int:
-    """Run scripts/build_dataset.py. Returns the exit status; raises UserError."""
-    command = parse(DatasetCommand(), args, DESCRIPTION, PROGRAM)
+    """Run the command. Returns the exit status; raises UserError."""
+    command = parse(DatasetCommand(), args, "dataset")
     try:
         if command.check is not None:
             _check(command, Path(command.check))
@@ -88,7 +83,9 @@ def main(args: Sequence[str]) -> int:
 def _build(command: DatasetCommand) -> None:
     task = _wanted_task(command)
     if command.out is None:
-        raise UserError(f"say where to write: {PROGRAM} --task {command.task} --out data/NAME ...")
+        raise UserError(
+            f"say where to write: {typed_command('dataset')} --task {command.task} --out data/NAME ..."
+        )
     out = Path(command.out)
     refuse_existing(out)  # before the work, not only after it
     _refuse_contradictions(command)
@@ -186,12 +183,12 @@ def _download(repository: str, wants_test: bool) -> tuple[Path, Path | None]:
 
 
 def _training_command(command: DatasetCommand, out: Path) -> str:
-    words = ["python", "scripts/train_ray.py", "--env.task", str(command.task)]
+    words = ["--env.task", str(command.task)]
     if command.size is not None:
         words += ["--env.size", str(command.size)]
     if command.options:
         words += ["--env.options", *(str(word) for option in command.options.items() for word in option)]
-    return shlex.join([*words, "--data.path", shown_path(out), "--curriculum.stages", "all=1"])
+    return retyped("train", [*words, "--data.path", shown_path(out), "--curriculum.stages", "all=1"])
 
 
 def _check(command: DatasetCommand, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""`scripts/evaluate.py`: models, some puzzles, and a table or JSON of how well they do and what it costs."""
+"""`hrm-rl evaluate`: models, some puzzles, and a table or JSON of how well they do and what it costs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import numpy as np
 import tyro
@@ -17,7 +17,7 @@ from rich.console import Console
 
 from envs import PuzzleBatch
 from hrm_rl.agents.act.stopping import Halting, Stopping
-from hrm_rl.cli.flags import parse
+from hrm_rl.cli.flags import CHECKPOINT, DeviceFlag, ThreadsFlag, WeightsFlag, parse
 from hrm_rl.config import Positive
 from hrm_rl.evaluation import report as report_module
 from hrm_rl.evaluation.puzzles import (
@@ -33,11 +33,10 @@ from hrm_rl.evaluation.scores import evaluate
 from hrm_rl.evaluation.tradeoff import Point, curve
 from hrm_rl.evaluation.votes import Asker, MultiPass, offered, retry, vote
 from hrm_rl.runs.loading import LoadedModel, load_model, refuse_other_tasks
-from hrm_rl.utils.console import progress_bar
+from hrm_rl.utils.console import progress_bar, typed_command
 from hrm_rl.utils.devices import choose_device, use_threads
 from hrm_rl.utils.errors import UserError
 
-PROGRAM = "python scripts/evaluate.py"
 FORMATS = (".csv", ".npz")
 
 MOST_SEGMENTS = 100_000
@@ -46,11 +45,11 @@ AtLeastTwo = Annotated[int, Field(ge=2)]
 
 
 class EvaluateCommand(PuzzleChoice):
-    """Flags of scripts/evaluate.py."""
+    """Evaluate trained models on puzzles."""
 
-    checkpoint: tuple[str, ...] = ()
-    """Run folder (its best checkpoint is taken, else the last), one checkpoint's folder, or a folder made by
-    scripts/export.py or scripts/convert_checkpoint.py. Several are compared on the same puzzles. Required."""
+    checkpoint: Annotated[
+        tuple[str, ...], Field(description=f"{CHECKPOINT} Several are compared on the same puzzles.")
+    ] = ()
     halting: Halting = "adaptive"
     """Stop each puzzle where the model says so, spend the whole budget on each, or stop
     where answers agree."""
@@ -82,24 +81,20 @@ class EvaluateCommand(PuzzleChoice):
     """With --sweep: budgets, as numbers or multiples of the training run's."""
     predictions: str | None = None
     """File to write every answer to: NAME.csv or NAME.npz."""
-    weights: Literal["raw", "ema"] | None = None
-    """The trained weights or their moving average; those that the run's own evaluations
-    judged if not given."""
+    weights: WeightsFlag = None
     batch_size: Positive = 256
     """Slots: puzzles thought about at once."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where the network runs."""
-    threads: Positive | None = None
-    """CPU threads; torch's choice if not given."""
+    device: DeviceFlag = "auto"
+    threads: ThreadsFlag = None
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print one JSON object, or with several models a list of them, and nothing else."""
 
 
 def main(args: Sequence[str]) -> int:
-    """Run scripts/evaluate.py. Returns the exit status; raises UserError."""
-    command = parse(EvaluateCommand(), args, "Evaluate trained models on puzzles.", PROGRAM)
+    """Run the command. Returns the exit status; raises UserError."""
+    command = parse(EvaluateCommand(), args, "evaluate")
     if not command.checkpoint:
-        raise UserError(f"say which model: {PROGRAM} --checkpoint runs/NAME")
+        raise UserError(f"say which model: {typed_command('evaluate')} --checkpoint runs/NAME")
     _refuse_contradictions(command)
     if command.threads:
         use_threads(command.threads)

@@ -1,36 +1,29 @@
-"""`scripts/export.py`: a run's model as a folder with a model card, for others or for
-the Hugging Face hub."""
+"""`hrm-rl export`: a run's model as a folder with a model card, for others or for the Hugging Face hub."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from hrm_rl.cli.flags import parse
+from hrm_rl.cli.flags import CheckpointFlag, WeightsFlag, parse
 from hrm_rl.config import Section
 from hrm_rl.export.push import push_to_hub
 from hrm_rl.export.run import export_run
-from hrm_rl.runs.checkpoint import Weights
-from hrm_rl.utils.console import shown_path
+from hrm_rl.utils.console import shown_path, typed_command
 from hrm_rl.utils.errors import UserError
-
-PROGRAM = "python scripts/export.py"
-
-DESCRIPTION = """Write config.json, model.safetensors and a model card of a run, loadable without Ray:
-RecurrentModel.from_pretrained(DIR), or scripts/evaluate.py --checkpoint DIR. With --push, upload the folder
-too."""
 
 
 class ExportCommand(Section):
-    """Flags of scripts/export.py."""
+    """Write a trained model as a folder for others, with a model card.
 
-    checkpoint: str = ""
-    """Run folder (its best checkpoint is taken, else the last) or one checkpoint's folder."""
+    The folder holds config.json, model.safetensors and the card, and loads without Ray: with
+    RecurrentModel.from_pretrained(DIR), or as the --checkpoint of other commands. With --push, the folder is
+    uploaded too."""
+
+    checkpoint: CheckpointFlag = ""
     out: str = ""
     """Folder to write, which must not exist yet; without --checkpoint, a folder written earlier. Required."""
-    weights: Weights | None = None
-    """The trained weights or their moving average; those that the run's own evaluations
-    judged if not given."""
+    weights: WeightsFlag = None
     push: str | None = None
     """Model repository on the Hugging Face hub, OWNER/NAME, to upload the folder to."""
     private: bool = False
@@ -38,10 +31,12 @@ class ExportCommand(Section):
 
 
 def main(args: Sequence[str]) -> int:
-    """Run scripts/export.py. Returns the exit status; raises UserError."""
-    command = parse(ExportCommand(), args, DESCRIPTION, PROGRAM)
+    """Run the command. Returns the exit status; raises UserError."""
+    command = parse(ExportCommand(), args, "export")
     if not command.out or not (command.checkpoint or command.push):
-        raise UserError(f"say which model and where to: {PROGRAM} --checkpoint runs/NAME --out DIR")
+        raise UserError(
+            f"say which model and where to: {typed_command('export')} --checkpoint runs/NAME --out DIR"
+        )
     out = Path(command.out)
     if command.checkpoint:
         if out.exists():

@@ -1,28 +1,115 @@
-"""Flags to typed settings: preset, then file, then flags. tyro does the parsing and the help; this module
-adds the order of precedence and turns every mistake into one line."""
+"""Flags to typed commands. A command is a class of settings: tyro writes its help, this module reads its
+flags into a dictionary, and pydantic checks them, so that every mistake is one line that names the flag."""
 
 from __future__ import annotations
 
-import contextlib
-import io
-import os
-import re
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from typing import NoReturn, TypeVar
+import types
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import tyro
-from pydantic import BaseModel
+from pydantic import BaseModel, Field, ValidationError
 
-from hrm_rl.utils.errors import UserError, nearest
+from hrm_rl.config import Positive
+from hrm_rl.utils.console import program
+from hrm_rl.utils.errors import UserError, first_problem, nearest
 
 Command = TypeVar("Command", bound=BaseModel)
 
+CHECKPOINT = (
+    "Run folder (its best checkpoint is taken, else the last), one checkpoint's folder, or a folder made by "
+    "the commands export or convert."
+)
+CheckpointFlag = Annotated[str, Field(description=CHECKPOINT)]
+WeightsFlag = Annotated[
+    Literal["raw", "ema"] | None,
+    Field(description="The trained weights or their moving average; as the run evaluated if not given."),
+]
+DeviceFlag = Annotated[
+    Literal["auto", "cpu", "cuda", "mps"],
+    Field(description="Where the network runs; auto takes a GPU if there is one."),
+]
+ThreadsFlag = Annotated[Positive | None, Field(description="CPU threads; torch's choice if not given.")]
+
+
+@dataclass(frozen=True)
+class Flag:
+    """One setting of a command."""
+
+    path: tuple[str, ...]
+    """Fields that lead to it, from the command down."""
+    name: str
+    """As it is typed, without dashes: `optim.lr`."""
+    type: Any
+    """Without `None`."""
+    optional: bool
+    """Whether it may be `None`."""
+
+    @property
+    def names(self) -> dict[str, bool]:
+        """All its names; for a switch, with what each sets it to."""
+        section, dot, last = self.name.rpartition(".")
+        off = {f"{section}{dot}no-{last}": False} if self.type is bool else {}
+        return {self.name: True} | off
+
+    @property
+    def takes_many(self) -> bool:
+        return get_origin(self.type) in (tuple, dict)
+
+    def value(self, words: Sequence[str]) -> Any:
+        """What the words after the flag mean, for pydantic to check. Raises UserError for too few or many."""
+        if self.optional and list(words) == ["None"]:
+            return None
+        if get_origin(self.type) is dict:
+            if len(words) % 2:
+                raise UserError(f"--{self.name} takes pairs `name value`: '{words[-1]}' has no value")
+            return {name: _scalar(word) for name, word in zip(words[::2], words[1::2], strict=True)}
+        if get_origin(self.type) is tuple:
+            expected = get_args(self.type)
+            if Ellipsis not in expected and len(words) != len(expected):
+                raise UserError(f"--{self.name} takes {len(expected)} values, not {len(words)}")
+            return tuple(words)
+        if not words:
+            raise UserError(f"--{self.name} needs a value")
+        return words[0]
+
+
+def flags_of(command: type[BaseModel], path: tuple[str, ...] = (), prefix: str = "") -> Iterator[Flag]:
+    """All flags of a command. A group marked with OmitArgPrefixes or `arg(name="")` adds no prefix."""
+    for field_name, field in command.model_fields.items():
+        kind, optional = _without_none(field.annotation)
+        given = [name for mark in field.metadata if (name := getattr(mark, "name", None)) is not None]
+        name = given[0] if given else field_name.replace("_", "-")
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            omitted = name == "" or tyro.conf.OmitArgPrefixes in field.metadata
+            yield from flags_of(kind, (*path, field_name), prefix if omitted else f"{prefix}{name}.")
+        else:
+            yield Flag((*path, field_name), prefix + name, kind, optional)
+
+
+def parse(default: Command, args: Sequence[str], name: str) -> Command:
+    """`default` with the flags of `args` over it, for the command called `name`. `--help` prints the class's
+    docstring and all flags, and exits. Raises UserError."""
+    kind = type(default)
+    if {"-h", "--help"} & set(args):
+        tyro.cli(kind, default=default, args=["--help"], description=kind.__doc__, prog=program(name))
+    flags = list(flags_of(kind))
+    values = default.model_dump()
+    for flag, value in _given(args, flags):
+        section = values
+        for part in flag.path[:-1]:
+            section = section[part]
+        section[flag.path[-1]] = value
+    try:
+        return kind.model_validate(values)
+    except ValidationError as error:
+        raise UserError(first_problem(error, lambda where: _typed(where, flags))) from None
+
 
 def flag_value(args: Sequence[str], name: str) -> str | None:
-    """The value given for flag `name` (as in `--preset x` or `--preset=x`), the last one if there
-    are several; `--run_name` is `--run-name`, as it is to tyro. For the few flags that decide
-    what the defaults of all others are."""
+    """The value given for flag `name` (as in `--preset x` or `--preset=x`), the last one if there are more.
+    `--run_name` is `--run-name`. For the few flags that decide the defaults of all others."""
     value = None
     for i, arg in enumerate(args):
         flag, equals, rest = arg.partition("=")
@@ -35,94 +122,56 @@ def flag_value(args: Sequence[str], name: str) -> str | None:
     return value
 
 
-def parse(default: Command, args: Sequence[str], description: str, prog: str) -> Command:
-    """`default` with the flags of `args` over it. `--help` prints and exits. Raises UserError."""
-    printed = io.StringIO()
-    wide = {} if {"-h", "--help"} & set(args) else {"COLUMNS": "10000"}  # errors are not to be wrapped
-    try:
-        with contextlib.redirect_stderr(printed), _environment(wide):
-            command, unknown = tyro.cli(
-                type(default),
-                default=default,
-                args=list(args),
-                description=description,
-                prog=prog,
-                return_unknown_args=True,
-            )
-    except SystemExit as stop:
-        if stop.code in (0, None):
-            raise
-        raise UserError(_one_line(printed.getvalue())) from None
-    if unknown:
-        flags = [f"--{name.replace('_', '-')}" for name in _field_paths(type(default))]
-        flag = unknown[0].partition("=")[0]
-        if not flag.startswith("--"):
-            raise UserError(f"'{flag}' is not expected here (a yes-or-no setting is --flag or --no-flag)")
-        raise UserError(f"unknown flag {flag}{nearest(flag, flags)} (--help lists all flags)")
-    return command
+def _given(args: Sequence[str], flags: Sequence[Flag]) -> Iterator[tuple[Flag, Any]]:
+    """The settings that are typed, with their values. Raises UserError."""
+    known = {name: (flag, on) for flag in flags for name, on in flag.names.items()}
+    i = 0
+    while i < len(args):
+        typed, equals, rest = args[i].partition("=")
+        name = typed.removeprefix("--").replace("_", "-")
+        if not typed.startswith("--"):
+            raise UserError(f"'{args[i]}' is not expected here (a yes-or-no setting is --flag or --no-flag)")
+        if name not in known:
+            near = nearest(typed, [f"--{name}" for name in known])
+            raise UserError(f"unknown flag {typed}{near} (--help lists all flags)")
+        flag, on = known[name]
+        i += 1
+        if flag.type is bool:
+            if equals:
+                raise UserError(f"{typed} takes no value: write {' or '.join(f'--{n}' for n in flag.names)}")
+            yield flag, on
+            continue
+        words = [rest] if equals else []
+        while i < len(args) and not args[i].startswith("--") and (flag.takes_many or not words):
+            words.append(args[i])
+            i += 1
+        yield flag, flag.value(words)
 
 
-@contextlib.contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.update({name: value})
+def _typed(where: Sequence[int | str], flags: Sequence[Flag]) -> str:
+    """The flag that sets the value at this place, or the section that the place is."""
+    parts = tuple(str(part) for part in where)
+    for flag in flags:
+        if parts[: len(flag.path)] == flag.path:
+            return "--" + ".".join([flag.name, *parts[len(flag.path) :]])
+    inside = [flag for flag in flags if parts and flag.path[: len(parts)] == parts]
+    section = inside[0].name.rpartition(".")[0] if inside else ""
+    return f"--{section}" if section else ""
 
 
-def _field_paths(model: type[BaseModel], prefix: str = "") -> list[str]:
-    paths = []
-    for name, field in model.model_fields.items():
-        kind = field.annotation
-        if isinstance(kind, type) and issubclass(kind, BaseModel):
-            paths += _field_paths(kind, f"{prefix}{name}.")
-        else:
-            paths.append(prefix + name)
-    return paths
+def _without_none(kind: Any) -> tuple[Any, bool]:
+    """A field's type without `None`, and whether it had it."""
+    if get_origin(kind) not in (Union, types.UnionType):
+        return kind, False
+    left = [part for part in get_args(kind) if part is not type(None)]
+    return (left[0] if len(left) == 1 else kind), len(left) < len(get_args(kind))
 
 
-def _one_line(box: str) -> str:
-    """The first paragraph inside tyro's box, without pydantic's wrapping."""
-    lines = [re.sub(r"^[│╭╰]\s?|\s?[│╮╯]$", "", line).rstrip() for line in box.splitlines()]
-    paragraph: list[str] = []
-    for line in lines:
-        if set(line) & set("─-") and not set(line) - set("─- ╮╯") and paragraph:
-            break
-        if not line.startswith("─") and line:
-            paragraph.append(line.strip())
-    text = " ".join(paragraph)
-    text = re.sub(r"\s*\[type=.*?input_type=\w+\]|\s*For further information visit \S+", "", text)
-    text = re.sub(
-        r"Error parsing ([\w.-]+): \d+ validation errors? for \w+ (?:([\w.]+) )?(?=Value|Input|[A-Z])",
-        _flag,
-        text,
-    )
-    text = re.sub(
-        r"Error parsing ([\w.-]+): no type matching \{None\}\|(\w+) could .*? from \[(.*?)\].*",
-        r"\1: \3 is not of type \2",
-        text,
-    )
-    return text.replace("Value error, ", "") or "the command line cannot be understood; see --help"
-
-
-def _flag(match: re.Match[str]) -> str:
-    """`--section.field: ` from tyro's name of the section (the command's class, at top
-    level) and the field."""
-    section, field = match.groups()
-    parts = [part for part in ("" if section[0].isupper() else section, field) if part]
-    return f"--{'.'.join(parts).replace('_', '-')}: " if parts else ""
-
-
-def run_script(main: Callable[[Sequence[str]], int | None]) -> NoReturn:
-    """Run a script's `main(args)`; a UserError becomes one line on standard error and exit status 2."""
-    try:
-        sys.exit(main(sys.argv[1:]) or 0)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        sys.exit(2)
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        sys.exit(130)
+def _scalar(word: str) -> int | float | bool | str:
+    """A word as the first of whole number, number, truth value and text that it can be."""
+    for kind in (int, float):
+        try:
+            return kind(word)
+        except ValueError:
+            pass
+    return {"True": True, "False": False}.get(word, word)

@@ -1,6 +1,6 @@
-"""`scripts/compare_recipes.py`: run what is missing of the comparison, then draw it and print it as a table.
+"""`hrm-rl recipes`: run what is missing of the comparison, then draw it and print it as a table.
 
-Results go to a file, one line a measurement, as soon as each is done; a later call goes on from there.
+Results go to a file, one line a measurement, as soon as each is done; a later call measures the rest.
 """
 
 from __future__ import annotations
@@ -28,11 +28,9 @@ from hrm_rl.utils.console import slow_work
 from hrm_rl.utils.errors import UserError, nearest
 from hrm_rl.utils.files import write_atomically
 
-PROGRAM = "python scripts/compare_recipes.py"
-
 
 class RecipesCommand(Section):
-    """Flags of scripts/compare_recipes.py."""
+    """Compare models, gradients and Q-targets on small Sudokus."""
 
     boards: tuple[str, ...] = tuple(BOARDS)
     """Boards to measure on: 4x4 (to 90 % exact), 6x6 (to 50 %)."""
@@ -57,10 +55,8 @@ class RecipesCommand(Section):
 
 
 def main(args: Sequence[str]) -> int:
-    """Run scripts/compare_recipes.py. Returns the exit status; raises UserError."""
-    command = parse(
-        RecipesCommand(), args, "Compare models, gradients and Q-targets on small Sudokus.", PROGRAM
-    )
+    """Run the command. Returns the exit status; raises UserError."""
+    command = parse(RecipesCommand(), args, "recipes")
     for board in command.boards:
         if board not in BOARDS:
             raise UserError(f"unknown board '{board}' (boards: {', '.join(BOARDS)})")
@@ -107,7 +103,7 @@ def read_results(path: Path) -> list[Measurement]:
     try:
         return [Measurement(**json.loads(line)) for line in path.read_text().splitlines()]
     except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{path} is no file of results ({error}): move it away to begin anew") from None
+        raise UserError(f"{path} is no file of results ({error}): move it away to start again") from None
 
 
 def _run(command: RecipesCommand, path: Path, done: list[Measurement]) -> list[Measurement]:
@@ -141,7 +137,7 @@ def _run(command: RecipesCommand, path: Path, done: list[Measurement]) -> list[M
         except KeyboardInterrupt:
             pool.shutdown(wait=False, cancel_futures=True)
             raise UserError(
-                f"interrupted; {len(done)} results are in {path}: the same command goes on"
+                f"interrupted; {len(done)} results are in {path}: the same command measures the rest"
             ) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)

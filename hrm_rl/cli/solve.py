@@ -1,4 +1,4 @@
-"""`scripts/solve.py`: one puzzle, and how a model thinks about it, segment by segment."""
+"""`hrm-rl solve`: one puzzle, and how a model thinks about it, segment by segment."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import numpy as np
 from pydantic import Field
@@ -18,31 +18,27 @@ from envs.task import PuzzleTask
 from hrm_rl.agents.act.engine import think
 from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.analysis.boards import Step, steps_of, view_of, write_gif, write_png
-from hrm_rl.cli.flags import parse
+from hrm_rl.cli.flags import CheckpointFlag, DeviceFlag, ThreadsFlag, WeightsFlag, parse
 from hrm_rl.config import Positive, Section
 from hrm_rl.data.held_out import prepare
 from hrm_rl.data.one_puzzle import puzzle_of_file
 from hrm_rl.runs.loading import described, load_model
-from hrm_rl.utils.console import slow_work
+from hrm_rl.utils.console import slow_work, typed_command
 from hrm_rl.utils.devices import choose_device, use_threads
 from hrm_rl.utils.errors import UserError
 
-PROGRAM = "python scripts/solve.py"
 STANDARD_INPUT = "standard input"
 
 
 class SolveCommand(Section):
-    """Flags of scripts/solve.py."""
+    """Watch a trained model solve one puzzle."""
 
-    checkpoint: str = ""
-    """Run folder (its best checkpoint is taken, else the last), one checkpoint's folder, or a folder made by
-    scripts/export.py or scripts/convert_checkpoint.py. Required."""
+    checkpoint: CheckpointFlag = ""
     puzzle: str | None = None
     """The puzzle as text. Sudoku: cells row by row, . or 0 for a blank; maze: '#', ' ',
     S and G, a line for each row."""
     file: str | None = None
-    """File with the puzzle, as for --puzzle or as scripts/evaluate.py --data reads it;
-    - is standard input."""
+    """File with the puzzle, as for --puzzle or as `evaluate --data` reads it; - is standard input."""
     number: Positive = 1
     """Which puzzle of a file that holds several."""
     random: str | None = None
@@ -57,20 +53,16 @@ class SolveCommand(Section):
     """Write all boards and the Q-values to this file."""
     gif: str | None = None
     """Write an animation to this file."""
-    weights: Literal["raw", "ema"] | None = None
-    """The trained weights or their moving average; those that the run's own evaluations
-    judged if not given."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """Where the network runs."""
-    threads: Positive | None = None
-    """CPU threads; torch's choice if not given."""
+    weights: WeightsFlag = None
+    device: DeviceFlag = "auto"
+    threads: ThreadsFlag = None
 
 
 def main(args: Sequence[str]) -> int:
-    """Run scripts/solve.py. Returns the exit status; raises UserError."""
-    command = parse(SolveCommand(), args, "Watch a trained model solve one puzzle.", PROGRAM)
+    """Run the command. Returns the exit status; raises UserError."""
+    command = parse(SolveCommand(), args, "solve")
     if not command.checkpoint:
-        raise UserError(f"say which model: {PROGRAM} --checkpoint runs/NAME")
+        raise UserError(f"say which model: {typed_command('solve')} --checkpoint runs/NAME")
     for flag, ending in (("png", ".png"), ("gif", ".gif")):
         path = getattr(command, flag)
         if path is not None and Path(path).suffix.lower() != ending:

@@ -1,43 +1,39 @@
-"""`scripts/tune_ray.py`: from flags to a sweep's folder, from there to Ray Tune, and to the report."""
+"""`hrm-rl tune`: from flags to a sweep's folder, from there to Ray Tune, and to the report."""
 
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 import time
-import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 import yaml
 
+import hrm_rl
 from hrm_rl.cli.flags import flag_value, parse
+from hrm_rl.cli.resuming import failed, folder_named, resume_command, retyped, without
 from hrm_rl.config import Section, absolute_paths, flatten
-from hrm_rl.sweeps.checks import build_space
-from hrm_rl.sweeps.file import read_content
-from hrm_rl.sweeps.plan import check_data, dry_run, first_samples, plan_resources
-from hrm_rl.sweeps.results.folder import SweepFolder
-from hrm_rl.sweeps.results.records import Book, write_sweep
-from hrm_rl.sweeps.search import number_of_trials
-from hrm_rl.sweeps.space import Space
-from hrm_rl.training.resources import this_machine
-from hrm_rl.utils.console import duration, shown_path, typed
-from hrm_rl.utils.errors import UserError, nearest, one_line
+from hrm_rl.utils.console import duration, shown_path
+from hrm_rl.utils.errors import UserError, nearest
 
-SCRIPT = "scripts/tune_ray.py"
+if TYPE_CHECKING:
+    from hrm_rl.sweeps.space import Space
+
 RESOURCE_FLAGS = ("workers-per-trial", "cpus-per-trial", "gpus-per-trial", "max-concurrent")
-SPACES = Path("tune_configs")
+SPACES = Path(hrm_rl.__file__).parents[1] / "tune_configs"
+"""The sweeps that come with the package, in a checkout as in a wheel."""
 
 
 class TuneCommand(Section):
-    """Flags of scripts/tune_ray.py."""
+    """Search over settings: many runs, the worse ones stopped early."""
 
     space: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
-    """The sweep: base preset, settings to try, scheduler, searcher and budget, as in tune_configs/."""
+    """The sweep: base preset, settings to try, scheduler, searcher and budget. A YAML file, or the name of
+    one that comes with hrm-rl, such as quick."""
     num_samples: int | None = None
     """Trials, times the combinations of grid settings; as in the file if not given."""
     max_updates: int | None = None
@@ -49,11 +45,10 @@ class TuneCommand(Section):
     storage_path: str = "sweeps"
     """Folder that holds the sweeps; on a cluster, one that all nodes share."""
     resume: bool = False
-    """Go on with the sweep called --sweep-name; trials that are over are left alone.
-    --num-samples adds to it."""
+    """Resume the sweep called --sweep-name; finished trials are left alone. --num-samples adds to it."""
     report: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
-    """Make table, results.csv, best.yaml and pictures of the sweep in DIR again,
-    running or broken as it may be."""
+    """Make table, results.csv, best.yaml and pictures of the sweep in DIR again, even while it runs or after
+    a crash."""
     workers_per_trial: int = 1
     """1: a trial is one process. More: each trial is a Ray Train run of so many workers."""
     cpus_per_trial: float | None = None
@@ -65,8 +60,8 @@ class TuneCommand(Section):
     address: str | None = None
     """Ray cluster to run on, for example auto; Ray is started on this machine if not given."""
     dry_run: bool = False
-    """Print the space, the first samples, the plan and the time it would take. Starts
-    no Ray, writes nothing."""
+    """Print the space, the first samples, the plan and the time it would take. Starts no Ray, writes
+    nothing."""
     verbose: bool = False
     """Show Ray's own messages too."""
 
@@ -85,18 +80,18 @@ class SweepPlan:
 
 
 def main(args: Sequence[str]) -> int:
-    """Run scripts/tune_ray.py. Returns the exit status; raises UserError."""
-    command = parse(
-        TuneCommand(),
-        args,
-        "Search over settings: many runs, the worse ones stopped early.",
-        f"python {SCRIPT}",
-    )
+    """Run the command. Returns the exit status; raises UserError."""
+    command = parse(TuneCommand(), args, "tune")
     if command.report is not None:
         from hrm_rl.sweeps.results.report import write_report
 
         print(write_report(Path(command.report)))
         return 0
+
+    from hrm_rl.sweeps.plan import check_data, dry_run, first_samples, plan_resources
+    from hrm_rl.sweeps.results.records import Book, write_sweep
+    from hrm_rl.training.resources import this_machine
+
     sweep = _resumed(command, args) if command.resume else _new(command)
     machine = this_machine()
     remote = command.address or os.environ.get("RAY_ADDRESS")
@@ -111,7 +106,7 @@ def main(args: Sequence[str]) -> int:
         command.max_concurrent,
         machine,
         sweep.space,
-        f"{typed('python')} {SCRIPT} {_without(args, RESOURCE_FLAGS)}".strip(),
+        retyped("tune", without(args, RESOURCE_FLAGS)),
     )
     if command.dry_run:
         shown = yaml.safe_dump(sweep.content, sort_keys=False)
@@ -131,7 +126,7 @@ def main(args: Sequence[str]) -> int:
 
     connect(remote, machine, command.verbose)
     plan = TrialPlan(book.folder, sweep.space, resources.group, resources.cpus, resources.gpus)
-    resume = _resume_command(sweep.folder, args)
+    resume = resume_command("tune", "sweep-name", sweep.folder, args, RESOURCE_FLAGS)
     try:
         display = Display(book, sweep.trials, resources.concurrent, sweep.space.file.budget.max_updates)
         with display:
@@ -145,33 +140,29 @@ def main(args: Sequence[str]) -> int:
                 display.say,
             )
     except UserError as error:
-        raise UserError(f"{error}; go on with: {resume}") from None
+        raise UserError(f"{error}; resume with: {resume}") from None
     except KeyboardInterrupt:
-        print(f"stopped at once; go on with: {resume}", file=sys.stderr)
+        print(f"stopped at once; resume with: {resume}", file=sys.stderr)
         return 130
     except Exception as error:
-        return _failed(error, sweep.folder, resume)
+        return failed(error, sweep.folder / "error.log", resume)
     print(write_report(sweep.folder))
     print(
-        f"updates    {spent.share:.0%} of the time since the first trial started ({duration(spent.seconds)} "
-        "x "
-        f"{spent.concurrent} trials at once) was spent in updates"
+        f"updates    {spent.share:.0%} of the time since the first trial started "
+        f"({duration(spent.seconds)} x {spent.concurrent} trials at once) was spent in updates"
     )
     if not spent.complete:
-        print(f"stopped; go on with: {resume}")
+        print(f"stopped; resume with: {resume}")
         return 130
-    failed = sum(record.status == "failed" for record in book.records.values())
-    return 1 if failed == len(book.records) else 0
+    return 1 if all(record.status == "failed" for record in book.records.values()) else 0
 
 
 def _new(command: TuneCommand) -> SweepPlan:
-    if command.space is None:
-        files = ", ".join(str(path) for path in sorted(SPACES.glob("*.yaml")))
-        raise UserError(f"--space FILE is missing: what to search{f' ({files})' if files else ''}")
-    file = Path(command.space)
-    if not file.exists():
-        near = nearest(str(file), [str(path) for path in SPACES.glob("*.yaml")])
-        raise UserError(f"there is no file {file}{near}")
+    from hrm_rl.sweeps.checks import build_space
+    from hrm_rl.sweeps.file import read_content
+    from hrm_rl.sweeps.search import number_of_trials
+
+    file = _space_file(command.space)
     content = read_content(file)
     space = build_space(content, str(file), command.max_updates)
     space = replace(space, base=absolute_paths(space.base))
@@ -179,17 +170,35 @@ def _new(command: TuneCommand) -> SweepPlan:
     content = {**content, "set": {name: settings[name] for name in space.file.set}}
     trials = number_of_trials(space, command.num_samples)
     name = command.sweep_name or f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder = _folder(command, name)
+    folder = folder_named(name, "sweep-name", command.storage_path)
     if folder.exists():
         raise UserError(
-            f"sweep {name} exists in {folder.parent}: go on with it with --sweep-name {name} --resume, or "
-            "choose "
-            "another --sweep-name"
+            f"sweep {name} exists in {folder.parent}: resume it with --sweep-name {name} --resume, "
+            "or choose another --sweep-name"
         )
     return SweepPlan(folder, content, file.name, space, command.seed, trials)
 
 
+def _space_file(given: str | None) -> Path:
+    """The sweep's file: a path, or the name of one that comes with the package. Raises UserError."""
+    shipped = {path.stem: path for path in sorted(SPACES.glob("*.yaml"))}
+    if given is None:
+        raise UserError(f"--space FILE is missing: what to search (with hrm-rl come {', '.join(shipped)})")
+    file = Path(given) if Path(given).exists() else shipped.get(given, Path(given))
+    if not file.is_file():
+        names = [*shipped, *(f"tune_configs/{name}.yaml" for name in shipped if SPACES.parent == Path.cwd())]
+        raise UserError(
+            f"there is no file {file}{nearest(given, names)} (with hrm-rl come {', '.join(shipped)})"
+        )
+    return file
+
+
 def _resumed(command: TuneCommand, args: Sequence[str]) -> SweepPlan:
+    from hrm_rl.sweeps.checks import build_space
+    from hrm_rl.sweeps.file import read_content
+    from hrm_rl.sweeps.results.folder import SweepFolder
+    from hrm_rl.sweeps.search import number_of_trials
+
     for flag in ("space", "seed", "max-updates"):
         if flag_value(args, flag) is not None:
             raise UserError(
@@ -199,10 +208,9 @@ def _resumed(command: TuneCommand, args: Sequence[str]) -> SweepPlan:
     if command.sweep_name is None:
         names = sorted(path.name for path in root.glob("*") if SweepFolder(path).file.exists())
         raise UserError(
-            f"--resume needs --sweep-name NAME, the sweep to go on with (in {root}: "
-            f"{', '.join(names) or 'none'})"
+            f"--resume needs --sweep-name NAME, the sweep to resume (in {root}: {', '.join(names) or 'none'})"
         )
-    folder = _folder(command, command.sweep_name)
+    folder = folder_named(command.sweep_name, "sweep-name", command.storage_path)
     stored = SweepFolder(folder).file
     if not stored.exists():
         raise UserError(f"there is no sweep to resume in {folder}; leave out --resume to start it")
@@ -216,12 +224,6 @@ def _resumed(command: TuneCommand, args: Sequence[str]) -> SweepPlan:
     if command.num_samples is not None:
         trials = number_of_trials(space, command.num_samples)
     return SweepPlan(folder, content, file, space, seed, trials)
-
-
-def _folder(command: TuneCommand, name: str) -> Path:
-    if Path(name).name != name or name.startswith("."):
-        raise UserError(f"--sweep-name {name} must be a plain folder name; --storage-path says where it lies")
-    return Path(command.storage_path).absolute() / name
 
 
 def _banner(sweep: SweepPlan, resources: str, over: int) -> str:
@@ -241,39 +243,3 @@ def _banner(sweep: SweepPlan, resources: str, over: int) -> str:
         rows.append(("resumed", f"{over} of {sweep.trials} trials over already"))
     lines = [f"{sweep.folder.name}: {sweep.file} on preset {file.base}"]
     return "\n".join([*lines, *(f"  {name:<12} {text}" for name, text in rows), ""])
-
-
-def _failed(error: Exception, folder: Path, resume: str) -> int:
-    """One line for an error that is nobody's mistake known here; the traceback goes to error.log."""
-    (folder / "error.log").write_text("".join(traceback.format_exception(error)))
-    summary = one_line(error, 500)
-    print(
-        f"error: {type(error).__name__}: {summary} (all of it: {shown_path(folder)}/error.log)\ngo on with: "
-        f"{resume}",
-        file=sys.stderr,
-    )
-    return 1
-
-
-def _without(args: Sequence[str], flags: Sequence[str]) -> str:
-    """The command line without some flags and their values."""
-    kept, skip = [], False
-    for arg in args:
-        name = arg.partition("=")[0].removeprefix("--").replace("_", "-")
-        if skip:
-            skip = False
-        elif arg.startswith("--") and name in flags:
-            skip = "=" not in arg
-        else:
-            kept.append(arg)
-    return shlex.join(kept)
-
-
-def _resume_command(folder: Path, args: Sequence[str]) -> str:
-    """The command that goes on with this sweep: its resources as typed, all else from its folder."""
-    parts = [typed("python"), SCRIPT, "--sweep-name", shlex.quote(folder.name)]
-    for name in ("storage-path", *RESOURCE_FLAGS, "address"):
-        value = flag_value(args, name)
-        if value is not None:
-            parts += [f"--{name}", shlex.quote(value)]
-    return " ".join([*parts, "--resume"])

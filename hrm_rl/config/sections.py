@@ -127,8 +127,8 @@ class TrainConfig(Section):
     max_updates: Positive = 50_000
     """Updates after which the run is done."""
     init_from: str | None = None
-    """Folder whose weights the run starts from: a run, a checkpoint, or one of scripts/export.py or
-    scripts/convert_checkpoint.py. Puzzle embeddings start new where their number differs."""
+    """Folder whose weights the run starts from: a run, a checkpoint, or one made by the commands export or
+    convert. Puzzle embeddings start new where their number differs."""
     loss: Literal["softmax", "stablemax"] = "softmax"
     """Cross entropy of the answer."""
     loss_on: Literal["all", "blanks"] = "all"

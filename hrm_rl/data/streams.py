@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs import (
+    DataError,
     GeneratedSource,
     MixedSource,
     PoolSource,
@@ -33,6 +35,7 @@ from hrm_rl.data.held_out import (
     trained_levels,
 )
 from hrm_rl.data.leaks import Keys
+from hrm_rl.utils.console import typed_command
 from hrm_rl.utils.errors import UserError
 
 ALL_LEVELS = "all"
@@ -77,8 +80,8 @@ def build_data(
     if config.data.required and config.data.path is None:
         raise UserError(
             f"preset '{config.preset}' trains on given puzzles: name them with --data.path FILE.csv (columns "
-            "puzzle,solution or question,answer; .gz is fine), or --data.path FOLDER of "
-            "scripts/build_dataset.py"
+            "puzzle,solution or question,answer; .gz is fine), or --data.path FOLDER made by "
+            f"{typed_command('dataset')}"
         )
     if config.data.path is None:
         return _generated(task, config, rank, progress)
@@ -110,7 +113,11 @@ def _from_file(task: PuzzleTask, config: Config, rank: int, world_size: int) -> 
     pool, test = open_training(task, Path(path))
     for part in (pool, test):
         if isinstance(part, PuzzleFolder):
-            check_sample(task, part)
+            try:
+                check_sample(task, part)
+            except DataError as error:
+                check = f"{typed_command('dataset')} --check {shlex.quote(str(part.path))}"
+                raise UserError(f"{error}; to check all: {check}") from None
     keys = Keys.of(task, pool)
     _, rows = np.unique(keys.puzzle, return_index=True)  # the first of each set of equal puzzles
     rows = np.sort(rows)

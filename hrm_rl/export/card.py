@@ -43,12 +43,7 @@ def model_card(model: RecurrentModel, config: Config, about: About) -> str:
     lines += ["", "## Held-out results", "", *_results_table(about), "", "## Use", "", how_to_load()]
     if config.train.loss_on == "blanks":
         lines += [ONLY_BLANKS, ""]
-    lines += [
-        "`python scripts/evaluate.py --checkpoint this-folder` scores it.",
-        "",
-        "## Configuration",
-        "",
-    ]
+    lines += ["`hrm-rl evaluate --checkpoint this-folder` evaluates it.", "", "## Configuration", ""]
     known = ("env", "model", "halting") if about.converted else tuple(about.config)
     settings = {key: value for key, value in about.config.items() if key in known}
     lines += ["```yaml", yaml.safe_dump(settings, sort_keys=False).rstrip(), "```", ""]

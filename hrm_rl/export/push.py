@@ -6,6 +6,7 @@ from pathlib import Path
 
 from hrm_rl.models.saving import CARD, CONFIG, WEIGHTS
 from hrm_rl.runs.pretrained import is_pretrained
+from hrm_rl.utils.console import typed_command
 from hrm_rl.utils.errors import UserError
 
 
@@ -15,7 +16,8 @@ def push_to_hub(folder: Path, repository: str, private: bool = False) -> str:
     Uses the token of `hf auth login`. Raises UserError.
     """
     if not is_pretrained(folder):
-        raise UserError(f"{folder} has no {CONFIG} and {WEIGHTS}: make it with scripts/export.py first")
+        made = f"make it with {typed_command('export')} first"
+        raise UserError(f"{folder} has no {CONFIG} and {WEIGHTS}: {made}")
     if repository.count("/") != 1:
         raise UserError(f"'{repository}' is no name of a model on the hub: it looks like OWNER/NAME")
     try:

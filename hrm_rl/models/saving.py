@@ -17,6 +17,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from hrm_rl.config import ModelConfig
+from hrm_rl.utils.console import typed_command
 from hrm_rl.utils.errors import UserError, first_problem, one_line
 from hrm_rl.utils.files import write_atomically
 
@@ -80,7 +81,7 @@ def description(folder: Path) -> dict[str, Any]:
     if values.get("version") != VERSION:
         raise UserError(
             f"{path} is of version {values.get('version')}, this code reads {VERSION}: make it again with "
-            "scripts/export.py or scripts/convert_checkpoint.py, or use the code that wrote it"
+            f"{typed_command('export')} or {typed_command('convert')}, or use the code that wrote it"
         )
     return values
 

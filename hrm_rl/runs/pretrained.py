@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from hrm_rl.models.saving import CONFIG, WEIGHTS, description
 from hrm_rl.runs.checkpoint import Weights
+from hrm_rl.utils.console import typed_command
 from hrm_rl.utils.errors import UserError, first_problem
 
 
@@ -44,7 +45,8 @@ def read_about(folder: Path) -> About:
     if "run" not in values:
         raise UserError(
             f"{folder} holds a network without its task: load it with RecurrentModel.from_pretrained, or "
-            "make the folder from a run with scripts/export.py (from another project's file: with --task)"
+            f"make the folder from a run with {typed_command('export')} (from another project's file: with "
+            f"{typed_command('convert')} --task)"
         )
     try:
         return About.model_validate(values["run"])

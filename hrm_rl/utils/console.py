@@ -122,6 +122,40 @@ def typed(program: str) -> str:
     return shown_path(beside)
 
 
+SCRIPTS = {
+    "train": "train_ray",
+    "tune": "tune_ray",
+    "dataset": "build_dataset",
+    "convert": "convert_checkpoint",
+    "recipes": "compare_recipes",
+}
+"""Files in scripts/ that are not called like their command."""
+_by_name = False
+
+
+@contextmanager
+def commands_by_name() -> Iterator[None]:
+    """Inside, messages show commands as `hrm-rl train`, not as `python scripts/train_ray.py`: for a process
+    that was started so."""
+    global _by_name
+    before, _by_name = _by_name, True
+    try:
+        yield
+    finally:
+        _by_name = before
+
+
+def program(name: str) -> str:
+    """A command of this project in the form that started this process."""
+    return f"hrm-rl {name}" if _by_name else f"python scripts/{SCRIPTS.get(name, name)}.py"
+
+
+def typed_command(name: str) -> str:
+    """The same as one would type it here: with the path of its program where the shell finds another one."""
+    first, _, rest = program(name).partition(" ")
+    return f"{typed(first)} {rest}"
+
+
 SHARES = ("exact_accuracy", "solved", "cell_accuracy")
 """Tags that are shares of 1, shown in %."""
 

@@ -6,6 +6,7 @@ The exception is that of envs; hrm_rl takes it from here.
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from envs.errors import UserError, nearest, unknown
@@ -13,7 +14,7 @@ from envs.errors import UserError, nearest, unknown
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
-__all__ = ["UserError", "first_problem", "nearest", "one_line", "refused_by_disk", "unknown"]
+__all__ = ["UserError", "dotted", "first_problem", "nearest", "one_line", "refused_by_disk", "unknown"]
 
 
 def refused_by_disk(error: OSError) -> UserError | None:
@@ -31,10 +32,17 @@ def one_line(text: object, most: int | None = None) -> str:
     return " ".join(str(text).split())[:most]
 
 
-def first_problem(error: ValidationError) -> str:
+def dotted(where: Sequence[int | str]) -> str:
+    """`section.field`, from the fields that lead to a value."""
+    return ".".join(map(str, where))
+
+
+def first_problem(error: ValidationError, named: Callable[[Sequence[int | str]], str] = dotted) -> str:
     """`section.field: reason`, the first thing that pydantic found wrong; the reason alone if it is about all
-    of it."""
+    of it. named: what to call the place of a value."""
     first = error.errors()[0]
-    where = ".".join(map(str, first["loc"]))
-    reason = first["msg"].removeprefix("Value error, ")
+    where, value = named(first["loc"]), first["input"]
+    reason = first["msg"].removeprefix("Value error, ").partition(", unable to parse")[0]
+    if reason.startswith("Input should") and isinstance(value, int | float | str):
+        reason += f", not {value!r}"
     return f"{where}: {reason}" if where else reason

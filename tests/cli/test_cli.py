@@ -9,18 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hrm_rl.cli.flags import flag_value, parse, run_script
-from hrm_rl.cli.train import SCRIPT, TrainCommand, _defaults
+from hrm_rl.cli.flags import flag_value, parse
+from hrm_rl.cli.main import ended
+from hrm_rl.cli.train import TrainCommand, _defaults
 from hrm_rl.config import Config, field_names, get_preset
 from hrm_rl.utils.errors import UserError
 
 
 def command(*args: str) -> TrainCommand:
-    return parse(TrainCommand(**_defaults(args).model_dump()), args, "", SCRIPT)
+    return parse(TrainCommand(settings=_defaults(args)), args, "train")
 
 
 def settings(*args: str) -> Config:
-    return command(*args).settings()
+    return command(*args).config
 
 
 def refusal(*args: str) -> str:
@@ -107,6 +108,19 @@ def test_a_flag_sets_its_field_and_nothing_else(field: str) -> None:
         assert found == get_preset("sudoku9-curriculum").model_dump()
 
 
+def test_an_optional_setting_can_be_taken_back() -> None:
+    assert settings("--env.size", "None").env.size is None
+    assert command("--num-workers", "4", "--num-workers=None").launch.num_workers is None
+
+
+@pytest.mark.parametrize(
+    ("word", "value"), [("3", 3), ("0.5", 0.5), ("True", True), ("True ", "True "), ("name", "name")]
+)
+def test_options_of_a_task_have_the_type_that_they_look_like(word: str, value: Any) -> None:
+    found = settings("--env.options", "x", word).env.options["x"]
+    assert (found, type(found)) == (value, type(value))
+
+
 def test_a_switch_has_a_way_off() -> None:
     assert settings().data.augment
     assert not settings("--data.no-augment").data.augment
@@ -122,22 +136,37 @@ def test_a_switch_has_a_way_off() -> None:
         (["--num-worker", "1"], "did you mean '--num-workers'?"),
         (["--optim.lr", "-1"], "--optim.lr: Input should be greater than 0"),
         (["--optim.lr", "nan"], "--optim.lr: Input should be"),
-        (["--optim.lr", "fast"], "--optim.lr: could not convert string to float: 'fast'"),
-        (["--optim.lr"], "Missing value for argument '--optim.lr'"),
+        (["--optim.lr", "fast"], "--optim.lr: Input should be a valid number, not 'fast'"),
+        (["--optim.lr"], "--optim.lr needs a value"),
         (["--optim.betas", "0.9", "1.5"], "--optim.betas.1: Input should be less than 1"),
-        (["--optim.betas", "0.9"], "--optim.betas"),
-        (["--train.global-batch-size", "1.5"], "--train.global-batch-size"),
+        (["--optim.betas", "0.9"], "--optim.betas takes 2 values, not 1"),
+        (
+            ["--train.global-batch-size", "1.5"],
+            "--train.global-batch-size: Input should be a valid integer, not",
+        ),
         (["--train.global-batch-size", "0"], "--train.global-batch-size: Input should be greater than or"),
         (["--model.num-heads", "5"], "num_heads=5 does not divide hidden_size=256 into heads of even width"),
-        (["--model.dtype", "float8"], "Expected one of ('float32', 'bfloat16')"),
-        (["--halting.exploration", "never"], "Expected one of ('per_segment', 'per_episode')"),
+        (["--model.dtype", "float8"], "--model.dtype: Input should be 'float32' or 'bfloat16', not 'float8'"),
+        (
+            ["--halting.exploration", "never"],
+            "--halting.exploration: Input should be 'per_segment' or 'per_episode'",
+        ),
         (["--halting.halt-exploration-prob", "2"], "Input should be less than or equal to 1"),
         (["--curriculum.stages", "easy"], "stage 'easy' is not of the form easy=0.7,medium=0.3"),
         (["--curriculum.stages"], "at least one stage is needed, for example easy=1"),
-        (["--env.options", "min_guesses"], "--env.options"),
+        (
+            ["--env.options", "min_guesses"],
+            "--env.options takes pairs `name value`: 'min_guesses' has no value",
+        ),
+        (
+            ["--data.augment", "true"],
+            "'true' is not expected here (a yes-or-no setting is --flag or --no-flag)",
+        ),
+        (["--data.augment=true"], "takes no value: write --data.augment or --data.no-augment"),
+        (["--seed", "1", "2"], "'2' is not expected here"),
         (["--config", "nowhere.yaml"], "cannot read configuration nowhere.yaml: No such file"),
         (["--max-updates", "0"], "--max-updates: train.max_updates: Input should be greater than or equal"),
-        (["--max-updates", "many"], "--max-updates"),
+        (["--max-updates", "many"], "--max-updates: Input should be a valid integer, not 'many'"),
         (["--seed", "-1"], "--seed: Input should be greater than or equal to 0"),
     ],
 )
@@ -179,9 +208,7 @@ def test_a_users_mistake_ends_a_script_with_one_line_and_status_two(
     def main(args: object) -> int:
         raise UserError("no such run")
 
-    with pytest.raises(SystemExit) as stop:
-        run_script(main)
-    assert stop.value.code == 2
+    assert ended(main, []) == 2
     assert capsys.readouterr().err == "error: no such run\n"
 
 
@@ -190,11 +217,9 @@ def test_a_bug_in_a_script_is_not_dressed_up_as_a_users_mistake() -> None:
         raise ValueError("a bug")
 
     with pytest.raises(ValueError, match="a bug"):
-        run_script(main)
+        ended(main, [])
 
 
 @pytest.mark.parametrize(("returned", "status"), [(None, 0), (0, 0), (1, 1), (130, 130)])
 def test_a_scripts_return_value_is_its_exit_status(returned: int | None, status: int) -> None:
-    with pytest.raises(SystemExit) as stop:
-        run_script(lambda args: returned)
-    assert stop.value.code == status
+    assert ended(lambda args: returned, []) == status

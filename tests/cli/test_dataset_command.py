@@ -13,6 +13,7 @@ from envs import PuzzleBatch, PuzzleTask, fingerprint, make_task
 from envs.folders.check import check_folder
 from envs.folders.folder import find_splits
 from hrm_rl.data import builder
+from hrm_rl.utils.console import typed_command
 from tests.helpers.dataset_files import (
     MAZE,
     SUDOKU6,
@@ -231,7 +232,7 @@ def test_the_end_says_what_was_written_and_how_to_train_on_it(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "wrote data/d: train 60 examples of 20 puzzles, test 2 puzzles"
     assert lines[1] == (
-        "train on it: python scripts/train_ray.py --env.task sudoku --env.size 4 --env.options min_guesses 0 "
+        f"train on it: {typed_command('train')} --env.task sudoku --env.size 4 --env.options min_guesses 0 "
         "--data.path data/d --curriculum.stages all=1"
     )
 

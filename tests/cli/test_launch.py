@@ -20,6 +20,7 @@ from hrm_rl.cli import train as launch
 from hrm_rl.config import PRESETS, Config
 from hrm_rl.runs import checkpoint, selection
 from hrm_rl.runs.folder import read_metrics
+from hrm_rl.training import resources
 from hrm_rl.training.resources import Machine
 from hrm_rl.training.telemetry import Telemetry
 from tests.helpers.commands import files, refusal
@@ -147,9 +148,10 @@ def test_a_mistake_is_one_line_that_helps_and_leaves_nothing_behind(args: str, p
 def test_a_gpu_run_on_a_machine_without_gpus_is_refused_with_the_command_that_runs(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(launch, "this_machine", lambda: Machine("this machine", 2, 0))
-    line = refused("--num-workers", "4", "--gpus-per-worker", "1")
-    assert line.endswith("python scripts/train_ray.py --num-workers 2 --gpus-per-worker 0")
+    monkeypatch.setattr(resources, "this_machine", lambda: Machine("this machine", 2, 0))
+    for flags in ("--num-workers 4 --gpus-per-worker 1", "--num_workers=4 --gpus_per_worker 1"):
+        line = refused(*flags.split())
+        assert line.endswith("python scripts/train_ray.py --num-workers 2 --gpus-per-worker 0")
 
 
 def test_a_configuration_file_with_an_unknown_key_names_the_nearest() -> None:

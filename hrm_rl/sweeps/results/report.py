@@ -26,7 +26,7 @@ from hrm_rl.sweeps.results.hparams import write_hparams
 from hrm_rl.sweeps.results.importance import key
 from hrm_rl.sweeps.results.reading import SweepResults, Trial, read_sweep
 from hrm_rl.sweeps.results.records import STATUSES, UNKNOWN
-from hrm_rl.utils.console import duration, is_share, shown, shown_path
+from hrm_rl.utils.console import duration, is_share, shown, shown_path, typed_command
 from hrm_rl.utils.errors import UserError, one_line, refused_by_disk
 from hrm_rl.utils.files import write_atomically
 
@@ -152,7 +152,7 @@ def write_best(sweep: SweepResults) -> str:
     write_atomically(path, text)
     settings = ", ".join(f"{name} {shown(value)}" for name, value in trial.scored_params.items())
     wrapped = textwrap.fill(f"{trial.id}: {settings}", WIDTH - len(INDENT)).replace("\n", f"\n{INDENT}")
-    return f"{wrapped}\n{INDENT}python scripts/train_ray.py --config {shown_path(path)}"
+    return f"{wrapped}\n{INDENT}{typed_command('train')} --config {shown_path(path)}"
 
 
 def final_table(sweep: SweepResults) -> Table:

@@ -198,7 +198,7 @@ def test_a_split_stands_for_itself_and_a_root_for_its_splits(tmp_path: Path) -> 
 
 def test_a_folder_that_is_no_data_set_is_refused(tmp_path: Path) -> None:
     with pytest.raises(
-        DataError, match=r"holds neither dataset\.json nor train/dataset\.json; .*build_dataset"
+        DataError, match=r"holds neither dataset\.json nor train/dataset\.json; .*command dataset"
     ):
         find_splits(tmp_path)
     with pytest.raises(DataError, match="gone: no such folder"):
