@@ -3,6 +3,9 @@ flags into a dictionary, and pydantic checks them, so that every mistake is one 
 
 from __future__ import annotations
 
+import inspect
+import shutil
+import textwrap
 import types
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -93,7 +96,7 @@ def parse(default: Command, args: Sequence[str], name: str) -> Command:
     docstring and all flags, and exits. Raises UserError."""
     kind = type(default)
     if {"-h", "--help"} & set(args):
-        tyro.cli(kind, default=default, args=["--help"], description=kind.__doc__, prog=program(name))
+        tyro.cli(kind, default=default, args=["--help"], description=_description(kind), prog=program(name))
     flags = list(flags_of(kind))
     values = default.model_dump()
     for flag, value in _given(args, flags):
@@ -105,6 +108,12 @@ def parse(default: Command, args: Sequence[str], name: str) -> Command:
         return kind.model_validate(values)
     except ValidationError as error:
         raise UserError(first_problem(error, lambda where: _typed(where, flags))) from None
+
+
+def _description(command: type[BaseModel]) -> str:
+    """A command's docstring in paragraphs as wide as the terminal."""
+    paragraphs = inspect.cleandoc(command.__doc__ or "").split("\n\n")
+    return "\n\n".join(textwrap.fill(text, shutil.get_terminal_size().columns) for text in paragraphs)
 
 
 def flag_value(args: Sequence[str], name: str) -> str | None:

@@ -97,7 +97,7 @@ def test_weights_that_were_not_evaluated_get_no_results(run_dir: Path, tmp_path:
         ("--checkpoint RUN", "say which model"),
         ("--checkpoint gone --out OUT", "gone holds no sound checkpoint"),
         ("--checkpoint RUN --out HERE", "exists already"),
-        ("--out HERE --push o/n", "make it with scripts/export.py first"),
+        ("--out HERE --push o/n", "scripts/export.py first"),
         ("--out EXPORTED --push name", "looks like OWNER/NAME"),
     ],
 )
