@@ -33,7 +33,7 @@ PARTS = (
 )  # fmt: skip
 
 
-class Measurement(Section):
+class Timing(Section):
     """What to time."""
 
     only: tuple[str, ...] = PARTS
@@ -57,7 +57,7 @@ class Measurement(Section):
 class BenchmarkCommand(Section):
     """Time the parts of the system."""
 
-    measurement: tyro.conf.OmitArgPrefixes[Measurement] = Measurement()
+    timing: tyro.conf.OmitArgPrefixes[Timing] = Timing()
     """What to time"""
     settings: Annotated[Config, tyro.conf.arg(name="")] = Config()
     """Every setting of a run, for the update and the evaluation that are timed"""
@@ -69,7 +69,7 @@ def main(args: Sequence[str]) -> int:
     base["train"]["global_batch_size"] = 64
     base["data"]["exclude_twins"] = False  # nobody is evaluated here
     given = parse(BenchmarkCommand(settings=Config(**base)), args, "benchmark")
-    command, config = given.measurement, given.settings
+    command, config = given.timing, given.settings
     for part in command.only:
         if part not in PARTS:
             raise UserError(f"--only {part}: the parts are {', '.join(PARTS)}")

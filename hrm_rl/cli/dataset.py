@@ -104,7 +104,7 @@ def _build(command: DatasetCommand) -> None:
         f"{len(base.test):,} puzzles"
     )
     if examples < len(base.train) * (command.num_aug + 1):
-        console.print(f"some puzzles have fewer than {command.num_aug} different versions beside themselves")
+        console.print(f"some puzzles have fewer than {command.num_aug} different symmetric versions")
     console.print(f"train on it: {_training_command(command, out)}")
 
 
@@ -209,9 +209,8 @@ def _check(command: DatasetCommand, path: Path) -> None:
     console.print(_table(summaries))
     if leaked:
         console.print(
-            f"warning: {leaked:,} of the {summaries[1].examples:,} test puzzles are trained on too, be it "
-            "turned or "
-            "renamed; training on this folder is refused unless --data.leaks warn is given"
+            f"warning: {leaked:,} of the {summaries[1].examples:,} test puzzles also occur in the training "
+            "set, up to symmetry; training refuses this folder unless you pass --data.leaks warn"
         )
 
 
