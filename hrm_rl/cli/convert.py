@@ -57,8 +57,8 @@ class ConvertCommand(Section):
     seq_len: Positive | None = None
     """Tokens of a puzzle, where no --task says so."""
     config: str | None = None
-    """all_config.yaml of the run; taken from beside the checkpoint if it is there. The
-    flags below go before it."""
+    """all_config.yaml of the run; if not given, the one in the checkpoint's folder, if there is one. The
+    flags below win over it."""
     num_heads: Positive | None = None
     """Attention heads."""
     h_cycles: Positive | None = None
