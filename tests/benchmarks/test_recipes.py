@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from hrm_rl.agents.act.learner import Learner
 from hrm_rl.benchmarks import recipes
 from hrm_rl.benchmarks.recipes import BOARDS, NETWORKS, Measurement, configuration, measure
 from hrm_rl.cli import recipes as recipes_command
@@ -163,7 +164,7 @@ def test_a_training_that_breaks_off_is_a_result(monkeypatch: pytest.MonkeyPatch)
     def refuse(self: object) -> None:
         raise UserError("20 updates in a row")
 
-    monkeypatch.setattr(recipes.Trainer, "run", refuse)
+    monkeypatch.setattr(Learner, "update", refuse)
     found = Measurement(**measure("4x4", "hrm/one_step/bootstrap", 0, 1.0))
     assert (found.failure, found.curve, found.best) == ("20 updates in a row", [], 0.0)
 
