@@ -129,8 +129,7 @@ def _refuse_contradictions(command: DatasetCommand) -> None:
     if len(given) != 1:
         raise UserError(
             "say where the puzzles come from with one of --level LEVEL (generated), --csv FILE and --hub "
-            "OWNER/NAME"
-            f"{'' if not given else '; not with ' + ' and '.join(given)}"
+            f"OWNER/NAME{'' if not given else '; not with ' + ' and '.join(given)}"
         )
     of_files: dict[str, object] = {"--subsample": command.subsample, "--min-rating": command.min_rating}
     of_csv: dict[str, object] = {"--test-csv": command.test_csv}
@@ -242,8 +241,7 @@ def _task_of(command: DatasetCommand, split: Path) -> PuzzleTask:
     fit = " or ".join(f"--task {task.name}" for task in fitting)
     raise UserError(
         f"{split / METADATA_FILE}: {found} {'fit several tasks' if fitting else 'fit no known task'}: name "
-        "it with "
-        f"{fit or '--task NAME --size N (tasks: ' + ', '.join(TASKS) + ')'}"
+        f"it with {fit or '--task NAME --size N (tasks: ' + ', '.join(TASKS) + ')'}"
     )
 
 

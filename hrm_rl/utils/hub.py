@@ -50,8 +50,7 @@ def download(repository: str, filename: str) -> Path:
         # Comes before its base class: it says that neither cache nor hub could give the file.
         raise UserError(
             f"cannot get {what}: the hub cannot be reached or does not answer, and the file is not in the "
-            "cache; "
-            "check the network, or download the file elsewhere and give it with --csv"
+            "cache; check the network, or download the file elsewhere and give it with --csv"
         ) from None
     except utils.EntryNotFoundError:
         raise NotInRepository(f"the data set '{repository}' has no file {filename}") from None
