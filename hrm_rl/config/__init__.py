@@ -11,6 +11,7 @@ from hrm_rl.config.sections import (
     EnvConfig,
     HaltingConfig,
     OptimConfig,
+    SearchConfig,
     TrainConfig,
     parse_weights,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "Positive",
     "PresetNote",
     "Probability",
+    "SearchConfig",
     "Section",
     "TrainConfig",
     "absolute_paths",

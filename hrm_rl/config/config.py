@@ -19,6 +19,7 @@ from hrm_rl.config.sections import (
     EnvConfig,
     HaltingConfig,
     OptimConfig,
+    SearchConfig,
     TrainConfig,
 )
 
@@ -38,6 +39,8 @@ class Config(Section):
     """The network"""
     halting: HaltingConfig = HaltingConfig()
     """Halting"""
+    search: SearchConfig = SearchConfig()
+    """Search"""
     optim: OptimConfig = OptimConfig()
     """Optimisers"""
     train: TrainConfig = TrainConfig()

@@ -1,0 +1,1 @@
+"""The agent that searches: it assumes digits, doubts them, and starts over."""
