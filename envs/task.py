@@ -86,6 +86,8 @@ class PuzzleTask(ABC):
     """What can be wrong with an answer, in words, for `broken`."""
     traits: tuple[str, ...] = ()
     """Names of what `trait` gives, apart from the level."""
+    assumable: tuple[int, ...] = ()
+    """Tokens that a search agent may write into unknown cells. None: the task cannot be searched."""
 
     @property
     def vocab_size(self) -> int:
@@ -154,6 +156,13 @@ class PuzzleTask(ABC):
         """(N, R) which of `rules` each answer (N, L) breaks. An answer that breaks none is right (if there
         are rules)."""
         return np.zeros((len(inputs), len(self.rules)), np.bool_)
+
+    def contradicts(self, boards: Tokens) -> NDArray[np.bool_]:
+        """(N,) whether what stands on each board (N, L), a puzzle with some unknown cells filled in, breaks
+        the rule at a glance, so that no answer can agree with it. A board that passes may still have no
+        answer: nothing is searched, and no solution is known. A task with `assumable` tokens replaces
+        this."""
+        raise NotImplementedError(f"{self.name} has no assumable tokens")
 
     def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
         """Every puzzle under a random symmetry of the task, with the solution that belongs to it. Takes the

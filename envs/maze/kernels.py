@@ -186,6 +186,77 @@ def judge_all(mazes, answers, rows, columns, solved, excess):
 
 
 @njit(cache=True, nogil=True)
+def contradicts_all(boards, rows, columns, result):
+    """Whether the marks of each board (N, L) cannot be part of an answer, into result (N,); see
+    `contradicts`."""
+    width = columns + 2
+    passable = np.zeros((rows + 2) * width, np.bool_)
+    line = np.zeros(len(passable), np.bool_)
+    joined = np.zeros(len(passable), np.int64)
+    distance = np.zeros(len(passable), np.int32)
+    queue = np.zeros(len(passable), np.int32)
+    for n in range(len(boards)):
+        start, goal = _load(boards[n], rows, columns, passable)
+        result[n] = start == 0 or goal == 0 or _misplaced(boards[n], rows, columns, passable, line, joined)
+        if result[n]:
+            continue
+        # Now the line falls into pieces with two ends, and loops.
+        end, steps = _take_away(start, width, line)
+        if end == goal:
+            _spread(passable, width, goal, start, distance, queue)
+            result[n] = line.any() or steps > distance[start]
+        else:
+            for cell in range(len(line)):
+                if line[cell] and joined[cell] < 2:
+                    _take_away(cell, width, line)
+            result[n] = line.any()  # a loop has no end to be taken away from
+
+
+@njit(cache=True, nogil=True)
+def _misplaced(board, rows, columns, passable, line, joined):
+    """Fill line (C,), the cells of a board (L,) that are S, G or marked, and joined (C,), how many of its
+    neighbours each of them has in the line. Returns whether one has more than it can have, two or for an
+    end one, or has no passable neighbours for that many."""
+    width = columns + 2
+    line[:] = False
+    for row in range(rows):
+        for column in range(columns):
+            token = board[row * columns + column]
+            line[(row + 1) * width + column + 1] = token in (START, GOAL, PATH)
+    for row in range(rows):
+        for column in range(columns):
+            cell = (row + 1) * width + column + 1
+            if not line[cell]:
+                continue
+            open_sides, joined[cell] = 0, 0
+            for direction in range(4):
+                near = cell + (width, -1, 1, -width)[direction]
+                open_sides += passable[near]
+                joined[cell] += line[near]
+            wanted = 2 if board[row * columns + column] == PATH else 1
+            if joined[cell] > wanted or open_sides < wanted:
+                return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _take_away(cell, width, line):
+    """Take the piece that ends in `cell` out of line (C,). Returns its other end and the steps between."""
+    steps = 0
+    while True:
+        line[cell] = False
+        following = 0
+        for direction in range(4):
+            near = cell + (width, -1, 1, -width)[direction]
+            if line[near]:
+                following = near
+        if following == 0:
+            return cell, steps
+        cell = following
+        steps += 1
+
+
+@njit(cache=True, nogil=True)
 def transform_all(mazes, size, transforms, moved):
     """Each maze (N, L) of a square canvas under one of the eight symmetries of the square, numbered by
     transforms (N,), into moved (N, L).

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.maze.grid import FREE, PAD, PATH, START, WALL
-from envs.maze.kernels import distances_all, judge_all, label_all
+from envs.maze.kernels import contradicts_all, distances_all, judge_all, label_all
 from envs.puzzle import Tokens
 
 
@@ -56,6 +56,21 @@ def judge(
     excess = np.empty(len(inputs), np.float64)
     judge_all(inputs, np.ascontiguousarray(answer, np.uint8), *shape, solved, excess)
     return solved, excess
+
+
+def contradicts(boards: Tokens, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """(N,) whether the PATH cells of each board (N, L) cannot be part of an answer, as far as a glance tells.
+
+    A marked cell has more than two neighbours of its line (marks, S and G) or fewer than two that could be; S
+    or G more than one or none that could be; the line closes a loop; or it joins S and G, and is longer than
+    a shortest path or not all that is marked. Then S and G are joined, the board is a whole answer, and the
+    rule may judge it: before that nothing asks how long a path is, or where one could go.
+    A maze without one S and one G has no answer.
+    """
+    boards = _checked(boards, shape)
+    result = np.empty(len(boards), np.bool_)
+    contradicts_all(boards, *shape, result)
+    return result
 
 
 def broken_rules(inputs: Tokens, answer: Tokens, shape: tuple[int, int]) -> NDArray[np.bool_]:

@@ -12,9 +12,9 @@ from envs.errors import UserError
 from envs.maze import files, rendering
 from envs.maze.cache import Pools, stderr_progress
 from envs.maze.generator import generate_mazes, is_rare
-from envs.maze.grid import CHARACTERS, FREE
+from envs.maze.grid import CHARACTERS, FREE, PATH
 from envs.maze.levels import LARGEST, SMALLEST, Level, default_levels, level_of, parse_levels
-from envs.maze.rule import broken_rules, judge, label
+from envs.maze.rule import broken_rules, contradicts, judge, label
 from envs.maze.symmetries import SYMMETRIES, MazeSymmetries, canonical, extents, transform
 from envs.puzzle import PAD, PuzzleBatch, Tokens, View
 from envs.task import PuzzleTask, ReportProgress
@@ -91,6 +91,7 @@ class MazeTask(PuzzleTask):
         "longer than a shortest",
     )
     traits = ("length",)
+    assumable = (PATH,)
 
     def __init__(
         self,
@@ -131,6 +132,11 @@ class MazeTask(PuzzleTask):
     def unknown(self, inputs: Tokens) -> NDArray[np.bool_]:
         """(N, L) the free cells."""
         return inputs == FREE
+
+    def contradicts(self, boards: Tokens) -> NDArray[np.bool_]:
+        """(N,) whether the marks on each board (N, L) branch, end, run in a circle or join S and G wrongly
+        (see `envs.maze.rule.contradicts`)."""
+        return contradicts(boards, self.grid_shape)
 
     def path_lengths(self, inputs: Tokens) -> NDArray[np.int64]:
         """(N,) cells of the shortest path of each maze (N, L), both ends counted; 0 where there is none."""

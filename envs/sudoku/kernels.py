@@ -272,6 +272,17 @@ def solved_all(board, inputs, answer, result):
 
 
 @njit(cache=True, nogil=True)
+def contradicts_all(board, boards, result):
+    work = _new_workspace(board)
+    for i in range(len(boards)):
+        result[i] = not _place_clues(board, work, boards[i])
+        for cell in range(len(work.cells)):
+            if result[i]:
+                break
+            result[i] = work.cells[cell] == 0 and _candidates_of(board, work, cell) == 0
+
+
+@njit(cache=True, nogil=True)
 def _shuffled(state, order):
     for i in range(len(order)):
         order[i] = i

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.sudoku.board import BLANK, board_of
-from envs.sudoku.kernels import search_all, solved_all
+from envs.sudoku.kernels import contradicts_all, search_all, solved_all
 
 
 def check_tokens(puzzles: NDArray[np.uint8]) -> None:
@@ -79,6 +79,20 @@ def broken_rules(inputs: NDArray[np.uint8], answer: NDArray[np.uint8]) -> NDArra
         twice = (tokens[..., 1:] == tokens[..., :-1]) & (tokens[..., 1:] > BLANK)
         found.append(twice.any(axis=(1, 2)))
     return np.stack(found, axis=1)
+
+
+def contradicts(boards: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(N,) whether each board (N, L), with blanks, has a digit twice in a unit or a blank that no digit fits.
+
+    That is the rule at a glance: it looks at one cell and its units at a time, and places nothing. A digit
+    without a place in a unit is left to whoever solves the board: to find it means to go through all cells
+    of the unit for every digit, which is how the solver above reasons (hidden singles). Raises ValueError
+    for tokens that are neither blank nor digit.
+    """
+    check_tokens(boards)
+    result = np.empty(len(boards), np.bool_)
+    contradicts_all(board_of(boards), np.ascontiguousarray(boards, np.uint8), result)
+    return result
 
 
 def conflicting_cells(boards: NDArray[np.uint8]) -> NDArray[np.bool_]:

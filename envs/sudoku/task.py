@@ -89,6 +89,7 @@ class SudokuTask(PuzzleTask):
         self.size = size
         self.characters = "_.123456789"[: size + 2]
         self.grid_shape = (size, size)
+        self.assumable = tuple(range(BLANK + 1, size + 2))
         self.min_guesses = min_guesses
         self.catalogue = None if catalogue is None else Catalogue(Path(catalogue))
 
@@ -109,6 +110,10 @@ class SudokuTask(PuzzleTask):
     def unknown(self, inputs: Tokens) -> NDArray[np.bool_]:
         """(N, L) the blank cells."""
         return inputs == BLANK
+
+    def contradicts(self, boards: Tokens) -> NDArray[np.bool_]:
+        """(N,) whether each board (N, L) has a digit twice in a unit or a blank that no digit fits."""
+        return solver.contradicts(boards)
 
     def clues(self, inputs: Tokens) -> NDArray[np.int64]:
         """(N,) number of clues."""

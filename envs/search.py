@@ -1,0 +1,17 @@
+"""Puzzles as Gymnasium environments in which the agent also assumes digits and starts over (search).
+
+Legend: B slots, L tokens a puzzle, V token values.
+"""
+
+from __future__ import annotations
+
+from envs.errors import UserError
+from envs.task import PuzzleTask
+
+
+def refuse_unsearchable(task: PuzzleTask) -> None:
+    """Raises UserError for a task that cannot be searched."""
+    if not task.assumable:
+        raise UserError(
+            f"{task.name} cannot be searched: its task names no `assumable` tokens; run it without search"
+        )
