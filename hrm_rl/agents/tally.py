@@ -24,15 +24,24 @@ SUMS = (
 )  # fmt: skip
 
 
+SEARCH_SUMS = (
+    # per finished episode that searches
+    "searches", "searches_solved", "searches_segments", "starts_over",
+    # per segment of such episodes
+    "doubts_right", "doubts_wrong", "contradictions", "sound_boards", "unsound_boards",
+)  # fmt: skip
+
+
 class Tally:
     """Named sums of one worker."""
 
-    def __init__(self, budget: int, values_continuing: bool = True):
-        """budget: halt_max_steps. values_continuing: false for q_target `halt_only`, whose continue value is
-        neither trained nor asked."""
+    def __init__(self, budget: int, values_continuing: bool = True, searches: bool = False):
+        """budget: the most segments of an episode. values_continuing: false for q_target `halt_only`, whose
+        continue value is neither trained nor asked. searches: whether some episodes search."""
         self.budget = budget
         self.values_continuing = values_continuing
-        self.sums = dict.fromkeys(SUMS, 0.0)
+        self.searches = searches
+        self.sums = dict.fromkeys(SUMS + SEARCH_SUMS * searches, 0.0)
         self.halted_after: NDArray[np.float64] = np.zeros(budget + 1)
         """[k]: episodes that ended after k segments."""
         self.halted_after_solved: NDArray[np.float64] = np.zeros(budget + 1)
@@ -71,6 +80,10 @@ class Tally:
     def vector(self) -> NDArray[np.float64]:
         """All sums as one array, the same order on every worker."""
         return np.concatenate([list(self.sums.values()), self.halted_after, self.halted_after_solved])
+
+    def blank(self) -> Tally:
+        """Another tally of the same things, with nothing counted."""
+        return Tally(self.budget, self.values_continuing, self.searches)
 
     def load_vector(self, vector: NDArray[np.float64]) -> None:
         counts = len(self.sums)
@@ -128,9 +141,31 @@ def summarise(tally: Tally, world_size: int) -> dict[str, float]:
         for k in range(1, tally.budget + 1):
             out[f"halting/halt_fraction/{k}"] = tally.halted_after[k] / s["episodes"]
         out |= _by_outcome(s)
+    if tally.searches:
+        out |= _of_search(s)
     if not tally.values_continuing:
         out = {tag: value for tag, value in out.items() if "q_continue" not in tag}
     return {tag: float(value) for tag, value in out.items()}
+
+
+def _of_search(s: Mapping[str, float]) -> dict[str, float]:
+    """How the episodes that search went. A doubt is right if some assumption was wrong."""
+    out = {}
+    if s["searches"]:
+        out |= {
+            "search/solved": s["searches_solved"] / s["searches"],
+            "search/segments_mean": s["searches_segments"] / s["searches"],
+            "search/starts_over": s["starts_over"] / s["searches"],
+            "search/contradictions": s["contradictions"] / s["searches"],
+        }
+    doubts = s["doubts_right"] + s["doubts_wrong"]
+    if doubts:
+        out["search/doubts_right"] = s["doubts_right"] / doubts
+    if s["unsound_boards"]:
+        out["search/wrong_boards_doubted"] = s["doubts_right"] / s["unsound_boards"]
+    if s["sound_boards"]:
+        out["search/right_boards_doubted"] = s["doubts_wrong"] / s["sound_boards"]
+    return out
 
 
 def _by_outcome(s: Mapping[str, float]) -> dict[str, float]:

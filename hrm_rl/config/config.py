@@ -60,6 +60,11 @@ class Config(Section):
                 f"env.segment_cost={self.env.segment_cost:g} is paid with halting.q_target lambda only "
                 f"(now {self.halting.q_target})"
             )
+        if self.search.share and self.halting.q_target != "lambda":
+            raise ValueError(
+                f"search.share={self.search.share:g} trains an agent that searches on returns: set "
+                f"halting.q_target to lambda (now {self.halting.q_target})"
+            )
         if self.train.micro_batches > 1 and self.halting.q_target == "lambda":
             raise ValueError(
                 "train.micro_batches above 1 saves nothing with halting.q_target lambda, which keeps the "

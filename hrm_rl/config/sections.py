@@ -80,7 +80,7 @@ class HaltingConfig(Section):
 
 
 class SearchConfig(Section):
-    """Assumptions and starting over (hrm_rl/agents/search/)."""
+    """Assumptions and starting over (hrm_rl/agents/search/), with halting.q_target lambda."""
 
     share: Probability = 0.0
     """Share of the slots whose episodes search; the others only halt. 0 trains no search agent."""
@@ -93,14 +93,8 @@ class SearchConfig(Section):
     temperature: Annotated[float, Field(gt=0.0)] = 0.7
     """Of the digits that are drawn after starting over; the first start takes the likeliest."""
     doubt: Literal["returns", "supervised"] = "returns"
-    """What the value of continuing is taught in boards with assumptions: discounted returns of the search
-    (PQN), or, with the labels' help, whether all assumptions are right."""
-    discount: Probability = 0.97
-    """With doubt returns: factor on what lies one more segment ahead, so that sooner is better."""
-    rollout_segments: Positive = 4
-    """Segments an update that searches; all their activations are kept until its end."""
-    q_lambda: Probability = 0.9
-    """With doubt returns: 0 trusts the next Q-value, 1 the rest of the rollout."""
+    """What the value of continuing is taught in boards with assumptions: returns of the search, as elsewhere,
+    or, with the label's help, whether all assumptions are right."""
     teacher_updates: Annotated[int, Field(ge=0)] = 0
     """Updates over which the share of episodes that begin with some right assumptions, taken from the
     label, falls from all to none."""

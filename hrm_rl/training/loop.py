@@ -147,7 +147,7 @@ class Trainer:
             )
         self.curriculum = answer
         worker.curriculum.send(learner.updates // every, counts, known=answer)
-        total = Tally(learner.tally.budget, learner.tally.values_continuing)
+        total = learner.tally.blank()
         total.load_vector(everyone[:-1])
         self.pending = advance(answer, counts_of(total, settings), settings, every)
         if self.telemetry is not None:

@@ -20,7 +20,7 @@ from torch.nn.parallel import DistributedDataParallel
 from envs import PAD, ActVectorEnv
 from hrm_rl.agents.act import halting
 from hrm_rl.agents.act.answers import fill_in, likeliest
-from hrm_rl.agents.act.losses import IGNORE, losses
+from hrm_rl.agents.act.losses import IGNORE, Losses, losses
 from hrm_rl.agents.act.slots import Act, Slots, Thought, slices, slots_of_rank
 from hrm_rl.agents.optim import Optimisation
 from hrm_rl.agents.tally import Tally
@@ -92,7 +92,11 @@ class Learner:
 
     def start(self) -> None:
         """Give every slot a new puzzle and an initial carry."""
-        self.slots = self._blank_slots().take_up(*self.env.reset())
+        self.slots = self._take_up(self._blank_slots(), *self.env.reset())
+
+    def _take_up(self, slots: Slots, obs: dict[str, NDArray[Any]], infos: dict[str, Any]) -> Slots:
+        """The slots with what the environment shows now."""
+        return slots.take_up(obs, infos)
 
     def restart(self, stage: int) -> None:
         """Give every slot a new puzzle of a curriculum stage, from streams that begin with the present
@@ -108,10 +112,7 @@ class Learner:
         step, targets, losses, backward; optimise and count (in `tally`)."""
         started, waited = time.perf_counter(), self.env.source.data_wait_seconds
         with self.model.unchanging():
-            if self.q_target.plays_rollouts:
-                self._learn_rollout()
-            else:
-                self._learn_segment()
+            self._learn()
         with self.phase("optimiser"):
             norm = self.optimisation.step(self.updates + 1)
         self.updates += 1
@@ -127,6 +128,13 @@ class Learner:
             seconds=time.perf_counter() - started,
             data_wait_seconds=self.env.source.data_wait_seconds - waited,
         )
+
+    def _learn(self) -> None:
+        """Think, act, and leave the gradients of it."""
+        if self.q_target.plays_rollouts:
+            self._learn_rollout()
+        else:
+            self._learn_segment()
 
     def _learn_segment(self) -> None:
         """One segment, slice by slice of the slots: a slice's graph is gone before the next one thinks. The
@@ -221,11 +229,11 @@ class Learner:
                 {"answer": act.answer, "halt": halt.numpy().astype(np.int64)}
             )
         finished = terminated | truncated
-        self.slots = (
-            replace(before, carry=act.carry, explored=before.explored & ~torch.from_numpy(finished))
-            .replace_rows(self._on_device(finished), self._initial_carry())
-            .take_up(obs, infos)
+        explored = before.explored & ~torch.from_numpy(finished)
+        begun = replace(before, carry=act.carry, explored=explored).replace_rows(
+            self._on_device(finished), self._initial_carry()
         )
+        self.slots = self._take_up(begun, obs, infos)
         self._count_episodes(before, act, finished, terminated)
         return reward, terminated, truncated
 
@@ -244,9 +252,12 @@ class Learner:
     def _loss(self, thought: Thought, act: Act, targets: Tensor | None) -> Tensor:
         """The loss summed over the thought's slots; its parts are counted."""
         solved = self._on_device(act.solved)
-        result = losses(
-            thought.logits, thought.labels, thought.q_taught, solved, targets, self.config.train.loss
+        return self._counted(
+            losses(thought.logits, thought.labels, thought.q_taught, solved, targets, self.config.train.loss)
         )
+
+    def _counted(self, result: Losses) -> Tensor:
+        """The sum of the losses, which are added to what the log shows."""
         self._loss_sums += torch.stack([result.total, result.lm, result.q_halt, result.q_continue]).detach()
         return result.total
 
@@ -330,12 +341,13 @@ class Learner:
         self.env.load_state_arrays(
             {k.removeprefix(prefix): v.numpy() for k, v in tensors.items() if k.startswith(prefix)}
         )
-        self.slots = replace(
+        slots = replace(
             self.slots,
             carry=Carry(tensors["carry.z_h"].to(self.device), tensors["carry.z_l"].to(self.device)),
             min_segments=tensors["min_segments"],
             explored=tensors["explored"],
-        ).take_up(*self.env.current())
+        )
+        self.slots = self._take_up(slots, *self.env.current())
         self.generator.set_state(tensors["generator"])
         self.tally.load_vector(tensors["tally"].numpy())
         self._loss_sums = tensors["loss_sums"].to(self.device)

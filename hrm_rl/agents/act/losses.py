@@ -65,16 +65,18 @@ def losses(
     solved: Tensor,
     target_continue: Tensor | None,
     kind: Literal["softmax", "stablemax"],
+    real: Tensor | None = None,
 ) -> Losses:
     """The losses of one segment, summed over slots.
 
     logits: (B, L, V).  labels: (B, L), IGNORE where a token is not supervised.  q: (B, 2) logits. solved:
     (B,) whether the answer is right.  target_continue: (B,) probabilities, NO_TARGET where a slot has none,
     or None where nobody has: with a budget of one segment, or with q_target `halt_only`.
-    A slot without any label is padding and contributes to nothing.
+    A slot without any label is padding and contributes to nothing, unless real, (B,) bool, says otherwise:
+    the Q-values of a slot may be taught where its answer is not.
     """
     labelled = (labels != IGNORE).sum(-1)
-    real = (labelled > 0).to(q.dtype)
+    real = (labelled > 0 if real is None else real).to(q.dtype)
     lm = (cross_entropy(logits, labels, kind).sum(-1) / labelled.clamp_min(1)).sum()
     bce = F.binary_cross_entropy_with_logits
     q_halt = (bce(q[:, 0], solved.to(q.dtype), reduction="none") * real).sum()

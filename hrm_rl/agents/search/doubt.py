@@ -1,0 +1,48 @@
+"""When a search agent starts over: its doubt, read from the value of continuing.
+
+Legend: B slots.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hrm_rl.config import Config
+
+
+@dataclass(frozen=True)
+class Doubt:
+    """The rule by which a search agent drops its assumptions."""
+
+    kind: Literal["returns", "supervised"] = "returns"
+    """As in `config.search.doubt`: how the value of continuing was taught."""
+    discount: float = 1.0
+    """Of one more segment, in training."""
+
+    @staticmethod
+    def of(config: Config) -> Doubt:
+        return Doubt(config.search.doubt, config.halting.discount)
+
+    def wants_to_start_over(
+        self, q_continue: NDArray[np.float32], root: NDArray[np.float32]
+    ) -> NDArray[np.bool_]:
+        """(B,) whether starting over is worth more than continuing.
+
+        q_continue: (B,) value of continuing with the present board, as a logit.  root: (B,) the same after
+        the first segment of a fresh start on this puzzle, NaN where there was none. Starting over is worth
+        discount * root, since that segment has to be thought again. A value that was taught whether all
+        assumptions are right is compared with one half instead.
+        """
+        if self.kind == "supervised":
+            return np.asarray(q_continue < 0)
+        with np.errstate(over="ignore"):
+            return np.asarray(probability(q_continue) < self.discount * probability(root))
+
+
+def probability(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The logistic function, in float64."""
+    return np.asarray(1 / (1 + np.exp(-logits.astype(np.float64))))
