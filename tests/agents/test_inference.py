@@ -12,10 +12,11 @@ import pytest
 import torch
 
 from envs import PuzzleBatch
-from hrm_rl.agents.act.engine import LEAST_ROWS, answers, think
+from hrm_rl.agents.act.engine import answers, think
 from hrm_rl.agents.act.halting import Q_TARGETS
 from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Halting, Stopping, Thoughts
+from hrm_rl.agents.queue import LEAST_ROWS
 from hrm_rl.models import RecurrentModel
 from tests.helpers.thinkers import BUDGET, RULES, many, network, q_target_of
 

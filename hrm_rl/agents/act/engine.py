@@ -31,35 +31,9 @@ from envs.puzzle import Tokens
 from hrm_rl.agents.act.answers import likeliest
 from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping, StoppingRule, Thoughts
+from hrm_rl.agents.queue import LEAST_ROWS, PuzzleQueue
 from hrm_rl.models import Carry
 from hrm_rl.utils.devices import ToCpu, to_device
-
-LEAST_ROWS = 16
-"""Fewest slots that are run on a CPU."""
-
-
-class _Queue:
-    """Puzzles of an iterator of batches, handed out in any number."""
-
-    def __init__(self, batches: Iterable[PuzzleBatch]):
-        self._batches = (batch for batch in batches if len(batch))
-        self._rest: PuzzleBatch | None = None
-        self._taken = 0
-
-    def take(self, count: int) -> tuple[NDArray[np.int64], PuzzleBatch | None]:
-        """The next `count` puzzles and their places in the queue; fewer at its end, None behind it."""
-        parts: list[PuzzleBatch] = []
-        missing = count
-        while missing:
-            self._rest = self._rest or next(self._batches, None)
-            if self._rest is None:
-                break
-            part = self._rest.take(slice(missing))
-            self._rest = self._rest.take(slice(missing, None))
-            parts.append(part)
-            missing -= len(part)
-        first, self._taken = self._taken, self._taken + count - missing
-        return np.arange(first, self._taken), PuzzleBatch.concatenate(parts) if parts else None
 
 
 @dataclass
@@ -150,7 +124,7 @@ def think(
     """
     model = solver.model
     least = LEAST_ROWS if solver.device.type == "cpu" else batch_size
-    queue = _Queue(puzzles)
+    queue = PuzzleQueue(puzzles)
     numbers, batch = queue.take(batch_size)
     if batch is None:
         return

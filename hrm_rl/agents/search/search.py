@@ -1,0 +1,319 @@
+"""Search with a trained model: it writes digits into the board, thinks on, doubts them, and starts over.
+
+After each segment the rule judges the answer, and one that is right is handed in; nothing else ever is. Once
+the budget is spent the puzzle is left unanswered (abstained). Until then a chain continues, or assumes some
+more digits, or starts over: where the board contradicts itself, or where continuing is worth less to the
+model than starting over, which is doubt.
+
+Several chains of a puzzle run side by side. They share nothing but the budget, and the first that is right
+ends the puzzle. A round is one segment in each. The budget is dealt out in rounds like cards, so that in the
+last one only the first chains may get a segment. All segments of a round count, whichever chain hands in.
+
+Few slots search many puzzles, as in hrm_rl/agents/act/engine.py, and with the same promise: what becomes of a
+puzzle depends on its tokens, its place in the queue and the seed, not on its neighbours. So each chain draws
+from a stream of its own.
+
+Legend: B slots, b of them in use, C chains a puzzle, L tokens, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, fields
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from envs import PuzzleBatch
+from envs.puzzle import Tokens
+from envs.search import Choice, refuse_unsearchable
+from hrm_rl.agents.act.answers import likeliest
+from hrm_rl.agents.act.solver import Solver
+from hrm_rl.agents.queue import LEAST_ROWS, PuzzleQueue
+from hrm_rl.agents.search.branches import Branching
+from hrm_rl.config import Config
+from hrm_rl.models import Carry
+from hrm_rl.utils.devices import ToCpu, to_device
+
+LEAST_AGE = 2
+"""Segments since the fresh start before which a chain does not doubt."""
+PLAIN_BUDGET = 16
+"""Segments of a search with a model that was not trained for it, as a multiple of its budget in training."""
+
+
+@dataclass(frozen=True)
+class Search:
+    """How puzzles are searched."""
+
+    budget: int
+    """The most segments a puzzle, those of all starts and all chains together."""
+    chains: int = 1
+    """C, side by side."""
+    branching: Branching = field(default_factory=Branching)
+    doubts: bool = True
+    """Whether it starts over also where the model says that this is worth more than continuing."""
+    supervised: bool = False
+    """What doubt is told by: q_continue below 0, as where it was taught whether all assumptions are right
+    (`search.doubt supervised`); else q_continue below that of the fresh start."""
+    seed: int = 0
+
+    @staticmethod
+    def of(config: Config, budget: int | None = None, chains: int = 1, seed: int = 0) -> Search:
+        """As a run with these settings was trained. A model that was not trained to search has learned no
+        doubt."""
+        settings = config.search
+        trained = settings.share > 0
+        own = settings.budget if trained else PLAIN_BUDGET * config.halting.halt_max_steps
+        return Search(
+            budget or own,
+            chains,
+            Branching(settings.assume_share, settings.assume_every, settings.temperature),
+            doubts=trained,
+            supervised=settings.doubt == "supervised",
+            seed=seed,
+        )
+
+    def doubt(
+        self, q_continue: NDArray[np.float32], root: NDArray[np.float32], age: NDArray[np.int64]
+    ) -> NDArray[np.bool_]:
+        """(b,) whether to give up the assumptions on a board. root: (b,) q_continue of the fresh start."""
+        if not self.doubts:
+            return np.zeros(len(age), np.bool_)
+        return (age >= LEAST_AGE) & (q_continue < (0.0 if self.supervised else root))
+
+
+@dataclass(frozen=True)
+class Moves:
+    """The outcome of one segment, a row for each slot in use."""
+
+    index: NDArray[np.int64]
+    """(b,) which puzzle: its place in the queue."""
+    chain: NDArray[np.int64]
+    """(b,) which of the puzzle's chains side by side."""
+    start: NDArray[np.int64]
+    """(b,) times that this chain had started over before."""
+    age: NDArray[np.int64]
+    """(b,) segments since its fresh start, this one included."""
+    segment: NDArray[np.int64]
+    """(b,) segments spent on the puzzle by all chains, this round included."""
+    inputs: Tokens
+    """(b, L) the puzzle."""
+    board: Tokens
+    """(b, L) the puzzle with the assumptions, as it was thought about."""
+    answer: Tokens
+    """(b, L)"""
+    q: NDArray[np.float32]
+    """(b, 2) Q-values of halt and continue."""
+    solved: NDArray[np.bool_]
+    """(b,) the rule's verdict on the answer."""
+    choice: NDArray[np.int64]
+    """(b,) of `Choice`. Who continues in the last segment abstains."""
+    contradicted: NDArray[np.bool_]
+    """(b,) whether it starts over because the board contradicted itself; else because of doubt."""
+    assumed: Tokens
+    """(b, L) tokens assumed after this segment, 0 where none; what contradicted itself, too."""
+    done: NDArray[np.bool_]
+    """(b,) the puzzle ends with this row: of the chains that are right the first; if the budget is spent and
+    none is, the first chain."""
+
+    def take(self, rows: NDArray[np.bool_] | NDArray[np.int64]) -> Moves:
+        return Moves(*(getattr(self, f.name)[rows] for f in fields(self)))
+
+    @staticmethod
+    def concatenate(parts: list[Moves]) -> Moves:
+        return Moves(*(np.concatenate([getattr(p, f.name) for p in parts]) for f in fields(Moves)))
+
+
+@dataclass
+class _Chains:
+    """What is in B slots, a row each; the C chains of a puzzle lie side by side, the first one first."""
+
+    solver: Solver
+    how: Search
+    index: NDArray[np.int64]
+    """(B,) which puzzle: its place in the queue, -1 for an idle slot."""
+    chain: NDArray[np.int64]
+    """(B,)"""
+    start: NDArray[np.int64]
+    """(B,) times that it has started over."""
+    age: NDArray[np.int64]
+    """(B,) segments since then."""
+    spent: NDArray[np.int64]
+    """(B,) segments spent on its puzzle, by all chains."""
+    root: NDArray[np.float32]
+    """(B,) q_continue after the first segment since then."""
+    inputs: Tokens
+    """(B, L) the puzzle."""
+    board: Tokens
+    """(B, L) with the assumptions."""
+    identifier: torch.Tensor
+    """(B,) of the puzzle, on the device."""
+    carry: Carry
+    streams: list[np.random.Generator]
+    """B of them: what each chain draws from."""
+
+    @staticmethod
+    def filled(
+        solver: Solver, how: Search, numbers: NDArray[np.int64], batch: PuzzleBatch, groups: int
+    ) -> _Chains:
+        """The first puzzles of the queue in groups of C slots; idle ones repeat the last puzzle."""
+        rows = groups * how.chains
+        some = batch.take(np.minimum(np.arange(rows) // how.chains, len(numbers) - 1))
+        chains = _Chains(
+            solver=solver,
+            how=how,
+            index=np.full(rows, -1),
+            chain=np.tile(np.arange(how.chains), groups),
+            start=np.zeros(rows, np.int64),
+            age=np.zeros(rows, np.int64),
+            spent=np.zeros(rows, np.int64),
+            root=np.zeros(rows, np.float32),
+            inputs=some.inputs,
+            board=some.inputs.copy(),
+            identifier=to_device(torch.from_numpy(some.identifier), solver.device),
+            carry=solver.model.initial_carry(rows),
+            streams=[np.random.default_rng(how.seed)] * rows,
+        )
+        chains.put(np.arange(len(numbers)), numbers, batch)
+        return chains
+
+    @property
+    def in_use(self) -> NDArray[np.int64]:
+        """The groups of slots that have a puzzle."""
+        return np.flatnonzero(self.index[:: self.how.chains] >= 0)
+
+    def rows_of(self, groups: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The slots of some groups."""
+        size = self.how.chains
+        return (groups[:, None] * size + np.arange(size)).ravel()
+
+    def think(self) -> Moves:
+        """One round: a segment in every slot in use, and what follows from it."""
+        how, task = self.how, self.solver.task
+        tokens = to_device(torch.from_numpy(self.board), self.solver.device).long()
+        self.carry, logits, q_values = self.solver.model(self.carry, tokens, self.identifier)
+        found = ToCpu(likeliest(logits), q_values, logits.float().softmax(-1)).wait()
+
+        used = np.flatnonzero((self.index >= 0) & (self.spent + self.chain < how.budget))
+        likely, q, probabilities = (part.numpy()[used] for part in found)
+        self.spent = np.minimum(self.spent + how.chains, how.budget)
+        self.age += 1
+        self.root[used] = np.where(self.age[used] == 1, q[:, 1], self.root[used])
+        index, chain, start, age = (part[used] for part in (self.index, self.chain, self.start, self.age))
+        inputs, board, spent = self.inputs[used], self.board[used], self.spent[used]
+
+        answer = self.solver.answer(likely, board)
+        solved = task.solved(inputs, answer)
+        right = np.isin(index, index[solved])
+        ended = right | (spent == how.budget)
+        done = ended & ~right & (chain == 0)
+        done[np.flatnonzero(solved)[np.unique(index[solved], return_index=True)[1]]] = True
+
+        last = ended | (spent + chain >= how.budget)  # in the second case other chains have a turn left
+        doubted = how.doubt(q[:, 1], self.root[used], age) & (board != inputs).any(axis=1) & ~last
+        due = np.flatnonzero((age % how.branching.every == 0) & ~doubted & ~last)
+        assumed = np.zeros_like(board)
+        assumed[due] = self._assume(used[due], probabilities[due])
+        after = np.where(assumed > 0, assumed, board)
+        contradicted = np.zeros(len(used), np.bool_)
+        contradicted[due] = task.contradicts(after[due])
+
+        over = doubted | contradicted
+        self.board[used] = np.where(over[:, None], inputs, after)
+        self.start[used] += over
+        self._begin(used[over])
+        choice = np.where(solved, Choice.HAND_IN, np.where(over, Choice.START_OVER, Choice.CONTINUE))
+        return Moves(
+            index, chain, start, age, spent, inputs, board, answer, q,
+            solved, choice, contradicted, assumed, done,
+        )  # fmt: skip
+
+    def _assume(self, rows: NDArray[np.int64], probabilities: NDArray[np.float32]) -> Tokens:
+        """(b, L) what the slots `rows` assume, from the answer's probabilities (b, L, V)."""
+        sampled = (self.chain[rows] > 0) | (self.start[rows] > 0)
+        board = self.board[rows]
+        uniform = np.zeros(board.shape)
+        for i in np.flatnonzero(sampled):
+            uniform[i] = self.streams[rows[i]].random(board.shape[1])
+        return self.how.branching.assumptions(self.solver.task, board, probabilities, sampled, uniform)
+
+    def _begin(self, rows: NDArray[np.int64]) -> None:
+        """Give some slots the initial carry."""
+        if not len(rows):
+            return
+        self.age[rows] = 0
+        begun = torch.zeros(len(self.index), dtype=torch.bool)
+        begun[torch.from_numpy(rows)] = True
+        initial = self.solver.model.initial_carry(len(begun))
+        self.carry = self.carry.replace_rows(to_device(begun, self.solver.device), initial)
+
+    def put(self, groups: NDArray[np.int64], numbers: NDArray[np.int64], batch: PuzzleBatch) -> None:
+        """Begin with new puzzles in some groups."""
+        rows, each = self.rows_of(groups), self.how.chains
+        self.index[rows] = np.repeat(numbers, each)
+        self.start[rows], self.spent[rows] = 0, 0
+        self.inputs[rows] = self.board[rows] = batch.inputs.repeat(each, axis=0)
+        identifier = torch.from_numpy(batch.identifier.repeat(each))
+        at = to_device(torch.from_numpy(rows), self.solver.device)
+        self.identifier[at] = to_device(identifier, self.solver.device)
+        for row in rows:
+            place = (self.how.seed, self.index[row], self.chain[row])
+            self.streams[row] = np.random.default_rng(place)
+        self._begin(rows)
+
+    def keep(self, groups: NDArray[np.int64]) -> None:
+        """Drop all other groups."""
+        rows = self.rows_of(groups)
+        for name in ("index", "chain", "start", "age", "spent", "root", "inputs", "board"):
+            setattr(self, name, getattr(self, name)[rows])
+        at = to_device(torch.from_numpy(rows), self.solver.device)
+        self.identifier, self.carry = self.identifier[at], self.carry.select(at)
+        self.streams = [self.streams[row] for row in rows]
+
+
+@torch.no_grad()
+def search(
+    solver: Solver, puzzles: Iterable[PuzzleBatch], how: Search, batch_size: int = 256
+) -> Iterator[Moves]:
+    """Search the puzzles of `puzzles`, which may be without end; yields after every round.
+
+    batch_size: slots, those of all chains together; a puzzle's chains are never parted. At the end of the
+    queue, slots that are done are left out (hrm_rl/agents/act/engine.py says how many are kept). The
+    solutions in `puzzles` are not looked at. The model is in evaluation mode as long as this runs. Raises
+    UserError for a task that cannot be searched.
+    """
+    refuse_unsearchable(solver.task)
+    model, most = solver.model, max(1, batch_size // how.chains)
+    least = -(-LEAST_ROWS // how.chains) if solver.device.type == "cpu" else most
+    queue = PuzzleQueue(puzzles)
+    numbers, batch = queue.take(most)
+    if batch is None:
+        return
+    chains = _Chains.filled(solver, how, numbers, batch, max(len(numbers), least))
+    was_training = model.training
+    model.eval()
+    try:
+        while True:
+            moves = chains.think()
+            yield moves
+
+            ended = np.isin(chains.index, moves.index[moves.done])
+            if not ended.any():
+                continue
+            chains.index[ended] = -1
+            free = np.flatnonzero(ended[:: how.chains])
+            numbers, batch = queue.take(len(free))
+            if batch is not None:
+                chains.put(free[: len(numbers)], numbers, batch)
+            if len(numbers) == len(free):
+                continue
+            used = chains.in_use  # the queue is empty
+            if not len(used):
+                return
+            kept, groups = max(len(used), least), len(chains.index) // how.chains
+            if kept < groups:
+                idle = np.setdiff1d(np.arange(groups), used)
+                chains.keep(np.concatenate([used, idle])[:kept])
+    finally:
+        model.train(was_training)
