@@ -13,6 +13,9 @@ from numpy.typing import NDArray
 
 from hrm_rl.config import Config
 
+LEAST_AGE = 2
+"""Segments of a start before which it is not doubted: the first gives the value that doubt compares with."""
+
 
 @dataclass(frozen=True)
 class Doubt:
@@ -27,22 +30,24 @@ class Doubt:
     def of(config: Config) -> Doubt:
         return Doubt(config.search.doubt, config.halting.discount)
 
-    def wants_to_start_over(
-        self, q_continue: NDArray[np.float32], root: NDArray[np.float32]
+    def starts_over(
+        self, q_continue: NDArray[np.float32], root: NDArray[np.float32], age: NDArray[np.int64]
     ) -> NDArray[np.bool_]:
-        """(B,) whether starting over is worth more than continuing.
+        """(B,) whether starting over is worth more than continuing, on boards with assumptions.
 
         q_continue: (B,) value of continuing with the present board, as a logit.  root: (B,) the same after
-        the first segment of a fresh start on this puzzle, NaN where there was none. Starting over is worth
-        discount * root, since that segment has to be thought again. A value that was taught whether all
-        assumptions are right is compared with one half instead.
+        the first segment of this start, NaN where there was none.  age: (B,) segments of this start.
+        Starting over is worth discount * root, since that segment has to be thought again. A value that was
+        taught whether all assumptions are right is compared with one half instead.
         """
         if self.kind == "supervised":
-            return np.asarray(q_continue < 0)
-        with np.errstate(over="ignore"):
-            return np.asarray(probability(q_continue) < self.discount * probability(root))
+            worse = q_continue < 0
+        else:
+            worse = probability(q_continue) < self.discount * probability(root)
+        return np.asarray((age >= LEAST_AGE) & worse)
 
 
 def probability(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """The logistic function, in float64."""
-    return np.asarray(1 / (1 + np.exp(-logits.astype(np.float64))))
+    with np.errstate(over="ignore"):
+        return np.asarray(1 / (1 + np.exp(-logits.astype(np.float64))))

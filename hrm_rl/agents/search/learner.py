@@ -26,9 +26,6 @@ from hrm_rl.agents.search.returns import Rollout, returns
 from hrm_rl.agents.tally import Tally
 from hrm_rl.utils.devices import ToCpu
 
-LEAST_AGE = 2
-"""Segments of a start before which it is not doubted: the first gives the value that doubt compares with."""
-
 
 @dataclass(frozen=True)
 class Seen:
@@ -219,8 +216,8 @@ class SearchLearner(Learner):
         forced = ~self.searches & ~halts & (segment >= self.config.halting.halt_max_steps)
         hands_in = np.where(self.searches, act.solved, halts | forced)
         brave = self.random.random(len(age)) < self.config.halting.halt_exploration_prob
-        doubts = self.doubt.wants_to_start_over(act.q[:, 1].numpy(), self.root)
-        doubts &= self.searches & self.seen.assumed & (age >= LEAST_AGE) & ~brave & ~hands_in
+        doubts = self.doubt.starts_over(act.q[:, 1].numpy(), self.root, age)
+        doubts &= self.searches & self.seen.assumed & ~brave & ~hands_in
         assumes = self.searches & (age % self.branching.every == 0) & ~doubts & ~hands_in
         board, task = self.slots.puzzle, self.env.task
         uniform = self.random.random(board.shape)

@@ -1,5 +1,9 @@
 """Search with a trained model: it writes digits into the board, thinks on, doubts them, and starts over.
 
+A network that is sure of a wrong digit is sure of it every time it meets the same board. So every fresh start
+thinks about the puzzle in another form, under a random symmetry of its task where that has any: there it errs
+elsewhere. What is told of a segment is in the form in which the puzzle was given.
+
 After each segment the rule judges the answer, and one that is right is handed in; nothing else ever is. Once
 the budget is spent the puzzle is left unanswered (abstained). Until then a chain continues, or assumes some
 more digits, or starts over: where the board contradicts itself, or where continuing is worth less to the
@@ -25,19 +29,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from envs import PuzzleBatch
+from envs import PuzzleBatch, Symmetries
 from envs.puzzle import Tokens
 from envs.search import Choice, refuse_unsearchable
 from hrm_rl.agents.act.answers import likeliest
 from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.queue import LEAST_ROWS, PuzzleQueue
 from hrm_rl.agents.search.branches import Branching
+from hrm_rl.agents.search.doubt import Doubt
 from hrm_rl.config import Config
 from hrm_rl.models import Carry
 from hrm_rl.utils.devices import ToCpu, to_device
 
-LEAST_AGE = 2
-"""Segments since the fresh start before which a chain does not doubt."""
 PLAIN_BUDGET = 16
 """Segments of a search with a model that was not trained for it, as a multiple of its budget in training."""
 
@@ -51,11 +54,8 @@ class Search:
     chains: int = 1
     """C, side by side."""
     branching: Branching = field(default_factory=Branching)
-    doubts: bool = True
-    """Whether it starts over also where the model says that this is worth more than continuing."""
-    supervised: bool = False
-    """What doubt is told by: q_continue below 0, as where it was taught whether all assumptions are right
-    (`search.doubt supervised`); else q_continue below that of the fresh start."""
+    doubt: Doubt | None = field(default_factory=Doubt)
+    """When it starts over although nothing contradicts; None for never."""
     seed: int = 0
 
     @staticmethod
@@ -69,18 +69,9 @@ class Search:
             budget or own,
             chains,
             Branching(settings.assume_share, settings.assume_every, settings.temperature),
-            doubts=trained,
-            supervised=settings.doubt == "supervised",
-            seed=seed,
+            Doubt.of(config) if trained else None,
+            seed,
         )
-
-    def doubt(
-        self, q_continue: NDArray[np.float32], root: NDArray[np.float32], age: NDArray[np.int64]
-    ) -> NDArray[np.bool_]:
-        """(b,) whether to give up the assumptions on a board. root: (b,) q_continue of the fresh start."""
-        if not self.doubts:
-            return np.zeros(len(age), np.bool_)
-        return (age >= LEAST_AGE) & (q_continue < (0.0 if self.supervised else root))
 
 
 @dataclass(frozen=True)
@@ -143,10 +134,14 @@ class _Chains:
     """(B,) segments spent on its puzzle, by all chains."""
     root: NDArray[np.float32]
     """(B,) q_continue after the first segment since then."""
+    puzzle: Tokens
+    """(B, L) as it was given."""
     inputs: Tokens
-    """(B, L) the puzzle."""
+    """(B, L) the form of it that this start thinks about."""
     board: Tokens
-    """(B, L) with the assumptions."""
+    """(B, L) that form with the assumptions."""
+    forms: list[Symmetries | None]
+    """B of them: what makes that form of the puzzle; None for the puzzle itself."""
     identifier: torch.Tensor
     """(B,) of the puzzle, on the device."""
     carry: Carry
@@ -169,8 +164,10 @@ class _Chains:
             age=np.zeros(rows, np.int64),
             spent=np.zeros(rows, np.int64),
             root=np.zeros(rows, np.float32),
-            inputs=some.inputs,
+            puzzle=some.inputs,
+            inputs=some.inputs.copy(),
             board=some.inputs.copy(),
+            forms=[None] * rows,
             identifier=to_device(torch.from_numpy(some.identifier), solver.device),
             carry=solver.model.initial_carry(rows),
             streams=[np.random.default_rng(how.seed)] * rows,
@@ -211,7 +208,9 @@ class _Chains:
         done[np.flatnonzero(solved)[np.unique(index[solved], return_index=True)[1]]] = True
 
         last = ended | (spent + chain >= how.budget)  # in the second case other chains have a turn left
-        doubted = how.doubt(q[:, 1], self.root[used], age) & (board != inputs).any(axis=1) & ~last
+        doubted = np.zeros(len(used), np.bool_)
+        if how.doubt is not None:
+            doubted = how.doubt.starts_over(q[:, 1], self.root[used], age) & (board != inputs).any(1) & ~last
         due = np.flatnonzero((age % how.branching.every == 0) & ~doubted & ~last)
         assumed = np.zeros_like(board)
         assumed[due] = self._assume(used[due], probabilities[due])
@@ -219,14 +218,15 @@ class _Chains:
         contradicted = np.zeros(len(used), np.bool_)
         contradicted[due] = task.contradicts(after[due])
 
+        shown = [self._as_given(used, tokens) for tokens in (board, answer, assumed)]
         over = doubted | contradicted
-        self.board[used] = np.where(over[:, None], inputs, after)
+        self.board[used] = after
         self.start[used] += over
-        self._begin(used[over])
+        self._start_over(used[over])
         choice = np.where(solved, Choice.HAND_IN, np.where(over, Choice.START_OVER, Choice.CONTINUE))
         return Moves(
-            index, chain, start, age, spent, inputs, board, answer, q,
-            solved, choice, contradicted, assumed, done,
+            index, chain, start, age, spent, self.puzzle[used], shown[0], shown[1], q,
+            solved, choice, contradicted, shown[2], done,
         )  # fmt: skip
 
     def _assume(self, rows: NDArray[np.int64], probabilities: NDArray[np.float32]) -> Tokens:
@@ -237,6 +237,22 @@ class _Chains:
         for i in np.flatnonzero(sampled):
             uniform[i] = self.streams[rows[i]].random(board.shape[1])
         return self.how.branching.assumptions(self.solver.task, board, probabilities, sampled, uniform)
+
+    def _start_over(self, rows: NDArray[np.int64]) -> None:
+        """Give some slots their puzzles in another form, if the task knows any, without assumptions."""
+        for row in rows:
+            puzzle = self.puzzle[row : row + 1]
+            self.forms[row] = form = self.solver.task.symmetries(puzzle, self.streams[row])
+            self.inputs[row] = self.board[row] = (puzzle if form is None else form.apply(puzzle))[0]
+        self._begin(rows)
+
+    def _as_given(self, rows: NDArray[np.int64], tokens: Tokens) -> Tokens:
+        """Boards, answers or assumptions (b, L) of some slots, in the form in which the puzzle was given."""
+        shown = tokens.copy()
+        for i, row in enumerate(rows):
+            if (form := self.forms[row]) is not None:
+                shown[i] = form.undo(tokens[i : i + 1])[0]
+        return shown
 
     def _begin(self, rows: NDArray[np.int64]) -> None:
         """Give some slots the initial carry."""
@@ -253,11 +269,12 @@ class _Chains:
         rows, each = self.rows_of(groups), self.how.chains
         self.index[rows] = np.repeat(numbers, each)
         self.start[rows], self.spent[rows] = 0, 0
-        self.inputs[rows] = self.board[rows] = batch.inputs.repeat(each, axis=0)
+        self.puzzle[rows] = self.inputs[rows] = self.board[rows] = batch.inputs.repeat(each, axis=0)
         identifier = torch.from_numpy(batch.identifier.repeat(each))
         at = to_device(torch.from_numpy(rows), self.solver.device)
         self.identifier[at] = to_device(identifier, self.solver.device)
         for row in rows:
+            self.forms[row] = None
             place = (self.how.seed, self.index[row], self.chain[row])
             self.streams[row] = np.random.default_rng(place)
         self._begin(rows)
@@ -265,11 +282,12 @@ class _Chains:
     def keep(self, groups: NDArray[np.int64]) -> None:
         """Drop all other groups."""
         rows = self.rows_of(groups)
-        for name in ("index", "chain", "start", "age", "spent", "root", "inputs", "board"):
+        for name in ("index", "chain", "start", "age", "spent", "root", "puzzle", "inputs", "board"):
             setattr(self, name, getattr(self, name)[rows])
         at = to_device(torch.from_numpy(rows), self.solver.device)
         self.identifier, self.carry = self.identifier[at], self.carry.select(at)
         self.streams = [self.streams[row] for row in rows]
+        self.forms = [self.forms[row] for row in rows]
 
 
 @torch.no_grad()
