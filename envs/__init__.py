@@ -13,6 +13,7 @@ from envs.puzzle import (
     fingerprint,
 )
 from envs.registration import TASKS, make_task, register_task, register_tasks
+from envs.search import Choice, SearchEnv, SearchVectorEnv
 from envs.sources import GeneratedSource, MixedSource, PoolSource
 from envs.task import PuzzleTask, ReportProgress, Symmetries
 
@@ -22,6 +23,7 @@ __all__ = [
     "TASKS",
     "ActEnv",
     "ActVectorEnv",
+    "Choice",
     "DataError",
     "GeneratedSource",
     "MixedSource",
@@ -31,6 +33,8 @@ __all__ = [
     "PuzzleTask",
     "Puzzles",
     "ReportProgress",
+    "SearchEnv",
+    "SearchVectorEnv",
     "Symmetries",
     "UserError",
     "View",

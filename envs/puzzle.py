@@ -67,6 +67,8 @@ class View:
     """What wrong cells are told by; PAD where a cell has no label."""
     before: Tokens | None = None
     """An earlier answer; the cells in which the two differ are marked."""
+    assumed: NDArray[np.bool_] | None = None
+    """The cells of the answer that a search agent has assumed; they are shown dimmed."""
 
     def __post_init__(self) -> None:
         if self.answer is not None and self.answer.shape != self.inputs.shape:
@@ -76,6 +78,13 @@ class View:
     def shown(self) -> Tokens:
         """(L,) the answer, or the question alone."""
         return self.inputs if self.answer is None else self.answer
+
+    @property
+    def dimmed(self) -> NDArray[np.bool_]:
+        """(L,) the cells that are assumed, none without an answer."""
+        if self.answer is None or self.assumed is None:
+            return np.zeros(len(self.inputs), np.bool_)
+        return self.assumed
 
     @property
     def changed(self) -> NDArray[np.bool_]:

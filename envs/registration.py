@@ -12,6 +12,7 @@ import numpy as np
 
 from envs.act import ActEnv, ActVectorEnv
 from envs.errors import UserError, unknown
+from envs.search import SearchEnv, SearchVectorEnv
 from envs.sources import GeneratedSource, MixedSource
 from envs.task import PuzzleTask
 
@@ -82,6 +83,33 @@ def make_act_vector_env(
     return ActVectorEnv(built, source, num_envs, halt_max_steps, segment_cost, render_mode)
 
 
+def make_search_env(
+    task: str,
+    level: str | Mapping[str, float] = "easy",
+    budget: int = 64,
+    segment_cost: float = 0.0,
+    render_mode: str | None = None,
+    **options: Any,
+) -> SearchEnv:
+    """Entry point of the ids of search: a SearchEnv on freshly generated puzzles, as `make_act_env`."""
+    built = make_task(task, **options)
+    return SearchEnv(built, _generated(built, level), budget, segment_cost, render_mode)
+
+
+def make_search_vector_env(
+    task: str,
+    num_envs: int = 1,
+    level: str | Mapping[str, float] = "easy",
+    budget: int = 64,
+    segment_cost: float = 0.0,
+    render_mode: str | None = None,
+    **options: Any,
+) -> SearchVectorEnv:
+    """Vector entry point of the ids of search: as `make_search_env`, with `num_envs` slots."""
+    built = make_task(task, **options)
+    return SearchVectorEnv(built, _generated(built, level), num_envs, budget, segment_cost, render_mode)
+
+
 def _generated(task: PuzzleTask, level: str | Mapping[str, float]) -> MixedSource:
     weights = {level: 1.0} if isinstance(level, str) else level
     seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
@@ -90,16 +118,21 @@ def _generated(task: PuzzleTask, level: str | Mapping[str, float]) -> MixedSourc
 
 
 def register_task(name: str, task: str | None = None) -> None:
-    """Register the Gymnasium id `hrm_rl/Name-v0`. task: what `make_task` takes, if it is not the name."""
-    gymnasium.register(
-        f"hrm_rl/{name.capitalize()}-v0",
-        entry_point="envs.registration:make_act_env",
-        vector_entry_point="envs.registration:make_act_vector_env",
-        kwargs={"task": task or name},
-    )
+    """Register the Gymnasium ids `hrm_rl/Name-v0` and `hrm_rl/Name-search-v0`.
+
+    task: what `make_task` takes, if it is not the name. It is imported when an id is made, and only then can
+    the second id of a task that cannot be searched be refused.
+    """
+    for suffix, kind in (("", "act"), ("-search", "search")):
+        gymnasium.register(
+            f"hrm_rl/{name.capitalize()}{suffix}-v0",
+            entry_point=f"envs.registration:make_{kind}_env",
+            vector_entry_point=f"envs.registration:make_{kind}_vector_env",
+            kwargs={"task": task or name},
+        )
 
 
 def register_tasks() -> None:
-    """Register `hrm_rl/NAME-v0` for every task; called when `envs` is imported."""
+    """Register the ids of every task; called when `envs` is imported."""
     for name in TASKS:
         register_task(name)

@@ -87,7 +87,8 @@ class PuzzleTask(ABC):
     traits: tuple[str, ...] = ()
     """Names of what `trait` gives, apart from the level."""
     assumable: tuple[int, ...] = ()
-    """Tokens that a search agent may write into unknown cells. None: the task cannot be searched."""
+    """Tokens that a search agent may write into unknown cells, which are then no longer `unknown`. Without
+    any, the task cannot be searched."""
 
     @property
     def vocab_size(self) -> int:

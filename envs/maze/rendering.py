@@ -18,6 +18,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.drawing import DIM, paler
 from envs.maze.grid import CHARACTERS, FREE, GOAL, PAD, PATH, START, WALL
 from envs.maze.rule import distances, judge, label
 from envs.puzzle import Tokens, View
@@ -104,9 +105,10 @@ def render_text(view: View, size: int) -> str:
     orange and has two characters: what is answered (? for no token of a maze), then what stands in the
     question, or ! for a free cell. So o! is off every shortest path, o# goes through a wall, oS has
     overwritten the start. Cells that differ from the answer before are underlined, with a trailing * where
-    there is room. Padding around the maze is left out.
+    there is room. Assumed ones are dimmed, with a ~ where there is room still. Padding around the maze is
+    left out.
     """
-    parts = (cell_kinds(view, size), view.shown, view.inputs, _changed_cells(view))
+    parts = (cell_kinds(view, size), view.shown, view.inputs, _changed_cells(view), view.dimmed)
     layers = [part.reshape(size, size) for part in parts]
     rows, columns = np.nonzero(layers[2] != PAD)
     height, width = int(rows.max(initial=-1)) + 1, int(columns.max(initial=-1)) + 1
@@ -126,7 +128,7 @@ def _changed_cells(view: View) -> Mask:
     return view.changed & (view.inputs != PAD)
 
 
-def _cell_text(kind: Kind, answered: int, asked: int, changed: bool) -> str:
+def _cell_text(kind: Kind, answered: int, asked: int, changed: bool, assumed: bool) -> str:
     """Two columns."""
     if kind in WRONG:
         text = _character(answered) + ("!" if asked == FREE else _character(asked))
@@ -134,7 +136,9 @@ def _cell_text(kind: Kind, answered: int, asked: int, changed: bool) -> str:
         text = {Kind.WALL: "##", Kind.SHORTEST: ". ", Kind.ANSWERED: "o "}.get(kind, f"{_character(asked)} ")
     if changed:
         text = text.replace(" ", "*") if kind not in (Kind.WALL, Kind.FREE) else f"{text[0]}*"
-    style = _STYLES.get(kind, "") + (_UNDERLINED if changed else "")
+    if assumed:
+        text = text.replace(" ", "~")
+    style = _STYLES.get(kind, "") + (_UNDERLINED if changed else "") + (DIM if assumed else "")
     return f"{style}{text}{_RESET}" if style else text
 
 
@@ -172,12 +176,15 @@ def render_rgb(view: View, size: int) -> Image:
     orange: crossed out where they are off every shortest path, a cross on the wall that they go through, and
     a sign of what is answered where that cannot stand, within an edge in the colour of what the question has.
     The frame is blue and whole for a right answer, orange and broken for a wrong one, grey without an answer.
-    Padding is hatched. Cells that differ from the answer before have a green edge.
+    Padding is hatched. Assumed cells are in paler colours. Cells that differ from the answer before have a
+    green edge.
     """
     c = cell_pixels(size)
     layers = (cell_kinds(view, size), view.inputs, view.shown)
     numbers = _tile_numbers(*(layer.reshape(size, size) for layer in layers))
     tiles = _tiles(c)[numbers]  # (size, size, c, c, 3)
+    assumed = view.dimmed.reshape(size, size)
+    tiles[assumed] = paler(tiles[assumed])
     changed = _changed_cells(view).reshape(size, size)
     edge = _shapes(c)[0] > c // 2 - max(1, c // 9)
     tiles[changed[:, :, None, None] & edge] = _GREEN

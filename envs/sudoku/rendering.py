@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.drawing import DIM
 from envs.puzzle import View
 from envs.sudoku.board import BLANK, Board, board_of
 from envs.sudoku.solver import conflicting_cells
@@ -38,6 +39,7 @@ _CELL = 33
 # Okabe and Ito's palette, told apart with any kind of colour vision.
 _WHITE, _GIVEN_BACKGROUND, _WRONG_BACKGROUND = (255, 255, 255), (235, 235, 235), (255, 214, 140)
 _GIVEN_INK, _ANSWER_INK, _WRONG_MARK = (20, 20, 20), (0, 114, 178), (170, 70, 0)
+_ASSUMED_INK = (110, 180, 220)
 _THIN_LINE, _THICK_LINE = (170, 170, 170), (20, 20, 20)
 
 _CHANGED_FRAME = (0, 158, 115)
@@ -67,11 +69,10 @@ def render_text(view: View) -> str:
     """One puzzle as lines of text with ANSI colours.
 
     A clue stands alone and bold, an answered digit has a trailing ' and is blue, a wrong one has a trailing !
-    on orange, a blank is a dot, and ? is a token that is no digit. A * follows where the answer before was
-    another.
+    on orange, a blank is a dot, and ? is a token that is no digit. An assumed digit is dimmed, with a
+    trailing ~ where it is not wrong. A * follows where the answer before was another.
     """
     board, given, wrong = _examine(view)
-    shown, changed = view.shown, view.changed
     rule = "+".join(["-" * (3 * board.box_columns + 1)] * (board.size // board.box_columns))
     lines = []
     for row in range(board.size):
@@ -79,23 +80,24 @@ def render_text(view: View) -> str:
             lines.append(rule)
         groups = []
         for start in range(0, board.size, board.box_columns):
-            cells = [row * board.size + start + i for i in range(board.box_columns)]
-            groups.append(
-                " " + "".join(_cell_text(board, shown[c], given[c], wrong[c], changed[c]) for c in cells)
-            )
+            group = slice(row * board.size + start, row * board.size + start + board.box_columns)
+            parts = (view.shown, given, wrong, view.changed, view.dimmed)
+            cells = zip(*(part[group] for part in parts), strict=True)
+            groups.append(" " + "".join(_cell_text(board, *cell) for cell in cells))
         lines.append("|".join(groups))
     return "\n".join(lines)
 
 
-def _cell_text(board: Board, token: int, given: bool, wrong: bool, changed: bool) -> str:
+def _cell_text(board: Board, token: int, given: bool, wrong: bool, changed: bool, assumed: bool) -> str:
     """Three columns: a digit, its mark, and a space or a star."""
     digit = _character(board, token)
     end = f"{_GREEN}*{_RESET}" if changed else " "
+    dim, mark = (DIM, "~") if assumed else ("", "'")
     if wrong:
-        return f"{_ON_ORANGE}{digit}!{_RESET}{end}"
+        return f"{_ON_ORANGE}{dim}{digit}!{_RESET}{end}"
     if given:
         return f"{_BOLD}{digit}{_RESET} {end}"
-    return f". {end}" if digit == "." else f"{_BLUE}{digit}'{_RESET}{end}"
+    return f". {end}" if digit == "." else f"{_BLUE}{dim}{digit}{mark}{_RESET}{end}"
 
 
 def _character(board: Board, token: int) -> str:
@@ -108,10 +110,10 @@ def render_rgb(view: View) -> NDArray[np.uint8]:
     """One puzzle as an image (height, width, 3), the same on every machine.
 
     Clues are dark on grey, answered digits blue on white, wrong ones blue on orange with a triangle in the
-    corner. Cells that differ from the answer before have a green frame.
+    corner. Assumed digits are in a paler ink. Cells that differ from the answer before have a green frame.
     """
     board, given, wrong = _examine(view)
-    shown, changed = view.shown, view.changed
+    shown, changed, assumed = view.shown, view.changed, view.dimmed
     side = board.size * _CELL + 2
     image = np.full((side, side, 3), _WHITE, np.uint8)
     triangle = np.tri(9, dtype=np.bool_)[::-1]
@@ -129,7 +131,8 @@ def render_rgb(view: View) -> NDArray[np.uint8]:
                 edge[:] = _CHANGED_FRAME
         character = _character(board, shown[cell])
         if character != ".":
-            area[7:28, 10:25][_GLYPHS[character]] = _GIVEN_INK if given[cell] else _ANSWER_INK
+            ink = _GIVEN_INK if given[cell] else _ASSUMED_INK if assumed[cell] else _ANSWER_INK
+            area[7:28, 10:25][_GLYPHS[character]] = ink
     for line in range(board.size + 1):  # thin lines first, so that thick ones cross them
         _draw_line(image, line * _CELL, horizontal=True, thick=False)
         _draw_line(image, line * _CELL, horizontal=False, thick=False)

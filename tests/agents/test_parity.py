@@ -28,6 +28,7 @@ class LabelTask:
     """A task without rules: an answer is right if it equals the labels, which the reference judges by."""
 
     name, vocab_size, grid_shape, levels = "labels", GOLDEN["config"]["vocab_size"], (9, 9), ("only",)
+    length = 9 * 9
 
     def __init__(self, solution: np.ndarray):
         self.solution = solution

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from envs import TASKS, ActEnv, ActVectorEnv, PuzzleTask, make_task
+from envs import TASKS, ActEnv, ActVectorEnv, PuzzleTask, SearchEnv, SearchVectorEnv, make_task
 from envs.maze import MazeTask
 from envs.registration import task_class
 from envs.sudoku import SudokuTask
@@ -23,7 +23,7 @@ HEADINGS = [
     "Arguments",
     "Version History",
 ]
-SPECIFIED = [ActEnv, ActVectorEnv, PuzzleTask, *map(task_class, TASKS)]
+SPECIFIED = [ActEnv, ActVectorEnv, SearchEnv, SearchVectorEnv, PuzzleTask, *map(task_class, TASKS)]
 
 
 def sections(specified: type) -> dict[str, str]:
