@@ -89,7 +89,7 @@ class ActEnv(PuzzleEnv):
     def step(self, action: dict[str, Any]) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
         puzzle = self._current_puzzle()
         answer, halt = check_action(self.task, batch_of_one(action), puzzle.inputs.shape)
-        return self._finish(puzzle, answer[0], bool(halt[0]))
+        return self._finish(puzzle, self._judge(puzzle, answer[0]), bool(halt[0]))
 
     def _observation(self, puzzle: PuzzleBatch) -> dict[str, Any]:
         return {"puzzle": puzzle.inputs[0].copy(), "segment": np.int64(self._segment)}
@@ -159,4 +159,5 @@ class ActVectorEnv(PuzzleVectorEnv):
     ) -> tuple[dict[str, Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
         """One segment in every slot: observations, rewards, terminations, truncations (B,), infos."""
         self._check_started()
-        return self._finish(*check_action(self.task, actions, self._inputs.shape))
+        answer, halt = check_action(self.task, actions, self._inputs.shape)
+        return self._finish(self._judge(answer), halt)

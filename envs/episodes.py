@@ -71,12 +71,16 @@ class PuzzleEnv(gymnasium.Env[dict[str, Any], dict[str, Any]]):
             raise gymnasium.error.ResetNeeded("call reset() before the first step and after an episode's end")
         return self._puzzle
 
-    def _finish(
-        self, puzzle: PuzzleBatch, answer: Tokens, handed_in: bool, **said: Any
-    ) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
-        """The end of a step with this answer (L,): what `step` returns. said: what else the info holds."""
-        solved = bool(self.task.solved(puzzle.inputs, answer[None])[0])
+    def _judge(self, puzzle: PuzzleBatch, answer: Tokens) -> bool:
+        """The rule's verdict on this step's answer (L,)."""
         self._answer = answer
+        return bool(self.task.solved(puzzle.inputs, answer[None])[0])
+
+    def _finish(
+        self, puzzle: PuzzleBatch, solved: bool, handed_in: bool, **said: Any
+    ) -> tuple[dict[str, Any], float, bool, bool, dict[str, Any]]:
+        """The end of a step whose answer is right or not: what `step` returns. puzzle: as it is observed now.
+        said: what else the info holds."""
         self._segment += 1
         truncated = not handed_in and self._segment >= self._budget
         self._done = handed_in or truncated
@@ -189,13 +193,16 @@ class PuzzleVectorEnv(VectorEnv[dict[str, Any], dict[str, Any], NDArray[Any]]):
     def close_extras(self, **kwargs: Any) -> None:
         self.source.close()
 
-    def _finish(
-        self, answer: Tokens, handed_in: NDArray[np.bool_], **said: NDArray[Any]
-    ) -> tuple[dict[str, Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
-        """The end of a step with these answers (B, L): what `step` returns. said: (B,) arrays of what else
-        the infos hold."""
-        solved = self.task.solved(self._inputs, answer)
+    def _judge(self, answer: Tokens) -> NDArray[np.bool_]:
+        """(B,) the rule's verdict on this step's answers (B, L)."""
         self._answer = answer
+        return self.task.solved(self._inputs, answer)
+
+    def _finish(
+        self, solved: NDArray[np.bool_], handed_in: NDArray[np.bool_], **said: NDArray[Any]
+    ) -> tuple[dict[str, Any], NDArray[Any], NDArray[Any], NDArray[Any], dict[str, Any]]:
+        """The end of a step whose answers are right or not (B,): what `step` returns. said: (B,) arrays of
+        what else the infos hold."""
         self._segment += 1
         truncated = ~handed_in & (self._segment >= self._budget)
         done = handed_in | truncated

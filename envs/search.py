@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from envs.episodes import PuzzleEnv, PuzzleVectorEnv
 from envs.errors import UserError
-from envs.puzzle import PuzzleBatch, PuzzleSource, Tokens, View
+from envs.puzzle import PuzzleBatch, PuzzleSource, Tokens, View, fingerprint
 from envs.spaces import answer_space, batch_of_one, board_space, check_budget, check_choice, check_tokens
 from envs.task import PuzzleTask
 
@@ -57,7 +57,8 @@ class SearchEnv(PuzzleEnv):
 
     A `Dict` of
 
-    - `puzzle`, `Box(0, V - 1, (L,), uint8)`: the tokens of the question;
+    - `puzzle`, `Box(0, V - 1, (L,), uint8)`: the tokens of the question, after a fresh start in another
+      form;
     - `board`, `Box(0, V - 1, (L,), uint8)`: the same, with the assumptions;
     - `assumed`, `MultiBinary(L)`: where they are;
     - `chain`, `Discrete(budget + 1)`: the segments spent since the last fresh start; at 0 nothing is assumed,
@@ -85,7 +86,9 @@ class SearchEnv(PuzzleEnv):
     - Terminated: `choice` = 1.
     - Truncated: another choice in segment `budget`.
 
-    A fresh start ends no episode: the board is the puzzle again, and the budget goes on.
+    A fresh start ends no episode, and the budget goes on. The board is the puzzle again, but in another form:
+    under a random symmetry of the task, which `solution` follows. A network that is sure of a wrong digit is
+    sure of it every time it meets the same board; in another form it errs elsewhere (docs/search.md).
 
     ## Arguments
 
@@ -125,6 +128,7 @@ class SearchEnv(PuzzleEnv):
         puzzle = self._current_puzzle()
         shape = puzzle.inputs.shape
         (answer,), assume, (choice,) = check_search_action(self.task, batch_of_one(action), shape)
+        solved = self._judge(puzzle, answer)
         self._chain += 1
         ends = choice == Choice.HAND_IN or self._segment + 1 == self.budget
         contradicted = False
@@ -133,8 +137,9 @@ class SearchEnv(PuzzleEnv):
             contradicted = bool(self.task.contradicts(board)[0])
             self._board = board[0]
         if contradicted or (not ends and choice == Choice.START_OVER):
+            self._puzzle = puzzle = another_form(self.task, puzzle)
             self._begin(puzzle)
-        return self._finish(puzzle, answer, bool(choice == Choice.HAND_IN), contradicted=contradicted)
+        return self._finish(puzzle, solved, bool(choice == Choice.HAND_IN), contradicted=contradicted)
 
     def _begin(self, puzzle: PuzzleBatch) -> None:
         self._board, self._chain = puzzle.inputs[0].copy(), 0
@@ -150,7 +155,8 @@ class SearchEnv(PuzzleEnv):
         }
 
     def _view(self, puzzle: PuzzleBatch) -> View:
-        return view_of(puzzle.inputs[0], self._answer, puzzle.solution[0], self._board)
+        answer = self._answer if self._chain else None  # that of the form before is of another puzzle
+        return view_of(puzzle.inputs[0], answer, puzzle.solution[0], self._board)
 
 
 class SearchVectorEnv(PuzzleVectorEnv):
@@ -223,6 +229,7 @@ class SearchVectorEnv(PuzzleVectorEnv):
         """One segment in every slot: observations, rewards, terminations, truncations (B,), infos."""
         self._check_started()
         answer, assume, choice = check_search_action(self.task, actions, self._inputs.shape)
+        solved = self._judge(answer)
         self._chain += 1
         handed_in = choice == Choice.HAND_IN
         goes_on = ~handed_in & (self._segment + 1 < self.budget)
@@ -231,8 +238,19 @@ class SearchVectorEnv(PuzzleVectorEnv):
         self._board[thinks_on] = board
         contradicted = np.zeros(self.num_envs, np.bool_)
         contradicted[thinks_on] = self.task.contradicts(board)
-        self._begin(contradicted | (goes_on & (choice == Choice.START_OVER)))
-        return self._finish(answer, handed_in, contradicted=contradicted)
+        self._start_over(np.flatnonzero(contradicted | (goes_on & (choice == Choice.START_OVER))))
+        return self._finish(solved, handed_in, contradicted=contradicted)
+
+    def _start_over(self, slots: NDArray[np.int64]) -> None:
+        """A fresh start on the puzzles of these slots, each in another form."""
+        for slot in slots:
+            one = slice(slot, slot + 1)
+            puzzle = PuzzleBatch(
+                self._inputs[one], self._solution[one], self._level[one], self._identifier[one]
+            )
+            form = another_form(self.task, puzzle)
+            self._inputs[one], self._solution[one] = form.inputs, form.solution
+        self._begin(slots)
 
     def _begin(self, slots: NDArray[Any]) -> None:
         """A fresh start in these slots, a mask or numbers."""
@@ -257,7 +275,14 @@ class SearchVectorEnv(PuzzleVectorEnv):
         }
 
     def _view(self, slot: int, answer: Tokens | None) -> View:
+        answer = answer if self._chain[slot] else None  # that of the form before is of another puzzle
         return view_of(self._inputs[slot], answer, self._solution[slot], self._board[slot])
+
+
+def another_form(task: PuzzleTask, puzzle: PuzzleBatch) -> PuzzleBatch:
+    """One puzzle under a random symmetry of its task, which is drawn from the puzzle itself: the same puzzle
+    always comes back in the same form, whoever asks."""
+    return task.augment(puzzle, np.random.default_rng(fingerprint(puzzle.inputs)))
 
 
 def refuse_unsearchable(task: PuzzleTask) -> None:

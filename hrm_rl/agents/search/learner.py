@@ -16,6 +16,7 @@ from torch import Tensor
 from envs import PAD
 from envs.puzzle import Tokens
 from envs.search import Choice, SearchVectorEnv
+from hrm_rl.agents.act import halting
 from hrm_rl.agents.act.answers import fill_in
 from hrm_rl.agents.act.learner import Learner
 from hrm_rl.agents.act.losses import IGNORE, losses
@@ -142,7 +143,8 @@ class SearchLearner(Learner):
             contradicted=contradicted,
             searches=self._on_device(self.searches),
         )
-        targets = returns(rollout, self._ahead(), self.env.segment_cost, self.config.halting)
+        ahead = self._ahead(thoughts[-1], acts[-1], rollout)
+        targets = returns(rollout, ahead, self.env.segment_cost, self.config.halting)
         if self.config.search.doubt == "supervised":
             sound = self._on_device(np.stack(sounds)).float()
             targets = torch.where(rollout.root > 0, sound, targets)
@@ -162,29 +164,36 @@ class SearchLearner(Learner):
         ]
         self._backward(torch.stack(total).sum())
 
-    def _ahead(self) -> Tensor:
-        """(B,) the best that the boards now in the slots are worth, from one more segment of them."""
-        tokens, identifier = self._on_device(self.slots.puzzle).long(), self._on_device(self.slots.identifier)
+    def _ahead(self, thought: Thought, act: Act, rollout: Rollout) -> Tensor:
+        """(B,) what one more segment would find: of the boards now in the slots, or of the old one where the
+        episode has ended."""
+        ended = rollout.terminated[-1] | rollout.truncated[-1]
+        tokens = torch.where(ended[:, None], thought.tokens, self._on_device(self.slots.puzzle).long())
+        identifier = torch.where(ended, thought.identifier, self._on_device(self.slots.identifier).long())
+        carry = self.slots.carry.replace_rows(ended, act.carry)
         with self.phase("bootstrap forward"), torch.no_grad():
-            q = self.model(self.slots.carry, tokens, identifier.long())[2]
-        return torch.sigmoid(q.amax(-1))
+            q = self.model(carry, tokens, identifier)[2]
+        budget = self.config.halting.halt_max_steps
+        return torch.where(
+            rollout.searches,
+            torch.sigmoid(q.amax(-1)),
+            halting.continue_value(q, self._on_device(thought.segment), budget),
+        )
 
     def _move_on(
         self, act: Act, probabilities: NDArray[np.float32], sound: NDArray[np.bool_]
     ) -> tuple[NDArray[Any], ...]:
         """Choose, step, and take up what is in the slots then. Returns reward, terminated, truncated,
         doubted, contradicted, each (B,)."""
-        before, seen = self.slots, self.seen
         move = self._choose(act, probabilities)
+        before, seen = self.slots, self.seen
         with self.phase("env"):
             obs, reward, terminated, truncated, infos = self.env.step(
                 {"answer": act.answer, "assume": move.assume, "choice": move.choice}
             )
         finished = terminated | truncated
         doubted = (move.choice == Choice.START_OVER) & ~finished
-        contradicted = (
-            infos["contradicted"] & ~finished if "contradicted" in infos else np.zeros_like(finished)
-        )
+        contradicted = infos.get("contradicted", finished) & ~finished
         fresh = finished | doubted | contradicted
         self.tally.add(
             starts_over=(doubted | contradicted).sum(),
@@ -197,17 +206,17 @@ class SearchLearner(Learner):
             searches_solved=(finished & self.searches & act.solved).sum(),
             searches_segments=(before.segment[finished & self.searches] + 1).sum(),
         )
-        explored = self.slots.explored & ~torch.from_numpy(finished)
-        slots = replace(self.slots, carry=act.carry, explored=explored).replace_rows(
+        explored = before.explored & ~torch.from_numpy(finished)
+        slots = replace(before, carry=act.carry, explored=explored).replace_rows(
             self._on_device(fresh), self._initial_carry()
         )
-        self._count_episodes(
-            replace(before, puzzle=seen.question), act, finished, finished & ~move.forced & ~truncated
-        )
+        chosen = terminated & ~move.forced
+        self._count_episodes(replace(before, puzzle=seen.question), act, finished, chosen)
         self.slots = self._take_up(slots, obs, infos)
         self.starts = np.where(finished, 0, self.starts + (doubted | contradicted))
         self._begin(fresh)
-        return reward, terminated, truncated, doubted, contradicted
+        # Who only halts and has spent its budget hands in, but not by choice.
+        return reward, chosen, truncated | move.forced, doubted, contradicted
 
     def _choose(self, act: Act, probabilities: NDArray[np.float32]) -> Move:
         """What to do after a segment. Exploration keeps some slots from halting, and some from doubting."""
