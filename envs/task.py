@@ -86,6 +86,9 @@ class PuzzleTask(ABC):
     """What can be wrong with an answer, in words, for `broken`."""
     traits: tuple[str, ...] = ()
     """Names of what `trait` gives, apart from the level."""
+    at_once: int | None = None
+    """The most puzzles to ask `generate` for at a time where a puzzle takes long, so that progress can be
+    shown; None where it does not."""
     assumable: tuple[int, ...] = ()
     """Tokens that a search agent may write into unknown cells, which are then no longer `unknown`. Without
     any, the task cannot be searched."""
@@ -152,6 +155,11 @@ class PuzzleTask(ABC):
         """(N,) what is counted as one of `traits` in puzzles (N, L), such as their
         clues: what reports can be split by."""
         raise NotImplementedError(f"{self.name} has the traits {self.traits}, but no {name}")
+
+    def ranges_of(self, trait: str) -> tuple[int, ...] | None:
+        """The least value of each range that reports split this trait into, or None for ranges with about as
+        many puzzles each."""
+        return None
 
     def broken(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
         """(N, R) which of `rules` each answer (N, L) breaks. An answer that breaks none is right (if there

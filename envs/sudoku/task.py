@@ -17,6 +17,14 @@ from envs.sudoku.generator import FEWEST_CLUES, generate_puzzles
 from envs.sudoku.symmetries import SudokuSymmetries, random_symmetries, symmetry_hash
 from envs.task import PuzzleTask
 
+GUESS_RANGES = (0, 1, 4, 10, 26)
+"""The fewest guesses of each range in reports."""
+RARE_GUESSES, AT_ONCE = 10, 64
+"""From so many guesses on few puzzles are made at a time: 64 that need 26 take some ten seconds."""
+MOST_IN_VAIN = 100_000
+"""Boards made in a row for one that needs `min_guesses` (20 s if they are extreme) before a request is
+refused."""
+
 
 class SudokuTask(PuzzleTask):
     """Fill the blanks so that every row, column and box holds each digit once.
@@ -60,7 +68,8 @@ class SudokuTask(PuzzleTask):
 
     - `size` (`9`): digits on the board: 4, 6 or 9.
     - `min_guesses` (`0`): generate only puzzles at which this project's solver has to guess at least so
-      often. The number of clues alone says little about difficulty.
+      often. The number of clues alone says little about difficulty: half of the extreme 9x9 puzzles need no
+      guess, one in 6 four, one in 40 ten, one in 700 26 and one in 6,000 fifty.
     - `catalogue` (`None`): a file of 9x9 puzzles with 17 clues, one a line. With it, `extreme` has 17 to 27
       clues, each number equally often aimed at.
 
@@ -91,6 +100,7 @@ class SudokuTask(PuzzleTask):
         self.grid_shape = (size, size)
         self.assumable = tuple(range(BLANK + 1, size + 2))
         self.min_guesses = min_guesses
+        self.at_once = AT_ONCE if min_guesses >= RARE_GUESSES else None
         self.catalogue = None if catalogue is None else Catalogue(Path(catalogue))
 
     def coordinates(self) -> NDArray[np.int64]:
@@ -127,6 +137,10 @@ class SudokuTask(PuzzleTask):
         """(N,) the number of clues, or how often this project's solver has to guess."""
         return {"clues": self.clues, "guesses": self.guesses}[name](inputs)
 
+    def ranges_of(self, trait: str) -> tuple[int, ...] | None:
+        """Of the guesses, whose many values are mostly small."""
+        return GUESS_RANGES if trait == "guesses" else None
+
     def level_of(self, inputs: Tokens) -> NDArray[np.int64]:
         """(N,) index into `levels` by number of clues, or NO_LEVEL."""
         return levels.level_of(inputs)
@@ -137,7 +151,7 @@ class SudokuTask(PuzzleTask):
         """`count` new puzzles of `level`, each with exactly one solution: a pure function of its arguments.
 
         held_out: take puzzles of a catalogue from its held-out part; generated puzzles know no parts.
-        Raises UserError for an unknown level and if too few puzzles need `min_guesses`.
+        Raises UserError for an unknown level and where puzzles that need `min_guesses` are too rare.
         """
         index = self.level_index(level)
         if self.min_guesses == 0:
@@ -211,18 +225,20 @@ class SudokuTask(PuzzleTask):
     ) -> tuple[Tokens, Tokens]:
         """As `_make`, but only puzzles that need `min_guesses`; gives up where those are too rare."""
         kept: list[tuple[Tokens, Tokens]] = []
-        made, tried, most_tried = 0, 0, 10_000 + 200 * count
+        made = tried = in_vain = 0
         while made < count:
-            if tried >= most_tried:
+            if in_vain >= MOST_IN_VAIN:
+                harder = " or take a harder level" if level + 1 < len(self.levels) else ""
                 raise UserError(
-                    f"too few {self.levels[level]} puzzles need {self.min_guesses} guesses: "
-                    f"{made} of {tried:,} ({made / tried:.2%}); lower min_guesses or take a harder level"
+                    f"too few {self.levels[level]} puzzles need {self.min_guesses} guesses: none of the last "
+                    f"{in_vain:,}, {made:,} of {tried:,} in all; lower min_guesses{harder}"
                 )
             inputs, solutions = self._make(level, max(256, 2 * (count - made)), rng, held_out)
             hard = self.guesses(inputs) >= self.min_guesses
             kept.append((inputs[hard], solutions[hard]))
             made += int(hard.sum())
             tried += len(inputs)
+            in_vain = 0 if hard.any() else in_vain + len(inputs)
         return (
             np.concatenate([inputs for inputs, _ in kept])[:count],
             np.concatenate([solutions for _, solutions in kept])[:count],

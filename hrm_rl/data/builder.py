@@ -125,7 +125,7 @@ def _different(
     have = spare = fruitless = 0
     what = f"generating {level} {'test' if held_out else 'training'} puzzles"
     while have < count and fruitless < FRUITLESS_ROUNDS:
-        size = min(GENERATED_AT_ONCE, max(LEAST_GENERATED, count - have))
+        size = min(task.at_once or GENERATED_AT_ONCE, max(LEAST_GENERATED, count - have))
         batch = task.generate(level, size, rng, held_out)
         forms = fingerprint(task.canonical(batch.inputs)).tolist()
         prints = fingerprint(batch.inputs).tolist()

@@ -36,14 +36,26 @@ def trained_levels(config: Config) -> list[str]:
     return list(dict.fromkeys(name for stage in stages for name in config.curriculum.weights(stage)))
 
 
-def generate_held_out(task: PuzzleTask, levels: list[str], puzzles: int, seed: int) -> PuzzleBatch:
+def generate_held_out(
+    task: PuzzleTask,
+    levels: list[str],
+    puzzles: int,
+    seed: int,
+    progress: ReportProgress = lambda what, done, total: None,
+) -> PuzzleBatch:
     """`puzzles` different generated puzzles, divided evenly among `levels`, fewer where a small board has
-    no more. Raises UserError for an unknown level."""
+    no more. progress: told of levels that take long. Raises UserError for an unknown level."""
     rng = held_out_rng(seed)
+    count = max(1, puzzles // len(levels))
     batches = []
     for level in levels:
         task.level_index(level)  # a task of the user's own need not check
-        batches.append(distinct(task.generate(level, max(1, puzzles // len(levels)), rng, held_out=True)))
+        made = []
+        for start in range(0, count, task.at_once or count):
+            if task.at_once:
+                progress(f"generating {level} held-out puzzles", start, count)
+            made.append(task.generate(level, min(task.at_once or count, count - start), rng, held_out=True))
+        batches.append(distinct(PuzzleBatch.concatenate(made)))
     return PuzzleBatch.concatenate(batches)
 
 

@@ -98,7 +98,7 @@ def _generated(task: PuzzleTask, config: Config, rank: int, progress: ReportProg
     if config.data.eval_path is not None:
         held_out = open_puzzles(task, Path(config.data.eval_path)).take(slice(None))
     else:
-        held_out = generate_held_out(task, levels, config.data.eval_puzzles, config.seed)
+        held_out = generate_held_out(task, levels, config.data.eval_puzzles, config.seed, progress)
     key = task.invariant if config.data.exclude_twins else fingerprint
     exclude = key(held_out.inputs)
     refuse_small_boards(task, levels, exclude, key, config.data.exclude_twins)

@@ -99,7 +99,7 @@ def _generated(choice: PuzzleChoice, config: Config, task: PuzzleTask) -> Puzzle
     levels = [name for name in levels if name != ALL_LEVELS] or list(task.levels)
     with slow_work() as progress:
         prepare(task, levels, progress)
-    return generate_held_out(task, levels, choice.puzzles or 1000, choice.chosen_seed)
+        return generate_held_out(task, levels, choice.puzzles or 1000, choice.chosen_seed, progress)
 
 
 def without_training_puzzles(puzzles: PuzzleBatch, config: Config, task: PuzzleTask) -> PuzzleBatch:

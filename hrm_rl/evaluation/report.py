@@ -9,6 +9,7 @@ import csv
 import io
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -77,8 +78,9 @@ MOST_GROUPS = 10
 
 
 def split(by: str, task: PuzzleTask, puzzles: PuzzleBatch) -> Groups:
-    """The puzzles by level, or by a trait of their task: a group for each value, or for ranges of values with
-    about as many puzzles each where there are more than MOST_GROUPS. Raises UserError."""
+    """The puzzles by level, or by a trait of their task: in the ranges that the task has for it, else a group
+    for each value, or, where there are more than MOST_GROUPS, for ranges of values with about as many puzzles
+    each. Raises UserError."""
     if by == "level":
         # NO_LEVEL = -1 is the last group.
         return Groups(by, puzzles.level % (len(task.levels) + 1), (*task.levels, "other"))
@@ -87,6 +89,9 @@ def split(by: str, task: PuzzleTask, puzzles: PuzzleBatch) -> Groups:
             f"--by {by}: {task.name} puzzles can be split by {', '.join(('level', *task.traits))}"
         )
     values = task.trait(by, puzzles.inputs)
+    if (ranges := task.ranges_of(by)) is not None:
+        names = [*(str(a) if a + 1 == b else f"{a}-{b - 1}" for a, b in pairwise(ranges)), f"{ranges[-1]}+"]
+        return Groups(by, np.searchsorted(ranges, values, side="right") - 1, tuple(names))
     different = np.unique(values)
     starts = different
     if len(different) > MOST_GROUPS:

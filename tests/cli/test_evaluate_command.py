@@ -7,6 +7,7 @@ import csv
 import json
 import shutil
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -74,6 +75,16 @@ def test_puzzles_are_split_by_a_trait(by: str, run: str, capsys: pytest.CaptureF
         assert set(found[by]) == {"6"}
     evaluate_command.main(["--checkpoint", run, "--by", by, *FEW])
     assert by in capsys.readouterr().out
+
+
+def test_guesses_are_put_together_into_the_same_ranges_whatever_the_puzzles() -> None:
+    task = make_task("sudoku")
+    batch = task.generate("extreme", 500, np.random.default_rng(0))
+    groups, guesses = split("guesses", task, batch), task.guesses(batch.inputs)
+    assert groups.names == ("0", "1-3", "4-9", "10-25", "26+")
+    for index, (least, after) in enumerate(pairwise((0, 1, 4, 10, 26, 10_000))):
+        np.testing.assert_array_equal(groups.of == index, (least <= guesses) & (guesses < after))
+    assert (np.bincount(groups.of)[:4] > 0).all()
 
 
 def test_many_values_are_put_together_into_ranges_of_about_as_many_puzzles() -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from envs import PoolSource, PuzzleBatch, fingerprint, make_task
 from hrm_rl.config import Config, get_preset
+from hrm_rl.data.builder import generate
 from hrm_rl.data.held_out import generate_held_out, trained_levels
 from hrm_rl.data.streams import Data, build_data
 from hrm_rl.utils.errors import UserError
@@ -233,6 +234,21 @@ def test_held_out_puzzles_are_a_function_of_task_levels_number_and_seed() -> Non
     one, other = (generate_held_out(TASK, ["easy", "hard"], 20, seed=3) for _ in range(2))
     assert one.inputs.tolist() == other.inputs.tolist()
     assert build(data={"eval_puzzles": 1}).held_out.level.tolist() == [EASY]
+
+
+def test_puzzles_that_take_long_are_made_few_at_a_time_with_progress() -> None:
+    task = make_task("sudoku", size=9, min_guesses=10)
+    task.at_once = 8
+    told: list[tuple[str, int, int]] = []
+    found = generate_held_out(task, ["extreme"], 20, seed=3, progress=lambda *news: told.append(news))
+    assert told == [("generating extreme held-out puzzles", done, 20) for done in (0, 8, 16)]
+    assert len(found) == 20
+    told.clear()
+    base = generate(task, {"extreme": 1.0}, 10, 10, 0, lambda *news: told.append(news))
+    assert [done for _, done, _ in told] == [8, 10, 8, 10]
+    for batch in (base.test, base.train):
+        assert len(batch) == 10
+        assert task.guesses(batch.inputs).min() >= 10
 
 
 def test_no_symmetry_leads_a_training_puzzle_to_a_held_out_one(tmp_path: Path) -> None:

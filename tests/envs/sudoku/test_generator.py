@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from envs import NO_LEVEL, make_task
-from envs.sudoku import count_solutions, generate_puzzles, generator, levels
+from envs.sudoku import count_guesses, count_solutions, generate_puzzles, generator, levels
 from envs.sudoku.board import BOX_SHAPES
 
 CASES = [(size, level) for size in BOX_SHAPES for level in levels.LEVELS]
@@ -112,9 +112,23 @@ def test_min_guesses_keeps_only_puzzles_that_need_them():
     assert (batch.inputs == again.inputs).all()
 
 
-def test_min_guesses_that_no_puzzle_needs_report_the_rate():
-    with pytest.raises(ValueError, match=r"need 5 guesses: 0 of 10,[0-9]+ \(0.00%\)"):
+def test_min_guesses_that_no_puzzle_needs_are_refused_with_what_was_tried():
+    with pytest.raises(
+        ValueError, match=r"need 5 guesses: none of the last 100,\d+, 0 of 100,\d+ in all; low"
+    ):
         make_task("sudoku", size=4, min_guesses=5).generate("easy", 1, np.random.default_rng(0))
+
+
+def test_rare_puzzles_are_made_for_as_long_as_some_are_found(monkeypatch):
+    """Not up to a number of boards that a large set needs more of."""
+    monkeypatch.setattr("envs.sudoku.task.MOST_IN_VAIN", 4_000)
+    task = make_task("sudoku", min_guesses=12)  # one in 60
+    made = []
+    monkeypatch.setattr(task, "guesses", lambda inputs: made.append(len(inputs)) or count_guesses(inputs))
+    batch = task.generate("extreme", 100, np.random.default_rng(0))
+    assert sum(made) > 4_000
+    assert len(batch) == 100
+    assert count_guesses(batch.inputs).min() >= 12
 
 
 def test_wrong_options_are_refused():
