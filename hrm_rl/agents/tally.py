@@ -150,7 +150,7 @@ def summarise(tally: Tally, world_size: int) -> dict[str, float]:
 
 def _of_search(s: Mapping[str, float]) -> dict[str, float]:
     """How the episodes that search went. A doubt is right if some assumption was wrong."""
-    out = {}
+    out: dict[str, float] = {}
     if s["searches"]:
         out |= {
             "search/solved": s["searches_solved"] / s["searches"],

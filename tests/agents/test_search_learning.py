@@ -16,12 +16,14 @@ from envs import UserError, make_task
 from envs.search import Choice, SearchVectorEnv
 from hrm_rl.agents.act.halting import Q_TARGETS, continue_value
 from hrm_rl.agents.act.losses import IGNORE, NO_TARGET
+from hrm_rl.agents.build import build_learner
 from hrm_rl.agents.search.branches import Branching
 from hrm_rl.agents.search.doubt import Doubt
 from hrm_rl.agents.search.learner import SearchLearner
 from hrm_rl.agents.search.returns import Rollout, returns
 from hrm_rl.config import Config, HaltingConfig
-from tests.helpers.tiny import assert_same, learner_tensors, tiny_config, tiny_learner
+from hrm_rl.data.streams import build_data
+from tests.helpers.tiny import CPU, assert_same, learner_tensors, tiny_config, tiny_learner
 
 SUDOKU = make_task("sudoku", size=4)
 LAMBDA = dict(q_target="lambda", rollout_segments=2, q_lambda=0.9, discount=0.9, halt_max_steps=3)
@@ -267,7 +269,9 @@ def test_search_needs_returns() -> None:
         tiny_config(search={"share": 0.5})
 
 
-def test_a_task_that_cannot_be_searched_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("envs.sudoku.task.SudokuTask.assumable", ())
+def test_a_task_that_cannot_be_searched_is_refused() -> None:
+    config = searching()
+    data = build_data(config)
+    data.task.assumable = ()
     with pytest.raises(UserError, match="cannot be searched"):
-        tiny_learner(searching())
+        build_learner(config, data, CPU, rank=0, world_size=1)

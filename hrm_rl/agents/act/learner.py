@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
-from envs import PAD, ActVectorEnv
+from envs import PAD
+from envs.episodes import PuzzleVectorEnv
 from hrm_rl.agents.act import halting
 from hrm_rl.agents.act.answers import fill_in, likeliest
 from hrm_rl.agents.act.losses import IGNORE, Losses, losses
@@ -43,7 +44,7 @@ class Learner:
     def __init__(
         self,
         model: RecurrentModel,
-        env: ActVectorEnv,
+        env: PuzzleVectorEnv,
         config: Config,
         device: torch.device,
         rank: int = 0,
@@ -52,7 +53,7 @@ class Learner:
     ):
         """phase: is told of `forward`, `bootstrap forward`, `backward`, `env` and `optimiser`."""
         self.config = config
-        self.env = env
+        self.env: PuzzleVectorEnv = env
         self.device = device
         self.rank = rank
         self.world_size = world_size

@@ -93,7 +93,7 @@ class SearchLearner(Learner):
         self.sampled = np.where(fresh, drawn | (self.starts > 0), self.sampled)
 
     def _take_up(self, slots: Slots, obs: dict[str, NDArray[Any]], infos: dict[str, Any]) -> Slots:
-        self.seen = Seen(obs["puzzle"], obs["assumed"].any(axis=1), obs["chain"])
+        self.seen = Seen(obs["puzzle"], (obs["assumed"] != 0).any(axis=1), obs["chain"])
         return slots.take_up(obs | {"puzzle": obs["board"]}, infos)
 
     def _labels(self, rows: slice) -> NDArray[np.int64]:
@@ -129,13 +129,13 @@ class SearchLearner(Learner):
             rolled.append((act.solved, root, *self._move_on(act, likely.wait()[0].numpy(), sounds[-1])))
             thoughts.append(thought)
             acts.append(act)
-        solved, root, reward, terminated, truncated, doubted, contradicted = (
+        solved, roots, reward, terminated, truncated, doubted, contradicted = (
             self._on_device(np.stack(values)) for values in zip(*rolled, strict=True)
         )
         rollout = Rollout(
             q=torch.stack([thought.q.detach() for thought in thoughts]),
             solved=solved,
-            root=root.float(),
+            root=roots.float(),
             reward=reward.float(),
             terminated=terminated,
             truncated=truncated,
