@@ -189,10 +189,10 @@ class Learner:
         with self.phase("forward"):
             carry, logits, q = self.training_model(begun, tokens, identifier)
         self.optimisation.collect()
-        q_taught = q
-        if self.q_target.teaches_previous:
-            # The continue values before this segment, from the q-head alone.
-            q_taught = torch.stack((q[:, 0], self.model.q_values(begun.z_h)[:, 1]), dim=1)
+        # A carry is detached: what is read from it teaches the q-head alone.
+        q_taught = self.model.q_values(carry.z_h) if self.config.halting.q_detach else q
+        if self.q_target.teaches_previous:  # the continue values before this segment
+            q_taught = torch.stack((q_taught[:, 0], self.model.q_values(begun.z_h)[:, 1]), dim=1)
         puzzle, segment, answer = slots.puzzle[rows], slots.segment[rows] + 1, ToCpu(likeliest(logits), q)
         return Thought(puzzle, segment, tokens, labels, identifier, logits, q, q_taught, carry, answer)
 
