@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
@@ -51,22 +52,23 @@ class TrainingNoise:
 
 @dataclass(frozen=True)
 class RolloutNoise:
-    """The noise of the engine: what a puzzle meets follows from the seed and its own number, whoever else is
-    in the batch."""
+    """The noise of a rollout: what a puzzle meets follows from the key and its own number, whoever else is in
+    the batch."""
 
     init_std: float
     """Of the noise on the initial state."""
     state_std: float
     """Of the noise on the state before each segment."""
-    seed: int
-    numbers: NDArray
-    """(M,) a number for each place of the queue; the same numbers give the same noise."""
+    key: tuple[int, ...]
+    """What the noise follows from, besides the puzzle's number: a seed, and which rollout it is."""
+    numbers: NDArray[np.int64]
+    """(M,) the puzzle's number, for each place of the queue."""
 
-    def initial(self, carry: Carry, index: NDArray) -> Carry:
+    def initial(self, carry: Carry, index: NDArray[np.int64]) -> Carry:
         """index: (B,) places in the queue of the slots that begin; the others have -1 and get no noise."""
         return self._add(carry, self.init_std, [(int(n), "initial") for n in index])
 
-    def on_the_way(self, carry: Carry, index: NDArray, segment: NDArray) -> Carry:
+    def on_the_way(self, carry: Carry, index: NDArray[np.int64], segment: NDArray[np.int64]) -> Carry:
         """index: (B,) as in `initial`.  segment: (B,) segments spent before this one."""
         return self._add(
             carry, self.state_std, [(int(n), int(k)) for n, k in zip(index, segment, strict=True)]
@@ -81,7 +83,7 @@ class RolloutNoise:
                 high.append(torch.zeros(z_h.shape, device=z_h.device))
                 low.append(torch.zeros(z_l.shape, device=z_l.device))
                 continue
-            generator = generator_of(z_h.device, "rollout noise", self.seed, int(self.numbers[n]), what)
+            generator = generator_of(z_h.device, "rollout noise", *self.key, int(self.numbers[n]), what)
             high.append(_normal(z_h.shape, generator))
             low.append(_normal(z_l.shape, generator))
         return _sum(carry, std, torch.stack(high), torch.stack(low))
