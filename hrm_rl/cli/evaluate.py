@@ -48,7 +48,7 @@ MOST_SEGMENTS = 100_000
 AtLeastTwo = Annotated[int, Field(ge=2)]
 
 
-class EvaluateCommand(PuzzleChoice, RolloutChoice):
+class EvaluateCommand(RolloutChoice, PuzzleChoice):
     """Evaluate trained models on puzzles."""
 
     checkpoint: Annotated[
