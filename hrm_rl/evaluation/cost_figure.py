@@ -58,13 +58,15 @@ def curves_of(report: Report) -> list[CostCurve]:
 
 
 def curves_of_sweep(points: Sequence[Point]) -> list[CostCurve]:
-    """A curve for each stopping rule with the largest budget, over its thresholds; over budgets for rules
-    without a threshold."""
-    largest, found = max(point.budget for point in points), []
+    """A curve for each stopping rule: of all its thresholds and budgets, those that solve more than any that
+    costs less."""
+    found = []
     for halting in dict.fromkeys(point.halting for point in points):
-        mine = [p for p in points if p.halting == halting and (p.threshold is None or p.budget == largest)]
-        mine.sort(key=lambda point: point.segments_mean)
-        found.append(CostCurve(halting, [p.segments_mean for p in mine], [p.solved for p in mine]))
+        best: list[Point] = []
+        for point in sorted(points, key=lambda point: (point.segments_mean, -point.solved)):
+            if point.halting == halting and (not best or point.solved > best[-1].solved):
+                best.append(point)
+        found.append(CostCurve(halting, [p.segments_mean for p in best], [p.solved for p in best]))
     return found
 
 

@@ -36,16 +36,16 @@ def test_curves_of_a_report_begin_with_the_single_pass() -> None:
     assert votes.solved[0] == retries.solved[0] == result.solved.mean()
 
 
-def test_curves_of_a_sweep_follow_thresholds_with_the_largest_budget_and_budgets_without() -> None:
-    def point(halting: str, budget: int, threshold: float | None, segments: float) -> Point:
-        return Point(halting, budget, threshold, segments, 0.5, segments / 10, 0.5, 0.5)
+def test_curves_of_a_sweep_are_what_no_cheaper_point_of_the_rule_solves() -> None:
+    def point(halting: str, segments: float, solved: float) -> Point:
+        return Point(halting, 8, None, segments, 0.5, solved, 0.5, 0.5)
 
     points = [
-        point("fixed", 1, None, 1.0), point("fixed", 8, None, 8.0), point("entropy", 4, 0.1, 3.0),
-        point("entropy", 8, 0.01, 6.0), point("entropy", 8, 0.1, 5.0),
+        point("fixed", 1.0, 0.1), point("fixed", 8.0, 0.8), point("entropy", 6.0, 0.6),
+        point("entropy", 5.0, 0.6), point("entropy", 3.0, 0.2), point("entropy", 4.0, 0.1),
     ]  # fmt: skip
     found = {curve.name: (curve.segments, curve.solved) for curve in curves_of_sweep(points)}
-    assert found == {"fixed": ([1.0, 8.0], [0.1, 0.8]), "entropy": ([5.0, 6.0], [0.5, 0.6])}
+    assert found == {"fixed": ([1.0, 8.0], [0.1, 0.8]), "entropy": ([3.0, 5.0], [0.2, 0.6])}
 
 
 def test_the_figure_shows_every_curve_by_name_and_its_intervals() -> None:
