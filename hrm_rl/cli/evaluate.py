@@ -16,10 +16,11 @@ from pydantic import Field
 from rich.console import Console
 
 from envs import PuzzleBatch
-from hrm_rl.agents.act.stopping import Halting, Stopping
+from hrm_rl.agents.act.stopping import WITH_THRESHOLD, Halting, Stopping
 from hrm_rl.cli.flags import CHECKPOINT, DeviceFlag, ThreadsFlag, WeightsFlag, parse
 from hrm_rl.config import Positive
 from hrm_rl.evaluation import report as report_module
+from hrm_rl.evaluation.depth import by_depth, depths
 from hrm_rl.evaluation.puzzles import (
     PuzzleChoice,
     choose_puzzles,
@@ -29,6 +30,7 @@ from hrm_rl.evaluation.puzzles import (
 )
 from hrm_rl.evaluation.recording import record
 from hrm_rl.evaluation.report import Report, as_dictionary, split
+from hrm_rl.evaluation.rollouts import RolloutChoice, roll_out
 from hrm_rl.evaluation.scores import evaluate
 from hrm_rl.evaluation.tradeoff import Point, curve
 from hrm_rl.evaluation.votes import Asker, MultiPass, offered, retry, vote
@@ -38,26 +40,29 @@ from hrm_rl.utils.devices import choose_device, use_threads
 from hrm_rl.utils.errors import UserError
 
 FORMATS = (".csv", ".npz")
+THRESHOLDS = {"adaptive": 0.0, "fixed_point": 0.1, "entropy": 0.03}
+"""Of each rule that has one, if none is given."""
 
 MOST_SEGMENTS = 100_000
 
 AtLeastTwo = Annotated[int, Field(ge=2)]
 
 
-class EvaluateCommand(PuzzleChoice):
+class EvaluateCommand(RolloutChoice, PuzzleChoice):
     """Evaluate trained models on puzzles."""
 
     checkpoint: Annotated[
         tuple[str, ...], Field(description=f"{CHECKPOINT} Several are compared on the same puzzles.")
     ] = ()
     halting: Halting = "adaptive"
-    """Stop each puzzle where the model says so, spend the whole budget on each, or stop
-    where answers agree."""
+    """Stop each puzzle where the model says so, spend the whole budget on each, or stop where answers agree,
+    where the state is at rest, or where the answer is sure."""
     max_segments: str | None = None
     """Budget of segments, or a multiple of the training run's such as 2x; the training run's if not given."""
     halt_threshold: float | None = None
-    """Adaptive halting: how far q_halt has to be above q_continue, in logits (0). A
-    larger one thinks longer."""
+    """Adaptive halting: how far q_halt has to be above q_continue, in logits (0); a larger one thinks longer.
+    fixed_point and entropy: what the relative change of the state (0.1) and the entropy of the answer's blank
+    cells in nats (0.03) have to be below; a smaller one thinks longer."""
     min_segments: Positive = 1
     """Segments before which nothing stops, unless the budget ends there."""
     patience: AtLeastTwo | None = None
@@ -79,6 +84,9 @@ class EvaluateCommand(PuzzleChoice):
     with q_target halt_only)."""
     budgets: tuple[str, ...] = ("1x", "2x", "4x")
     """With --sweep: budgets, as numbers or multiples of the training run's."""
+    png: str | None = None
+    """File to draw solved against mean segments to: of depth, --vote, --rollouts and --retry, or of the rules
+    of --sweep."""
     predictions: str | None = None
     """File to write every answer to: NAME.csv or NAME.npz."""
     weights: WeightsFlag = None
@@ -101,6 +109,8 @@ def main(args: Sequence[str]) -> int:
     models = [load_model(name, command.weights) for name in command.checkpoint]
     refuse_other_tasks(models)
     rules = [_stopping(command, model) for model in models]
+    for model in models:
+        command.rollouts_of(model, command.chosen_seed)  # refuses
     command = command.model_copy(update=for_folder(command, models[0]).model_dump(include={"seed"}))
     puzzles = choose_puzzles(command, models[0].config, models[0].task)
     for model in models[1:]:
@@ -118,19 +128,26 @@ def main(args: Sequence[str]) -> int:
     reports = [_evaluate(command, model, rule, puzzles) for model, rule in zip(models, rules, strict=True)]
     if command.predictions:
         report_module.write_predictions(Path(command.predictions), puzzles, reports[0])
+    _draw(command, reports)
     _show(command, reports, output)
     return 0
 
 
 def _refuse_contradictions(command: EvaluateCommand) -> None:
     """Flags that say nothing together. Raises UserError."""
-    if command.halt_threshold is not None and command.halting != "adaptive":
-        raise UserError(f"--halt-threshold belongs to --halting adaptive, not to {command.halting}")
+    if command.halt_threshold is not None:
+        if command.halting not in WITH_THRESHOLD:
+            known = f"{', '.join(WITH_THRESHOLD[:-1])} or {WITH_THRESHOLD[-1]}"
+            raise UserError(f"--halt-threshold belongs to --halting {known}, not to {command.halting}")
+        if command.halting != "adaptive" and command.halt_threshold <= 0:
+            raise UserError(f"--halting {command.halting} stops below --halt-threshold: it must be above 0")
+    command.refuse_stray_flags()
     if command.patience is not None and command.halting != "agree":
         raise UserError(f"--patience belongs to --halting agree, not to {command.halting}")
     if command.sweep:
         given = {
-            "--vote": command.vote, "--retry": command.retry, "--predictions": command.predictions,
+            "--vote": command.vote, "--retry": command.retry, "--rollouts": command.rollouts,
+            "--predictions": command.predictions,
             "--halt-threshold": command.halt_threshold, "--max-segments": command.max_segments,
         }  # fmt: skip
         for flag, value in given.items():
@@ -138,14 +155,21 @@ def _refuse_contradictions(command: EvaluateCommand) -> None:
                 raise UserError(f"--sweep tries many rules: leave out {flag}")
         if not command.budgets:
             raise UserError("--sweep needs at least one budget")
-    if command.predictions is not None:
-        path = Path(command.predictions)
-        if path.suffix not in FORMATS:
-            raise UserError(f"--predictions {path}: the name must end in {' or '.join(FORMATS)}")
-        if not path.parent.is_dir():
-            raise UserError(f"--predictions {path}: there is no folder {path.parent}")
-        if len(command.checkpoint) > 1:
-            raise UserError("--predictions writes those of one model: give one --checkpoint")
+    _refuse_file("--predictions", command.predictions, FORMATS)
+    _refuse_file("--png", command.png, (".png",))
+    if command.predictions is not None and len(command.checkpoint) > 1:
+        raise UserError("--predictions writes those of one model: give one --checkpoint")
+
+
+def _refuse_file(flag: str, name: str | None, endings: Sequence[str]) -> None:
+    """Raise UserError for a file that could not be written or has another ending."""
+    if name is None:
+        return
+    path = Path(name)
+    if path.suffix not in endings:
+        raise UserError(f"{flag} {path}: the name must end in {' or '.join(endings)}")
+    if not path.parent.is_dir():
+        raise UserError(f"{flag} {path}: there is no folder {path.parent}")
 
 
 def _segments(text: str, flag: str, trained: int) -> int:
@@ -162,23 +186,24 @@ def _segments(text: str, flag: str, trained: int) -> int:
 
 def _stopping(command: EvaluateCommand, model: LoadedModel) -> Stopping:
     """When to stop, for one model. Raises UserError."""
-    budget = model.config.halting.halt_max_steps
+    budget, threshold = model.config.halting.halt_max_steps, command.halt_threshold
     if command.max_segments is not None:
         budget = _segments(command.max_segments, "--max-segments", budget)
     return Stopping(
         budget=budget,
         halting=command.halting,
-        threshold=command.halt_threshold or 0.0,
+        threshold=THRESHOLDS.get(command.halting, 0.0) if threshold is None else threshold,
         min_segments=command.min_segments,
         patience=command.patience or 2,
     )
 
 
 def _in_words(rule: Stopping) -> str:
-    if rule.halting == "agree":
-        parts = [f"halting at {rule.patience} equal answers"]
-    else:
-        parts = [f"{rule.halting} halting"]
+    parts = {
+        "agree": [f"halting at {rule.patience} equal answers"],
+        "fixed_point": [f"halting where the state changes by less than {rule.threshold:g}"],
+        "entropy": [f"halting where the answer's entropy is below {rule.threshold:g}"],
+    }.get(rule.halting, [f"{rule.halting} halting"])
     if rule.halting == "adaptive" and rule.threshold:
         parts.append(f"threshold {rule.threshold:g}")
     if rule.min_segments > 1:
@@ -210,15 +235,24 @@ def _evaluate(command: EvaluateCommand, model: LoadedModel, rule: Stopping, puzz
     """The single pass, then votes and retries."""
     model.model.to(choose_device(command.device))
     solver, size, seed, hidden = model.solver, command.batch_size, command.chosen_seed, command.as_json
+    trained = model.config.halting.halt_max_steps
     started = time.perf_counter()
     with progress_bar("evaluating", len(puzzles), hidden) as progress:
-        result = evaluate(solver, puzzles, rule, batch_size=size, progress=progress)
+        looked_at = depths(rule.budget, trained)
+        result = evaluate(solver, puzzles, rule, batch_size=size, progress=progress, depths=looked_at)
     seconds = time.perf_counter() - started
     extra: dict[str, MultiPass] = {}
     if command.vote:
         with progress_bar("asking for votes", len(puzzles) * (command.vote - 1), hidden) as progress:
             asker = Asker(solver, rule, size, progress)
-            extra[f"vote of {command.vote}"] = vote(asker, puzzles, result, command.vote, seed)
+            for forms, found in vote(asker, puzzles, result, command.vote, seed).items():
+                extra[f"vote of {forms}"] = found
+    rolled = command.rollouts_of(model, seed)
+    if rolled:
+        with progress_bar("rolling out", len(puzzles) * (rolled.count - 1), hidden) as progress:
+            asker = Asker(solver, rule, size, progress)
+            for count, found in roll_out(asker, puzzles, result, rolled).items():
+                extra[f"{count} {rolled.kind}"] = found
     if command.retry:
         failed = int((~result.solved).sum())
         with progress_bar("asking again", command.retry * failed, hidden) as progress:
@@ -229,11 +263,13 @@ def _evaluate(command: EvaluateCommand, model: LoadedModel, rule: Stopping, puzz
         "halting": rule.halting,
         "rule": _in_words(rule),
         "budget": rule.budget,
-        "threshold": rule.threshold if rule.halting == "adaptive" else None,
+        "threshold": rule.threshold if rule.halting in WITH_THRESHOLD else None,
         "puzzles_per_s": len(puzzles) / seconds,
     }
     groups = split(command.by, model.task, puzzles)
-    return Report(about, result, model.task, groups, seconds, seed, extra)
+    return Report(
+        about, result, model.task, groups, seconds, seed, extra, by_depth(result, trained, seed), trained
+    )
 
 
 def _show(command: EvaluateCommand, reports: list[Report], output: Console) -> None:
@@ -249,6 +285,19 @@ def _show(command: EvaluateCommand, reports: list[Report], output: Console) -> N
         report_module.print_comparison(reports, output)
 
 
+def _draw(command: EvaluateCommand, found: Sequence[Report | list[Point]]) -> None:
+    """Write --png, if it is asked for, of the report or the sweep of each model."""
+    if command.png is None:
+        return
+    from hrm_rl.evaluation import cost_figure  # and matplotlib with it
+
+    curves = [
+        cost_figure.curves_of(one) if isinstance(one, Report) else cost_figure.curves_of_sweep(one)
+        for one in found
+    ]
+    cost_figure.write_figure(Path(command.png), curves, f"puzzles: {command.origin}")
+
+
 def _sweep(
     command: EvaluateCommand,
     models: list[LoadedModel],
@@ -257,7 +306,7 @@ def _sweep(
     output: Console,
 ) -> None:
     """Print the curve of each model."""
-    found = []
+    found, curves = [], []
     for model, rule in zip(models, rules, strict=True):
         trained = model.config.halting.halt_max_steps
         budgets = sorted({_segments(text, "--budgets", trained) for text in command.budgets})
@@ -269,7 +318,9 @@ def _sweep(
         thresholds = command.thresholds or model.solver.q_target.thresholds
         points: list[Point] = curve(recording, rule, budgets, sorted(set(thresholds)))
         found.append({**about, "curve": [asdict(point) for point in points]})
+        curves.append(points)
         if not command.as_json:
             report_module.print_curve(points, about, len(puzzles), output)
+    _draw(command, curves)
     if command.as_json:
         print(json.dumps(found[0] if len(found) == 1 else found, indent=1))

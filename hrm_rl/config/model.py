@@ -47,6 +47,10 @@ class ModelConfig(Section):
     """Multiple to which the SwiGLU width is rounded up; 256 wastes most of a small model's work."""
     dropout: Decay = 0.0
     """Share of what a block adds to the state that is left out in training."""
+    init_std: Annotated[float, Field(ge=0.0)] = 0.0
+    """Standard deviation of normal noise on the initial state of an episode in training, and of rollouts."""
+    state_noise: Annotated[float, Field(ge=0.0)] = 0.0
+    """Standard deviation of normal noise on the state before each segment in training, and of rollouts."""
     pos_encodings: Literal["rope", "learned", "axial", "none"] = "rope"
     """Positions: rotary along the flattened board; a learned vector for each cell; rotary in each coordinate
     of a cell (row, column and, in Sudoku, box), which share the numbers of a head; or none."""

@@ -67,6 +67,9 @@ class HaltingConfig(Section):
     """With q_target lambda: 0 trusts the next Q-value, 1 the rest of the rollout."""
     discount: Probability = 1.0
     """With q_target lambda: factor on what lies one more segment ahead."""
+    q_detach: bool = False
+    """Keep the loss of the Q-values from the network below their head, which the answer's loss alone then
+    shapes."""
 
     @model_validator(mode="after")
     def _lambda_alone_has_returns(self) -> HaltingConfig:

@@ -27,6 +27,10 @@ class Recording:
     """(K, N, 2) Q-values of halt and continue."""
     agreed: NDArray[np.int64]
     """(K, N) segments in a row, up to this one, that gave this answer."""
+    change: NDArray[np.float32]
+    """(K, N) how far the segment moved the state z_h, relative to its length."""
+    entropy: NDArray[np.float32]
+    """(K, N) mean entropy of the cells that the puzzle leaves open, in nats."""
     exact: NDArray[np.bool_]
     """(K, N) the answer equals the solution wherever that has a label."""
     solved: NDArray[np.bool_]
@@ -39,6 +43,8 @@ class Recording:
             solver,
             q=np.zeros((*shape, 2), np.float32),
             agreed=np.zeros(shape, np.int64),
+            change=np.zeros(shape, np.float32),
+            entropy=np.zeros(shape, np.float32),
             exact=np.zeros(shape, np.bool_),
             solved=np.zeros(shape, np.bool_),
         )
@@ -57,6 +63,7 @@ class Recording:
         """Take down the outcome of a segment. puzzles: all N."""
         n, k = thoughts.index, thoughts.segment - 1
         self.q[k, n], self.agreed[k, n] = thoughts.q, thoughts.agreed
+        self.change[k, n], self.entropy[k, n] = thoughts.change, thoughts.entropy
         self.exact[k, n] = exact(thoughts.answer, puzzles.solution[n])
         self.solved[k, n] = self.solver.task.solved(thoughts.inputs, thoughts.answer)
 
@@ -78,6 +85,8 @@ class Recording:
             answer=board,
             q=self.q[segment - 1],
             agreed=self.agreed[segment - 1],
+            change=self.change[segment - 1],
+            entropy=self.entropy[segment - 1],
             done=np.zeros(puzzles, np.bool_),
         )
 

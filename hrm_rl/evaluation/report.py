@@ -20,6 +20,7 @@ from rich.table import Column, Table
 
 from envs import PuzzleBatch
 from envs.task import PuzzleTask
+from hrm_rl.evaluation.depth import Depth, print_depths
 from hrm_rl.evaluation.intervals import Interval, bootstrap
 from hrm_rl.evaluation.scores import Evaluation
 from hrm_rl.evaluation.summaries import Summary, by_group
@@ -56,7 +57,15 @@ class Report:
     seed: int = 0
     """Of the intervals."""
     extra: dict[str, MultiPass] = field(default_factory=dict)
-    """Votes and retries, by their names."""
+    """Votes, retries and rollouts, by their names."""
+    depths: Sequence[Depth] = ()
+    """Budgets from one segment on."""
+    trained_budget: int = 0
+
+    @property
+    def goes_deeper(self) -> bool:
+        """Whether the budget is larger than the training run's."""
+        return bool(self.depths) and self.depths[-1].budget > self.trained_budget
 
     def intervals(self, rows: NDArray[np.bool_] | slice = slice(None)) -> dict[str, Interval]:
         """95 % bootstrap intervals of WITH_INTERVAL over some of the puzzles."""
@@ -75,6 +84,8 @@ class Report:
 
 
 MOST_GROUPS = 10
+MOST_COLUMNS = 32
+"""Segments that are printed one by one; of more, each power of two."""
 
 
 def split(by: str, task: PuzzleTask, puzzles: PuzzleBatch) -> Groups:
@@ -113,6 +124,7 @@ def as_dictionary(report: Report) -> dict[str, Any]:
         **report.about,
         "all": asdict(report.total()) | {"intervals": report.intervals()},
         "levels" if groups.by == "level" else groups.by: rows,
+        **({"by_budget": [asdict(row) for row in report.depths]} if report.goes_deeper else {}),
         **({"beside_the_single_pass": extra} if extra else {}),
     }
 
@@ -158,10 +170,14 @@ def print_table(report: Report, console: Console) -> None:
         )
     console.print(table)
     print_intervals(report, console)
-    console.print("exact after segment 1, 2, 3, ...")
+    budget = report.result.exact_after.shape[1]
+    every = range(1, budget + 1) if budget <= MOST_COLUMNS else [2**i for i in range(budget.bit_length())]
+    console.print(f"exact after segment 1, 2, {3 if budget <= MOST_COLUMNS else '4, 8'}, ...")
     for name, row in rows.items():
-        curve = " ".join(f"{accuracy:6.1%}" for accuracy in row.accuracy_after_segment)
+        curve = " ".join(f"{row.accuracy_after_segment[k - 1]:6.1%}" for k in every)
         console.print(f"  {name:<10} {curve}", soft_wrap=True)
+    if report.goes_deeper:
+        print_depths(report.depths, console)
     console.print(f"{report.about['puzzles_per_s']:.0f} puzzles/s, {duration(report.seconds)}")
     if report.extra:
         print_extra(report, console)
@@ -182,13 +198,13 @@ def _measured(row: Summary, name: str) -> str:
 
 
 def print_extra(report: Report, console: Console) -> None:
-    """Votes and retries, below the single pass."""
+    """Votes, retries and rollouts, below the single pass."""
     table = Table(
         Column("compared with a single pass", no_wrap=True), *_right("exact", "solved", "segments", "passes")
     )
     result = report.result
     passes = np.ones_like(result.segments)
-    once = MultiPass(result.answer, result.exact, result.solved, result.segments, passes)
+    once = MultiPass(result.answer, result.exact, result.solved, result.segments, passes, "single pass")
     for name, found in {"single pass": once, **report.extra}.items():
         m = means_of(found)
         table.add_row(
@@ -236,9 +252,9 @@ def print_comparison(reports: Sequence[Report], console: Console) -> None:
     console.print(table)
 
 
-def letters(reports: Sequence[Report]) -> list[str]:
+def letters(models: Sequence[object]) -> list[str]:
     """A, B, C, ..., then numbers."""
-    return [chr(ord("A") + i) if i < 26 else str(i + 1) for i in range(len(reports))]
+    return [chr(ord("A") + i) if i < 26 else str(i + 1) for i in range(len(models))]
 
 
 def difference(report: Report, first: Report) -> tuple[float, Interval]:

@@ -5,7 +5,7 @@ Legend: N puzzles, L tokens, K segments.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -41,11 +41,21 @@ class Evaluation:
     """(N, L)"""
     q: NDArray[np.float32]
     """(N, 2) Q-values of halt and continue at the end."""
+    change: NDArray[np.float32]
+    """(N,) how far the last segment moved the state, relative to its length."""
+    forced: NDArray[np.bool_]
+    """(N,) whether nothing but the end of the budget stopped it."""
+    depths: NDArray[np.int64]
+    """(M,) the numbers of segments of `solved_after`, in order."""
+    solved_after: NDArray[np.bool_]
+    """(N, M) whether the answer held after so many segments is right by the task's rule."""
     measures: NDArray[np.float64]
     """(N, M) the task's measures of the answer, NaN where one does not apply."""
 
     @staticmethod
-    def empty(puzzles: int, tokens: int, budget: int, measures: int = 0) -> Evaluation:
+    def empty(
+        puzzles: int, tokens: int, budget: int, measures: int = 0, depths: Sequence[int] = ()
+    ) -> Evaluation:
         return Evaluation(
             level=np.zeros(puzzles, np.int64),
             segments=np.zeros(puzzles, np.int64),
@@ -56,6 +66,10 @@ class Evaluation:
             exact_after=np.zeros((puzzles, budget), np.bool_),
             answer=np.zeros((puzzles, tokens), np.uint8),
             q=np.zeros((puzzles, 2), np.float32),
+            change=np.zeros(puzzles, np.float32),
+            forced=np.zeros(puzzles, np.bool_),
+            depths=np.array(depths, np.int64),
+            solved_after=np.zeros((puzzles, len(depths)), np.bool_),
             measures=np.full((puzzles, measures), np.nan),
         )
 
@@ -91,6 +105,7 @@ def evaluate(
     think_on: bool = False,
     batch_size: int = 256,
     progress: Callable[[int], None] = lambda done: None,
+    depths: Sequence[int] = (),
 ) -> Evaluation:
     """Answer all puzzles without exploration.
 
@@ -98,30 +113,38 @@ def evaluate(
     think_on: continue after that for `exact_after` alone, which then is that of a fixed budget.
     batch_size: puzzles thought about at once.
     progress: called with the number of puzzles done, whenever it changes.
+    depths: numbers of segments, in order, after which the rule is to judge the answers held then.
     """
-    task = solver.task
-    result = Evaluation.empty(len(puzzles), puzzles.inputs.shape[1], stopping.budget, len(task.measures))
+    task, tokens = solver.task, puzzles.inputs.shape[1]
+    result = Evaluation.empty(len(puzzles), tokens, stopping.budget, len(task.measures), depths)
     run = replace(stopping, halting="fixed") if think_on else stopping
     done = 0
     for thoughts in think(solver, [puzzles], run, batch_size):
         n = thoughts.index
         result.exact_after[n, thoughts.segment - 1] = exact(thoughts.answer, puzzles.solution[n])
+        judged = thoughts.take(np.isin(thoughts.segment, result.depths))
+        if len(judged.index):
+            column = np.searchsorted(result.depths, judged.segment)
+            result.solved_after[judged.index, column] = task.solved(judged.inputs, judged.answer)
         halts = thoughts.done if not think_on else thoughts.done | stopping.stops(thoughts, solver)
         first = thoughts.take(halts & (result.segments[n] == 0))
         result.segments[first.index] = first.segment
         result.answer[first.index] = first.answer
         result.q[first.index] = first.q
+        result.change[first.index] = first.change
+        result.forced[first.index] = ~stopping.stops(first, solver)
         if thoughts.done.any():
             done += int(thoughts.done.sum())
             progress(done)
     result.exact = exact(result.answer, puzzles.solution)
+    result.solved = task.solved(puzzles.inputs, result.answer)
     if not think_on:  # hold the answer that was handed in to the end of the budget
         behind = np.arange(stopping.budget) >= result.segments[:, None]
         result.exact_after |= behind & result.exact[:, None]
+        result.solved_after |= (result.depths >= result.segments[:, None]) & result.solved[:, None]
     labelled = puzzles.solution != PAD
     result.level[:] = puzzles.level
     result.cells = labelled.sum(-1)
     result.cells_right = ((result.answer == puzzles.solution) & labelled).sum(-1)
-    result.solved = task.solved(puzzles.inputs, result.answer)
     result.measures = task.measure(puzzles.inputs, result.answer)
     return result

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from hrm_rl.agents.act.stopping import Stopping
+from hrm_rl.agents.act.stopping import WITH_THRESHOLD, Halting, Stopping
 from hrm_rl.evaluation.recording import Recording
 
 
@@ -24,7 +24,7 @@ class Point:
     halting: str
     budget: int
     threshold: float | None
-    """Of adaptive halting."""
+    """Of adaptive halting, of the change of the state or of the entropy of the answer."""
     segments_mean: float
     exact_accuracy: float
     solved: float
@@ -34,17 +34,25 @@ class Point:
     fixed_solved: float
 
 
+CHANGES = (0.3, 0.2, 0.1, 0.05, 0.02, 0.01)
+"""Thresholds that are tried on the change of the state."""
+ENTROPIES = (0.3, 0.1, 0.03, 0.01, 0.003, 0.001)
+"""Thresholds that are tried on the entropy of the answer."""
+
+
 def curve(
     recording: Recording, stopping: Stopping, budgets: Sequence[int], thresholds: Sequence[float]
 ) -> list[Point]:
-    """Fixed budgets, adaptive halting with every threshold and budget, and agreement with every budget.
-    stopping: gives all else."""
-    fixed = [replace(stopping, halting="fixed", budget=k) for k in fixed_budgets(budgets)]
-    agree = [replace(stopping, halting="agree", budget=k) for k in budgets]
-    adaptive = [
-        replace(stopping, halting="adaptive", budget=k, threshold=t) for k in budgets for t in thresholds
-    ]
-    return [_point(recording, rule) for rule in (*fixed, *adaptive, *agree)]
+    """Fixed budgets; adaptive halting with every threshold and budget; the change of the state and the
+    entropy of the answer with theirs; and agreement with every budget. stopping: gives all else."""
+    rules = [replace(stopping, halting="fixed", budget=k) for k in fixed_budgets(budgets)]
+    tried: tuple[tuple[Halting, Sequence[float]], ...] = (
+        ("adaptive", thresholds), ("fixed_point", CHANGES), ("entropy", ENTROPIES)
+    )  # fmt: skip
+    for halting, values in tried:
+        rules += [replace(stopping, halting=halting, budget=k, threshold=t) for k in budgets for t in values]
+    rules += [replace(stopping, halting="agree", budget=k) for k in budgets]
+    return [_point(recording, rule) for rule in rules]
 
 
 def fixed_budgets(budgets: Sequence[int]) -> list[int]:
@@ -60,7 +68,7 @@ def _point(recording: Recording, rule: Stopping) -> Point:
     return Point(
         rule.halting,
         rule.budget,
-        rule.threshold if rule.halting == "adaptive" else None,
+        rule.threshold if rule.halting in WITH_THRESHOLD else None,
         mean,
         float(recording.at(recording.exact, segments).mean()),
         float(recording.at(recording.solved, segments).mean()),

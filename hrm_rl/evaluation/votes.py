@@ -83,6 +83,8 @@ class MultiPass:
     """(N,) segments in all, those of the single pass included."""
     passes: NDArray[np.int64]
     """(N,) times that the puzzle was thought about, the single pass included."""
+    kind: str
+    """Those of one kind are points of one curve, of more and more passes."""
 
     @staticmethod
     def of(
@@ -91,24 +93,37 @@ class MultiPass:
         answer: Tokens,
         segments: NDArray[np.int64],
         passes: NDArray[np.int64],
+        kind: str,
     ) -> MultiPass:
         solved = task.solved(puzzles.inputs, answer)
-        return MultiPass(answer, exact(answer, puzzles.solution), solved, segments, passes)
+        return MultiPass(answer, exact(answer, puzzles.solution), solved, segments, passes, kind)
 
 
-def vote(asker: Asker, puzzles: PuzzleBatch, single: Evaluation, forms: int, seed: int) -> MultiPass:
-    """The whole answer that most of `forms` forms of a puzzle give: the puzzle itself, whose answer is that
-    of the `single` pass, and K - 1 random symmetries of it. Of answers with as many votes the one with the
-    larger sum of q_halt is taken (sapientinc/HRM orders its votes so), then the one given first."""
+def sizes(most: int) -> list[int]:
+    """Numbers of passes that are reported on the way to the `most`: 4, 8, 16, ... and that itself."""
+    return [2**i for i in range(2, most.bit_length()) if 2**i < most] + [most]
+
+
+def vote(
+    asker: Asker, puzzles: PuzzleBatch, single: Evaluation, forms: int, seed: int
+) -> dict[int, MultiPass]:
+    """The whole answer that most forms of a puzzle give: the puzzle itself, whose answer is that of the
+    `single` pass, and random symmetries of it. Of answers with as many votes the one with the larger sum of
+    q_halt is taken (sapientinc/HRM orders its votes so), then the one given first. By the number of forms:
+    `sizes(forms)`."""
     rng = np.random.default_rng([seed, 0x766F7465])
     given, q_halt, segments = [single.answer], [single.q[:, 0]], single.segments.copy()
-    for _ in range(forms - 1):
+    found = {}
+    for asked in range(2, forms + 1):
         answer, spent, q = asker.ask(puzzles, rng)
         given.append(answer)
         q_halt.append(q[:, 0])
-        segments += spent
-    chosen = majority(np.stack(given, axis=1), np.stack(q_halt, axis=1))
-    return MultiPass.of(asker.solver.task, puzzles, chosen, segments, np.full(len(puzzles), forms))
+        segments = segments + spent
+        if asked in sizes(forms):
+            chosen = majority(np.stack(given, axis=1), np.stack(q_halt, axis=1))
+            passes = np.full(len(puzzles), asked)
+            found[asked] = MultiPass.of(asker.solver.task, puzzles, chosen, segments, passes, "vote")
+    return found
 
 
 def majority(given: Tokens, weight: NDArray[np.float32]) -> Tokens:
@@ -143,6 +158,6 @@ def retry(asker: Asker, puzzles: PuzzleBatch, single: Evaluation, retries: int, 
             answer[rows[right]] = found[right]
             open_[rows[right]] = False
         outcomes.append(
-            MultiPass.of(asker.solver.task, puzzles, answer.copy(), segments.copy(), passes.copy())
+            MultiPass.of(asker.solver.task, puzzles, answer.copy(), segments.copy(), passes.copy(), "retry")
         )
     return outcomes

@@ -31,6 +31,11 @@ class Carry:
         """The slots at `index` (a mask, integers or a slice)."""
         return Carry(self.z_h[index], self.z_l[index])
 
+    def change_since(self, before: Carry) -> Tensor:
+        """(B,) how far z_h has come from there, relative to its length."""
+        now, then = self.z_h.float().flatten(1), before.z_h.float().flatten(1)
+        return (now - then).norm(dim=1) / now.norm(dim=1)
+
     def finite_rows(self) -> Tensor:
         """(B,) whether all numbers of a slot are finite."""
         return self.z_h.isfinite().flatten(1).all(1) & self.z_l.isfinite().flatten(1).all(1)

@@ -8,7 +8,6 @@ vocabulary, K coordinates of a cell.
 
 from __future__ import annotations
 
-import hashlib
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -29,6 +28,7 @@ from hrm_rl.models.layers.linear import Linear, hold_weights, init_truncated_nor
 from hrm_rl.models.layers.positions import Rotation, board_frequencies, rope_frequencies, rotation, shares
 from hrm_rl.models.layers.puzzle_embedding import PuzzleEmbedding
 from hrm_rl.utils.errors import UserError, nearest
+from hrm_rl.utils.seeds import seed_of
 
 Gradient = Literal["one_step", "last_cycle", "full"]
 Self = TypeVar("Self", bound="RecurrentModel")
@@ -250,8 +250,7 @@ class RecurrentModel(nn.Module, ABC):
         rank = torch.distributed.get_rank() if torch.distributed.is_initialized() else 0
         device = self.dropout_stream.device
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            stream = hashlib.blake2b(f"{seed} {rank} {segment}".encode(), digest_size=7).digest()
-            torch.manual_seed(int.from_bytes(stream))
+            torch.manual_seed(seed_of(seed, rank, segment))
             yield
 
 

@@ -6,6 +6,7 @@ import tracemalloc
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -14,11 +15,12 @@ import torch
 from envs import PuzzleBatch
 from hrm_rl.agents.act.engine import answers, think
 from hrm_rl.agents.act.halting import Q_TARGETS
+from hrm_rl.agents.act.noise import RolloutNoise
 from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Halting, Stopping, Thoughts
 from hrm_rl.agents.queue import LEAST_ROWS
 from hrm_rl.models import RecurrentModel
-from tests.helpers.thinkers import BUDGET, RULES, many, network, q_target_of
+from tests.helpers.thinkers import BUDGET, RULES, TASK, many, network, q_target_of
 
 PUZZLES = 30
 
@@ -28,8 +30,8 @@ def solver() -> Solver:
     return network()
 
 
-Thought = list[tuple[np.ndarray, np.ndarray]]
-"""Answer and Q-values after each segment."""
+Thought = list[tuple[np.ndarray, np.ndarray, float, float]]
+"""Answer and Q-values after each segment, the change of the state and the entropy of the answer."""
 
 
 @pytest.fixture(scope="module")
@@ -42,20 +44,27 @@ def alone(solver: Solver) -> list[Thought]:
 def thought_alone(model: RecurrentModel, puzzle: PuzzleBatch) -> Thought:
     carry, found = model.initial_carry(1), []
     tokens, identifier = torch.from_numpy(puzzle.inputs).long(), torch.from_numpy(puzzle.identifier)
+    blank = puzzle.inputs[0] == TASK.characters.index(".")
     for _ in range(BUDGET):
+        before = carry.z_h[0].numpy()
         carry, logits, q = model(carry, tokens, identifier)
-        found.append((logits.argmax(-1)[0].numpy().astype(np.uint8), q[0].numpy()))
+        after, p = carry.z_h[0].numpy(), torch.softmax(logits[0], -1).numpy()
+        change = np.linalg.norm(after - before) / np.linalg.norm(after)
+        entropy = -(p * np.log(p)).sum(-1)[blank].mean()
+        found.append((logits.argmax(-1)[0].numpy().astype(np.uint8), q[0].numpy(), change, entropy))
     return found
 
 
 def halt_of(found: Thought, rule: Stopping, q_target: str) -> int:
     """The segment after which one puzzle stops, the rule written out a second time."""
     agreed = 0
-    for k, (answer, q) in enumerate(found, start=1):
+    for k, (answer, q, change, entropy) in enumerate(found, start=1):
         agreed = agreed + 1 if k > 1 and (answer == found[k - 2][0]).all() else 1
         wants = {
             "fixed": False,
             "agree": agreed >= rule.patience,
+            "fixed_point": change < rule.threshold,
+            "entropy": entropy < rule.threshold,
             "adaptive": q[0] - (0 if q_target == "halt_only" else q[1]) > rule.threshold,
         }[rule.halting]
         if wants and k >= rule.min_segments:
@@ -83,7 +92,9 @@ def test_answers_are_those_of_thinking_about_each_puzzle_alone(
         segments = halt_of(thoughts, rule, q_target)
         assert found.segment[n] == segments
         np.testing.assert_array_equal(found.answer[n], thoughts[segments - 1][0])
-        np.testing.assert_allclose(found.q[n], thoughts[segments - 1][1], atol=1e-4)
+        _, q, change, entropy = thoughts[segments - 1]
+        np.testing.assert_allclose(found.q[n], q, atol=1e-4)
+        np.testing.assert_allclose([found.change[n], found.entropy[n]], [change, entropy], atol=1e-4)
     assert name == "fixed" or len(set(found.segment)) > 2
 
 
@@ -103,7 +114,7 @@ def test_slots_and_neighbours_change_no_bit(changes: dict[str, object]) -> None:
     assert len(set(expected.segment)) > 2
     for batch_size in (2, 40):
         found = handed_in(solver, [batch], RULES["adaptive"], batch_size)
-        for name in ("segment", "answer", "q", "agreed"):
+        for name in ("segment", "answer", "q", "agreed", "change", "entropy"):
             np.testing.assert_array_equal(getattr(found, name)[:6], getattr(expected, name), name)
 
 
@@ -162,6 +173,24 @@ def test_memory_does_not_grow_with_the_number_of_puzzles(solver: Solver) -> None
     assert solver.model.training
 
 
-@pytest.mark.parametrize("halting", ["adaptive", "fixed", "agree"])
+@pytest.mark.parametrize("halting", get_args(Halting))
 def test_a_budget_of_one_segment_is_one_segment(halting: Halting, solver: Solver) -> None:
     assert set(handed_in(solver, [many(10)], Stopping(1, halting), 4).segment) == {1}
+
+
+def test_noise_on_the_state_is_a_puzzles_own_whoever_its_neighbours_are(solver: Solver) -> None:
+    batch, rule = many(24), RULES["adaptive"]
+    noise = RolloutNoise(0.5, 0.2, key=(0, 1), numbers=np.arange(24))
+
+    def found(rows: list[int], batch_size: int, noise: RolloutNoise | None = noise) -> Thoughts:
+        own = None if noise is None else replace(noise, numbers=np.array(rows))
+        return Thoughts.concatenate(list(answers(solver, [batch.take(rows)], rule, batch_size, own)))
+
+    expected = found(list(range(24)), 18)
+    assert not np.isclose(expected.q, found(list(range(24)), 18, None).q).any()
+    for rows, batch_size in (([3, 17, 5], 2), (list(range(23, -1, -1)), 40)):
+        other = found(rows, batch_size)
+        for name in ("segment", "answer", "q", "change"):
+            np.testing.assert_array_equal(getattr(other, name), getattr(expected, name)[rows], name)
+    for other in (replace(noise, key=(0, 2)), replace(noise, init_std=0.0), replace(noise, state_std=0.0)):
+        assert not np.isclose(found(list(range(24)), 18, other).q, expected.q).all(axis=1).any()

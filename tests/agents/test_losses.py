@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -9,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from hrm_rl.agents.act.answers import mean_entropy, probabilities
 from hrm_rl.agents.act.losses import IGNORE, NO_TARGET, Losses, cross_entropy, losses, stablemax_scores
 
 SLOTS, TOKENS, VOCABULARY = 6, 5, 7
@@ -176,3 +179,21 @@ def test_a_slot_without_a_target_teaches_its_continue_value_nothing_and_all_else
     others = rows(values, [1, 4, 5])
     torch.testing.assert_close(result.q_continue, losses(**others, kind="softmax").q_continue)
     torch.testing.assert_close(result.q_halt, losses(**batch(), kind="softmax").q_halt)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_probabilities_are_those_that_the_loss_takes_the_logarithm_of(kind: str) -> None:
+    logits = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(0)) * 3
+    labels = torch.arange(10).view(2, 5) % 7
+    found = probabilities(logits, kind)
+    torch.testing.assert_close(found.sum(-1), torch.ones(2, 5))
+    at_label = found.gather(-1, labels[..., None]).squeeze(-1)
+    torch.testing.assert_close(-at_label.log(), cross_entropy(logits, labels, kind))
+
+
+def test_entropy_is_the_mean_over_blank_cells() -> None:
+    logits = torch.zeros(2, 3, 4)
+    logits[:, 0, 0] = 1e4
+    blank = torch.tensor([[True, True, False], [False, False, False]])
+    found = mean_entropy(logits, blank, "softmax")
+    assert found.tolist() == pytest.approx([math.log(4) / 2, 0.0]), "one cell sure, one not; none blank"

@@ -64,18 +64,21 @@ def test_forward_passes_a_segment(kind: str, forwards: float) -> None:
     assert learner.tally.sums["slots"] == 4 * 4 * learner.config.halting.rollout_segments
 
 
-def gradients_of_the_continue_loss(kind: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, float]:
-    """Gradient norms of an update in which nothing but the continue value is taught."""
-    learner = decisive_learner(config_of(kind))
+def gradients_of(
+    parts: set[str], kind: str, monkeypatch: pytest.MonkeyPatch, **halting: Any
+) -> dict[str, float]:
+    """Gradient norms of an update in which nothing but some parts of the loss is taught."""
+    config = config_of(kind)
+    learner = decisive_learner(config_of(kind, halting=config.halting.model_dump() | halting))
     for _ in range(3):
         learner.update()
     real = learner_module.losses
 
-    def continue_alone(*args: Any) -> Any:
+    def some_alone(*args: Any) -> Any:
         result = real(*args)
-        return type(result)(result.lm * 0, result.q_halt * 0, result.q_continue)
+        return type(result)(**{name: value * (name in parts) for name, value in vars(result).items()})
 
-    monkeypatch.setattr(learner_module, "losses", continue_alone)
+    monkeypatch.setattr(learner_module, "losses", some_alone)
     norms: dict[str, float] = {}
     step = learner.optimisation.optimizer.step
 
@@ -92,7 +95,7 @@ def gradients_of_the_continue_loss(kind: str, monkeypatch: pytest.MonkeyPatch) -
 def test_gradient_of_the_continue_value_reaches_what_the_target_says(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    norms = gradients_of_the_continue_loss(kind, monkeypatch)
+    norms = gradients_of({"q_continue"}, kind, monkeypatch)
     head = {name for name in norms if name.startswith("q_head")}
     reached = {name for name, norm in norms.items() if norm > 0}
     if kind == "halt_only":
@@ -101,6 +104,20 @@ def test_gradient_of_the_continue_value_reaches_what_the_target_says(
         assert reached == head
     else:
         assert reached == set(norms) - {"lm_head.weight"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_detached_the_q_values_teach_their_head_alone_and_the_answer_all_else(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        norms = gradients_of({"q_halt", "q_continue"}, kind, patch, q_detach=True)
+    assert {name for name, norm in norms.items() if norm > 0} == {"q_head.weight", "q_head.bias"}
+    with monkeypatch.context() as patch:
+        attached = gradients_of({"q_halt", "q_continue"}, kind, patch)
+    assert {name for name, norm in attached.items() if norm > 0} == set(norms) - {"lm_head.weight"}
+    norms = gradients_of({"lm"}, kind, monkeypatch, q_detach=True)
+    assert {name for name, norm in norms.items() if norm == 0} == {"q_head.weight", "q_head.bias"}
 
 
 def test_delayed_teaches_every_segment_that_went_on_what_the_next_one_found(

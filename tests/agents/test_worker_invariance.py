@@ -43,6 +43,7 @@ CASES: dict[str, tuple[int, dict[str, Any]]] = {
         5,
         {"halting": {"q_target": "lambda", "rollout_segments": 2, "q_lambda": 0.5, "discount": 0.9}},
     ),
+    "detached": (4, {"halting": {"q_detach": True}}),
     "micro-batches": (5, {"train": {"micro_batches": 2}}),
 }
 """Slots in all (5 are shared out as 3 + 2), and settings other than `config_of`'s."""

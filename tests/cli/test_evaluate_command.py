@@ -56,6 +56,57 @@ def test_threshold_least_segments_and_budget_decide_the_cost(
     assert segments("--halting", "fixed", "--max-segments", "4") == 4
     assert 2 <= segments("--halting", "agree", "--max-segments", "4x") <= 12
     assert segments("--halting", "agree", "--max-segments", "4x", "--patience", "12") == 12
+    for rule, never in (("fixed_point", "1e-9"), ("entropy", "1e-9")):
+        assert segments("--halting", rule, "--halt-threshold", "100") == 1
+        assert segments("--halting", rule, "--halt-threshold", never) == 3
+
+
+def test_a_larger_budget_than_trainings_is_reported_at_each_of_its_multiples(
+    run: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert "by_budget" not in evaluated(capsys, "--checkpoint", run, *FEW)
+    args = ("--checkpoint", run, *FEW, "--max-segments", "64x")
+    found = evaluated(capsys, *args)
+    rows = {row["times"]: row for row in found["by_budget"] if row["times"]}
+    assert list(rows) == [1, 2, 4, 8, 16, 32, 64]
+    assert rows[64]["budget"] == found["budget"] == 192
+    for name in ("solved", "exact_accuracy", "segments_mean"):
+        assert rows[64][name] == pytest.approx(found["all"][name])
+    evaluate_command.main(list(args))
+    shown = capsys.readouterr().out
+    for part in ("64x", "rest solved", "exact after segment 1, 2, 4, 8, ..."):
+        assert part in shown
+
+
+def test_rollouts_are_reported_beside_the_single_pass(run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    alone = evaluated(capsys, "--checkpoint", run, *FEW)
+    args = ("--checkpoint", run, *FEW, "--rollouts", "5", "--rollout-noise", "0.5")
+    found = evaluated(capsys, *args)
+    assert found["all"] == alone["all"], "never mixed with the single pass"
+    extra = found["beside_the_single_pass"]
+    assert set(extra) == {"4 rollouts by q_halt", "5 rollouts by q_halt"}
+    assert extra["5 rollouts by q_halt"]["passes_mean"] == 5
+    (by_rule,) = evaluated(capsys, *args[:-4], "--rollouts", "2", "--choose", "rule", *args[-2:])[
+        "beside_the_single_pass"
+    ].values()
+    assert by_rule["passes_mean"] == pytest.approx(2 - found["all"]["solved"])
+
+
+def test_rollouts_of_a_model_trained_with_noise_need_no_other(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = trained(tmp_path / "noisy", model={"init_std": 1.0})
+    found = evaluated(capsys, "--checkpoint", run, *FEW, "--rollouts", "2", "--choose", "change")
+    assert list(found["beside_the_single_pass"]) == ["2 rollouts by change"]
+
+
+@pytest.mark.parametrize("args", [(), ("--sweep",)], ids=str)
+def test_the_figure_of_cost_is_written(
+    args: tuple[str, ...], run: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "cost.png"
+    evaluated(capsys, "--checkpoint", run, *FEW, "--png", str(path), *args)
+    assert path.read_bytes().startswith(b"\x89PNG")
 
 
 def test_intervals_hold_the_figures(run: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,16 +178,13 @@ def test_the_sweep_gives_what_each_rule_gives(run: str, capsys: pytest.CaptureFi
     args = ("--checkpoint", run, *FEW)
     curve = evaluated(capsys, *args, "--sweep", "--thresholds", "-0.1", "0", "--budgets", "1x", "5")["curve"]
     assert {(p["halting"], p["budget"]) for p in curve} >= {
-        ("fixed", 1),
-        ("fixed", 2),
-        ("agree", 3),
-        ("agree", 5),
-    }
+        ("fixed", 1), ("fixed", 2), ("agree", 3), ("agree", 5), ("fixed_point", 3), ("entropy", 5),
+    }  # fmt: skip
     for point in curve:
         rule = ["--halting", point["halting"], "--max-segments", str(point["budget"])]
-        if point["halting"] == "adaptive":
+        if point["threshold"] is not None:
             rule += [f"--halt-threshold={point['threshold']}"]
-        if point["budget"] in (2, 5):
+        if point["budget"] in (2, 5) and point["threshold"] in (None, -0.1, 0, 0.3, 0.001):
             alone = evaluated(capsys, *args, *rule)["all"]
             for name in ("segments_mean", "exact_accuracy", "solved"):
                 assert alone[name] == pytest.approx(point[name]), (rule, name)
@@ -195,7 +243,20 @@ def test_predictions_are_written(
     [
         ("--halt-threshold high", "--halt-threshold"),
         ("--halt-threshold nan", "--halt-threshold: Input should be a finite number"),
-        ("--halt-threshold 1 --halting fixed", "--halt-threshold belongs to --halting adaptive"),
+        (
+            "--halt-threshold 1 --halting fixed",
+            "--halt-threshold belongs to --halting adaptive, fixed_point or",
+        ),
+        (
+            "--halt-threshold 0 --halting entropy",
+            "--halting entropy stops below --halt-threshold: it must be",
+        ),
+        ("--rollouts 1 --rollout-noise 1", "--rollouts: Input should be greater than or equal to 2"),
+        ("--rollouts 4", "was trained without noise, so all would be the same: give --rollout-noise"),
+        ("--choose rule", "--choose belongs to --rollouts"),
+        ("--rollout-noise 1", "--rollout-noise belongs to --rollouts"),
+        ("--sweep --rollouts 3", "leave out --rollouts"),
+        ("--png p.jpg", "--png p.jpg: the name must end in .png"),
         ("--patience 3", "--patience belongs to --halting agree"),
         ("--patience 1 --halting agree", "--patience: Input should be greater than or equal to 2"),
         ("--vote 1", "--vote"),
@@ -251,4 +312,7 @@ def test_rules_are_told_in_words() -> None:
     assert said(Stopping(8)) == "adaptive halting, at most 8 segments"
     rule = Stopping(8, threshold=0.5, min_segments=2)
     assert said(rule) == "adaptive halting, threshold 0.5, at least 2 segments, at most 8 segments"
+    assert said(Stopping(8, "entropy", 0.03)) == (
+        "halting where the answer's entropy is below 0.03, at most 8 segments"
+    )
     assert said(Stopping(8, "agree", patience=3)) == "halting at 3 equal answers, at most 8 segments"

@@ -233,7 +233,7 @@ OTHER_VALUES: dict[str, Any] = {
     "model.num_kv_heads": 1,
     "model.gradient": "full", "model.dropout": 0.5, "model.prefix": "cls", "model.puzzle_emb_len": 2,
     "train.init_from": "runs/other", "model.checkpoint_activations": True, "train.compile": "on",
-    "train.cuda_graphs": True,
+    "train.cuda_graphs": True, "halting.q_detach": True,
 }  # fmt: skip
 
 LAMBDA = tiny_config(halting={"q_target": "lambda"})

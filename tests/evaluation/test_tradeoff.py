@@ -54,11 +54,13 @@ def test_a_recording_says_where_the_model_would_have_halted(recording: Recording
 
 def made_up(solver: Solver) -> Recording:
     """Two puzzles and three segments: one is right from the second segment on, one never; q_halt - q_continue
-    grows by one a segment, from -1 and from -2."""
+    grows by one a segment, from -1 and from -2; change and entropy fall below all thresholds at the end."""
     q = np.zeros((3, 2, 2), np.float32)
     q[:, :, 0] = [[-1, -2], [0, -1], [1, 0]]
     exact = np.array([[False, False], [True, False], [True, False]])
-    return Recording(solver, q, np.array([[1, 1], [1, 1], [2, 1]]), exact, exact)
+    agreed = np.array([[1, 1], [1, 1], [2, 1]])
+    change = np.array([[1, 1], [0.15, 1], [0, 0]], np.float32)
+    return Recording(solver, q, agreed, change, change / 10, exact, exact)
 
 
 def test_the_curve_of_two_puzzles_by_hand(solver: Solver) -> None:
@@ -73,6 +75,11 @@ def test_the_curve_of_two_puzzles_by_hand(solver: Solver) -> None:
         (2, -1.5, 1.5, 0.0), (2, 0.0, 2.0, 0.5), (3, -1.5, 1.5, 0.0), (3, 0.0, 3.0, 0.5),
     ]  # fmt: skip
     assert [(p.budget, p.segments_mean) for p in agree] == [(2, 2.0), (3, 3.0)]
+    for halting, first, second in (("fixed_point", 0.2, 0.1), ("entropy", 0.03, 0.01)):
+        found = {(p.budget, p.threshold): p.segments_mean for p in points if p.halting == halting}
+        assert found[3, first] == 2.5, "the one after two segments, the other after three"
+        assert found[3, second] == 3.0
+        assert found[2, first] == 2.0
     at_cost = {p.segments_mean: p.fixed_exact_accuracy for p in adaptive}
     assert at_cost == {1.5: 0.25, 2.0: 0.5, 3.0: 0.5}, "half way between one and two segments"
 

@@ -82,7 +82,7 @@ def test_retries_and_votes_are_the_same_again_and_with_any_number_of_slots(fickl
     single = single_pass(fickle, batch)
     for ask in (
         lambda a: retry(a, batch, single, 2, seed=1)[-1],
-        lambda a: vote(a, batch, single, 3, seed=1),
+        lambda a: vote(a, batch, single, 3, seed=1)[3],
     ):
         one, other = (ask(Asker(fickle, RULE, batch_size=size)) for size in (16, 25))
         np.testing.assert_array_equal(one.answer, other.answer)
@@ -93,7 +93,13 @@ def test_votes_cost_all_their_passes_and_the_first_is_the_single_one(fickle: Sol
     batch = many(40)
     single = single_pass(fickle, batch)
     asked: list[int] = []
-    found = vote(Asker(fickle, RULE, 16, progress=asked.append), batch, single, 5, seed=0)
+    asker = Asker(fickle, RULE, 16, progress=asked.append)
+    found, of_four = (vote(asker, batch, single, 5, seed=0)[forms] for forms in (5, 4))
+    assert (of_four.passes == 4).all()
+    four = vote(asker, batch, single, 4, seed=0)
+    assert list(four) == [4]
+    np.testing.assert_array_equal(of_four.answer, four[4].answer, "on the way to five")
+    np.testing.assert_array_equal(of_four.segments, four[4].segments)
     assert (found.passes == 5).all()
     assert (found.segments >= single.segments + 4).all()
     np.testing.assert_array_equal(found.solved, TASK.solved(batch.inputs, found.answer))

@@ -23,6 +23,8 @@ RULES = {
     "halt_only": Stopping(BUDGET, threshold=0.3),
     "agree": Stopping(BUDGET, "agree"),
     "agree3": Stopping(BUDGET, "agree", patience=3, min_segments=4),
+    "fixed_point": Stopping(BUDGET, "fixed_point", threshold=0.3),
+    "entropy": Stopping(BUDGET, "entropy", threshold=1.35, min_segments=2),
     "fixed": Stopping(BUDGET, "fixed"),
 }
 """Of a solver with the Q-target of `q_target_of`."""

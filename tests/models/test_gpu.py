@@ -99,7 +99,13 @@ def test_updates_end_with_the_weights_that_they_end_with_on_the_cpu(q_target: st
 def test_a_stopped_run_resumes_bit_for_bit(dtype: str, name: str, tmp_path: Path) -> None:
     assert_resumes(
         on_gpu(
-            model={"dtype": dtype, "puzzle_emb_ndim": 16, "dropout": 0.1},
+            model={
+                "dtype": dtype,
+                "puzzle_emb_ndim": 16,
+                "dropout": 0.1,
+                "init_std": 1.0,
+                "state_noise": 0.1,
+            },
             optim={"name": name},
             train={"max_updates": 8, "log_every": 1, "eval_every": 4, "checkpoint_every": 4},
         ),

@@ -11,13 +11,29 @@ from torch import Tensor
 
 from envs import PAD, PuzzleTask
 from envs.puzzle import Tokens
+from hrm_rl.agents.act.losses import stablemax_scores
 
 LossOn = Literal["all", "blanks"]
+Loss = Literal["softmax", "stablemax"]
 
 
 def likeliest(logits: Tensor) -> Tensor:
     """The likeliest token of each cell: (B, L) bytes, from logits (B, L, V)."""
     return logits.detach().argmax(-1).to(torch.uint8)
+
+
+def probabilities(logits: Tensor, loss: Loss) -> Tensor:
+    """(B, L, V) in float32, of logits (B, L, V) as the loss of the answer reads them."""
+    if loss == "softmax":
+        return logits.float().softmax(-1)
+    scores = stablemax_scores(logits)
+    return scores / scores.sum(-1, keepdim=True)
+
+
+def mean_entropy(logits: Tensor, blank: Tensor, loss: Loss) -> Tensor:
+    """(B,) entropy of the answer's cells in nats, averaged over those that are `blank` (B, L)."""
+    found = torch.special.entr(probabilities(logits, loss)).sum(-1)
+    return (found * blank).sum(-1) / blank.sum(-1).clamp_min(1)
 
 
 def fill_in(tokens: Tokens, puzzle: Tokens, task: PuzzleTask, loss_on: LossOn) -> Tokens:

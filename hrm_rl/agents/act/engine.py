@@ -28,7 +28,8 @@ from numpy.typing import NDArray
 
 from envs import PuzzleBatch
 from envs.puzzle import Tokens
-from hrm_rl.agents.act.answers import likeliest
+from hrm_rl.agents.act.answers import likeliest, mean_entropy
+from hrm_rl.agents.act.noise import RolloutNoise
 from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping, StoppingRule, Thoughts
 from hrm_rl.agents.queue import LEAST_ROWS, PuzzleQueue
@@ -55,13 +56,23 @@ class _Slots:
     """(B, L) the puzzle, on the device."""
     identifier: torch.Tensor
     """(B,) of the puzzle, on the device."""
+    blank: torch.Tensor
+    """(B, L) cells that the puzzle leaves open, on the device."""
     carry: Carry
+    noise: RolloutNoise | None
 
     @staticmethod
-    def filled(solver: Solver, numbers: NDArray[np.int64], batch: PuzzleBatch, rows: int) -> _Slots:
+    def filled(
+        solver: Solver,
+        numbers: NDArray[np.int64],
+        batch: PuzzleBatch,
+        rows: int,
+        noise: RolloutNoise | None,
+    ) -> _Slots:
         """The first puzzles of the queue in `rows` slots; idle ones repeat the last puzzle."""
         index = np.concatenate([numbers, np.full(rows - len(numbers), -1)])
         some = batch.take(np.minimum(np.arange(rows), len(numbers) - 1))
+        carry = solver.model.initial_carry(rows)
         return _Slots(
             solver=solver,
             index=index,
@@ -71,7 +82,9 @@ class _Slots:
             answer=np.zeros_like(some.inputs),
             tokens=to_device(torch.from_numpy(some.inputs), solver.device).long(),
             identifier=to_device(torch.from_numpy(some.identifier), solver.device),
-            carry=solver.model.initial_carry(rows),
+            blank=to_device(torch.from_numpy(solver.task.unknown(some.inputs)), solver.device),
+            carry=carry if noise is None else noise.initial(carry, index),
+            noise=noise,
         )
 
     @property
@@ -81,15 +94,31 @@ class _Slots:
 
     def think(self) -> Thoughts:
         """One segment in every slot. Returns its outcome in those in use."""
-        self.carry, logits, q = self.solver.model(self.carry, self.tokens, self.identifier)
-        tokens, q = ToCpu(likeliest(logits), q).wait()
+        before = met = self.carry
+        if self.noise is not None:
+            met = self.noise.on_the_way(before, self.index, self.segment)
+        self.carry, logits, q = self.solver.model(met, self.tokens, self.identifier)
+        entropy = mean_entropy(logits, self.blank, self.solver.loss)
+        tokens, q, change, entropy = ToCpu(
+            likeliest(logits), q, self.carry.change_since(before), entropy
+        ).wait()
         answer = self.solver.answer(tokens.numpy(), self.inputs)
         self.segment += 1
         same = (self.segment > 1) & (answer == self.answer).all(axis=1)
         self.agreed = np.where(same, self.agreed + 1, 1)
         self.answer = answer
         done = np.zeros(len(self.index), np.bool_)
-        every = Thoughts(self.index, self.segment, self.inputs, answer, q.numpy(), self.agreed, done)
+        every = Thoughts(
+            index=self.index,
+            segment=self.segment,
+            inputs=self.inputs,
+            answer=answer,
+            q=q.numpy(),
+            agreed=self.agreed,
+            change=change.numpy(),
+            entropy=entropy.numpy(),
+            done=done,
+        )
         return every.take(self.used)
 
     def put(self, rows: NDArray[np.int64], numbers: NDArray[np.int64], batch: PuzzleBatch) -> None:
@@ -99,28 +128,41 @@ class _Slots:
         at = to_device(torch.from_numpy(rows), self.solver.device)
         self.tokens[at] = to_device(torch.from_numpy(batch.inputs), self.solver.device).long()
         self.identifier[at] = to_device(torch.from_numpy(batch.identifier), self.solver.device)
+        self.blank[at] = to_device(
+            torch.from_numpy(self.solver.task.unknown(batch.inputs)), self.solver.device
+        )
         begun = torch.zeros(len(self.index), dtype=torch.bool, device=self.solver.device)
         begun[at] = True
-        self.carry = self.carry.replace_rows(begun, self.solver.model.initial_carry(len(begun)))
+        initial = self.solver.model.initial_carry(len(begun))
+        if self.noise is not None:
+            beginning = np.full(len(begun), -1)
+            beginning[rows] = numbers
+            initial = self.noise.initial(initial, beginning)
+        self.carry = self.carry.replace_rows(begun, initial)
 
     def keep(self, rows: NDArray[np.int64]) -> None:
         """Drop all other slots."""
         self.index, self.segment, self.agreed = self.index[rows], self.segment[rows], self.agreed[rows]
         self.inputs, self.answer = self.inputs[rows], self.answer[rows]
         at = to_device(torch.from_numpy(rows), self.solver.device)
-        self.tokens, self.identifier = self.tokens[at], self.identifier[at]
+        self.tokens, self.identifier, self.blank = self.tokens[at], self.identifier[at], self.blank[at]
         self.carry = self.carry.select(at)
 
 
 @torch.no_grad()
 def think(
-    solver: Solver, puzzles: Iterable[PuzzleBatch], stopping: StoppingRule, batch_size: int = 256
+    solver: Solver,
+    puzzles: Iterable[PuzzleBatch],
+    stopping: StoppingRule,
+    batch_size: int = 256,
+    noise: RolloutNoise | None = None,
 ) -> Iterator[Thoughts]:
     """Think about the puzzles of `puzzles`, which may be without end; yields after every segment.
 
     batch_size: slots. At the end of the queue, slots that are done are left out (see the module's docstring
-    for how many are kept). The solutions in `puzzles` are not looked at. The model is in evaluation mode as
-    long as this runs. With a fixed budget all slots are in the same segment, those in use first.
+    for how many are kept).  noise: on the states, if there is to be any.
+    The solutions in `puzzles` are not looked at. The model is in evaluation mode as long as this runs. With a
+    fixed budget all slots are in the same segment, those in use first.
     """
     model = solver.model
     least = LEAST_ROWS if solver.device.type == "cpu" else batch_size
@@ -128,7 +170,7 @@ def think(
     numbers, batch = queue.take(batch_size)
     if batch is None:
         return
-    slots = _Slots.filled(solver, numbers, batch, max(len(numbers), least))
+    slots = _Slots.filled(solver, numbers, batch, max(len(numbers), least), noise)
     was_training = model.training
     model.eval()
     try:
@@ -157,7 +199,11 @@ def think(
 
 
 def answers(
-    solver: Solver, puzzles: Iterable[PuzzleBatch], stopping: StoppingRule, batch_size: int = 256
+    solver: Solver,
+    puzzles: Iterable[PuzzleBatch],
+    stopping: StoppingRule,
+    batch_size: int = 256,
+    noise: RolloutNoise | None = None,
 ) -> Iterator[Thoughts]:
     """What is handed in for each puzzle, in the order of the queue, some at a time.
 
@@ -166,7 +212,7 @@ def answers(
     """
     waiting: dict[int, Thoughts] = {}
     following = 0
-    for thoughts in think(solver, puzzles, stopping, batch_size):
+    for thoughts in think(solver, puzzles, stopping, batch_size, noise):
         for row in np.flatnonzero(thoughts.done):
             waiting[int(thoughts.index[row])] = thoughts.take(np.array([row]))
         ready = []

@@ -22,6 +22,7 @@ from envs.episodes import PuzzleVectorEnv
 from hrm_rl.agents.act import halting
 from hrm_rl.agents.act.answers import fill_in, likeliest
 from hrm_rl.agents.act.losses import IGNORE, Losses, losses
+from hrm_rl.agents.act.noise import TrainingNoise
 from hrm_rl.agents.act.slots import Act, Slots, Thought, slices, slots_of_rank
 from hrm_rl.agents.optim import Optimisation
 from hrm_rl.agents.tally import Tally
@@ -73,6 +74,7 @@ class Learner:
             )
         most_slots = slots_of_rank(config.train.global_batch_size, 0, world_size)
         self.optimisation = Optimisation(model, config, most_slots * config.halting.rollout_segments)
+        self.noise = TrainingNoise(config, rank)
         self.slots = self._blank_slots()
         self.tally = Tally(config.halting.halt_max_steps, self.q_target.learns_continue)
         self.updates = 0
@@ -89,10 +91,11 @@ class Learner:
         return Slots.blank(self._initial_carry(), rows * columns)
 
     def _initial_carry(self) -> Carry:
-        return self.model.initial_carry(self.env.num_envs)
+        return self.noise.initial(self.model, self.env.num_envs)
 
     def start(self) -> None:
         """Give every slot a new puzzle and an initial carry."""
+        self.noise.begin(self.updates)
         self.slots = self._take_up(self._blank_slots(), *self.env.reset())
 
     def _take_up(self, slots: Slots, obs: dict[str, NDArray[Any]], infos: dict[str, Any]) -> Slots:
@@ -112,6 +115,7 @@ class Learner:
         """One segment in every slot, or a rollout of several, then one step of the optimisers: think, decide,
         step, targets, losses, backward; optimise and count (in `tally`)."""
         started, waited = time.perf_counter(), self.env.source.data_wait_seconds
+        self.noise.begin(self.updates + 1)
         with self.model.unchanging():
             self._learn()
         with self.phase("optimiser"):
@@ -188,12 +192,12 @@ class Learner:
             for a in (slots.puzzle[rows], self._labels(rows), slots.identifier[rows])
         )
         with self.phase("forward"):
-            carry, logits, q = self.training_model(begun, tokens, identifier)
+            carry, logits, q = self.training_model(self.noise.on_the_way(begun), tokens, identifier)
         self.optimisation.collect()
-        q_taught = q
-        if self.q_target.teaches_previous:
-            # The continue values before this segment, from the q-head alone.
-            q_taught = torch.stack((q[:, 0], self.model.q_values(begun.z_h)[:, 1]), dim=1)
+        # A carry is detached: what is read from it teaches the q-head alone.
+        q_taught = self.model.q_values(carry.z_h) if self.config.halting.q_detach else q
+        if self.q_target.teaches_previous:  # the continue values before this segment
+            q_taught = torch.stack((q_taught[:, 0], self.model.q_values(begun.z_h)[:, 1]), dim=1)
         puzzle, segment, answer = slots.puzzle[rows], slots.segment[rows] + 1, ToCpu(likeliest(logits), q)
         return Thought(puzzle, segment, tokens, labels, identifier, logits, q, q_taught, carry, answer)
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from envs.puzzle import Tokens
 from envs.task import PuzzleTask
-from hrm_rl.agents.act.answers import LossOn, fill_in
+from hrm_rl.agents.act.answers import Loss, LossOn, fill_in
 from hrm_rl.agents.act.halting import Q_TARGETS, QTarget
 from hrm_rl.config import Config
 from hrm_rl.models import RecurrentModel
@@ -27,11 +27,14 @@ class Solver:
     """How the Q-values were trained, which says when the model wants to halt."""
     loss_on: LossOn
     """Which cells the answer was trained on."""
+    loss: Loss = "softmax"
+    """With which loss, which says how its logits are probabilities."""
 
     @staticmethod
     def of(config: Config, model: RecurrentModel, task: PuzzleTask) -> Solver:
         """The model of a run with these settings."""
-        return Solver(model, task, Q_TARGETS[config.halting.q_target], config.train.loss_on)
+        train = config.train
+        return Solver(model, task, Q_TARGETS[config.halting.q_target], train.loss_on, train.loss)
 
     @property
     def device(self) -> torch.device:

@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 from envs.puzzle import Tokens
 from hrm_rl.agents.act.solver import Solver
 
-Halting = Literal["adaptive", "fixed", "agree"]
+Halting = Literal["adaptive", "fixed", "agree", "fixed_point", "entropy"]
+
+WITH_THRESHOLD = ("adaptive", "fixed_point", "entropy")
+"""Rules that compare something with a threshold."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,10 @@ class Thoughts:
     """(b, 2) Q-values of halt and continue."""
     agreed: NDArray[np.int64]
     """(b,) segments in a row, up to this one, that gave this answer."""
+    change: NDArray[np.float32]
+    """(b,) how far this segment moved the state z_h, relative to its length."""
+    entropy: NDArray[np.float32]
+    """(b,) mean entropy of the cells that the puzzle leaves open, in nats."""
     done: NDArray[np.bool_]
     """(b,) whether this answer is handed in."""
 
@@ -62,10 +69,12 @@ class Stopping:
     """The most segments a puzzle, which may be more than in training."""
     halting: Halting = "adaptive"
     """`adaptive` stops where the model wants to halt, `agree` where `patience` answers in a row are the same,
-    `fixed` only where the budget is spent."""
+    `fixed_point` where the state has come to rest, `entropy` where the answer is sure, `fixed` only where the
+    budget is spent."""
     threshold: float = 0.0
     """With `adaptive`: how far q_halt has to be above q_continue, in logits; with q_target halt_only, above
-    0."""
+    0. With `fixed_point` and `entropy`: what the change of the state and the entropy of the answer have to be
+    below."""
     min_segments: int = 1
     """Segments before which nothing stops."""
     patience: int = 2
@@ -77,6 +86,10 @@ class Stopping:
             return np.zeros(len(thoughts.segment), np.bool_)
         if self.halting == "agree":
             wants: NDArray[np.bool_] = thoughts.agreed >= self.patience
+        elif self.halting == "fixed_point":
+            wants = thoughts.change < self.threshold
+        elif self.halting == "entropy":
+            wants = thoughts.entropy < self.threshold
         else:
             wants = solver.wants_to_halt(thoughts.q, self.threshold)
         return wants & (thoughts.segment >= self.min_segments)
