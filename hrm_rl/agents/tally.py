@@ -28,7 +28,7 @@ SEARCH_SUMS = (
     # per finished episode that searches
     "searches", "searches_solved", "searches_segments", "starts_over",
     # per segment of such episodes
-    "doubts_right", "doubts_wrong", "contradictions", "sound_boards", "unsound_boards",
+    "doubts_right", "doubts_wrong", "doubts_bare", "contradictions", "sound_boards", "unsound_boards",
 )  # fmt: skip
 
 
@@ -157,6 +157,7 @@ def _of_search(s: Mapping[str, float]) -> dict[str, float]:
             "search/segments_mean": s["searches_segments"] / s["searches"],
             "search/starts_over": s["starts_over"] / s["searches"],
             "search/contradictions": s["contradictions"] / s["searches"],
+            "search/doubts_without_assumptions": s["doubts_bare"] / s["searches"],
         }
     doubts = s["doubts_right"] + s["doubts_wrong"]
     if doubts:

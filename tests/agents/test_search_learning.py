@@ -131,8 +131,9 @@ def test_doubt_compares_continuing_with_a_fresh_start_less_one_segment() -> None
     root = np.array([0.0, 0.0, 0.0, np.nan], np.float32)  # one half
     q = np.array([-0.3, -0.1, -5.0, -5.0], np.float32)  # 0.43, 0.48, 0.007
     age = np.array([2, 2, 1, 2])
-    assert Doubt("returns", 0.9).starts_over(q, root, age).tolist() == [True, False, False, False]
-    assert Doubt("supervised").starts_over(q, root, age).tolist() == [True, True, False, True]
+    assumed = np.array([True, True, True, False])
+    assert Doubt("returns", 0.9).starts_over(q, root, age, assumed).tolist() == [True, False, False, False]
+    assert Doubt("supervised").starts_over(q, root, age, assumed).tolist() == [True, True, False, False]
 
 
 def boards(count: int = 64) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]:

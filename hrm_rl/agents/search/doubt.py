@@ -31,17 +31,22 @@ class Doubt:
         return Doubt(config.search.doubt, config.halting.discount)
 
     def starts_over(
-        self, q_continue: NDArray[np.float32], root: NDArray[np.float32], age: NDArray[np.int64]
+        self,
+        q_continue: NDArray[np.float32],
+        root: NDArray[np.float32],
+        age: NDArray[np.int64],
+        assumed: NDArray[np.bool_],
     ) -> NDArray[np.bool_]:
-        """(B,) whether starting over is worth more than continuing, on boards with assumptions.
+        """(B,) whether starting over is worth more than continuing.
 
         q_continue: (B,) value of continuing with the present board, as a logit.  root: (B,) the same after
         the first segment of this start, NaN where there was none.  age: (B,) segments of this start.
-        Starting over is worth discount * root, since that segment has to be thought again. A value that was
-        taught whether all assumptions are right is compared with one half instead.
+        assumed: (B,) whether the board has assumptions. Starting over is worth discount * root, since that
+        segment has to be thought again. A value that was taught whether all assumptions are right is compared
+        with one half instead, and says nothing of a board without any.
         """
         if self.kind == "supervised":
-            worse = q_continue < 0
+            worse = (q_continue < 0) & assumed
         else:
             worse = probability(q_continue) < self.discount * probability(root)
         return np.asarray((age >= LEAST_AGE) & worse)

@@ -116,16 +116,17 @@ class SearchLearner(Learner):
         everyone = slice(0, self.env.num_envs)
         thoughts: list[Thought] = []
         acts: list[Act] = []
-        sounds, reals, rolled = [], [], []
+        sounds, assumptions, reals, rolled = [], [], [], []
         for _ in range(self.config.halting.rollout_segments):
             sounds.append(self._sound())
+            assumptions.append(self.seen.assumed)
             reals.append((self.slots.solution != PAD).any(axis=1))
             thought = self._think(everyone)
             likely = ToCpu(torch.softmax(thought.logits.detach().float(), dim=-1))
             act = self._answer(thought)
             first = self.seen.age == 0
             self.root = np.where(first, act.q[:, 1].numpy(), self.root)
-            root = np.where(self.searches & self.seen.assumed, probability(self.root), 0.0)
+            root = np.where(self.searches, probability(self.root), 0.0)
             rolled.append((act.solved, root, *self._move_on(act, likely.wait()[0].numpy(), sounds[-1])))
             thoughts.append(thought)
             acts.append(act)
@@ -146,8 +147,8 @@ class SearchLearner(Learner):
         ahead = self._ahead(thoughts[-1], acts[-1], rollout)
         targets = returns(rollout, ahead, self.env.segment_cost, self.config.halting)
         if self.config.search.doubt == "supervised":
-            sound = self._on_device(np.stack(sounds)).float()
-            targets = torch.where(rollout.root > 0, sound, targets)
+            sound, assumed = (self._on_device(np.stack(values)) for values in (sounds, assumptions))
+            targets = torch.where(assumed & rollout.searches, sound.float(), targets)
         total = [
             self._counted(
                 losses(
@@ -198,7 +199,8 @@ class SearchLearner(Learner):
         self.tally.add(
             starts_over=(doubted | contradicted).sum(),
             doubts_right=(doubted & ~sound).sum(),
-            doubts_wrong=(doubted & sound).sum(),
+            doubts_wrong=(doubted & sound & seen.assumed).sum(),
+            doubts_bare=(doubted & ~seen.assumed).sum(),
             contradictions=contradicted.sum(),
             sound_boards=(seen.assumed & sound).sum(),
             unsound_boards=(~sound).sum(),
@@ -225,8 +227,8 @@ class SearchLearner(Learner):
         forced = ~self.searches & ~halts & (segment >= self.config.halting.halt_max_steps)
         hands_in = np.where(self.searches, act.solved, halts | forced)
         brave = self.random.random(len(age)) < self.config.halting.halt_exploration_prob
-        doubts = self.doubt.starts_over(act.q[:, 1].numpy(), self.root, age)
-        doubts &= self.searches & self.seen.assumed & ~brave & ~hands_in
+        doubts = self.doubt.starts_over(act.q[:, 1].numpy(), self.root, age, self.seen.assumed)
+        doubts &= self.searches & ~brave & ~hands_in
         assumes = self.searches & (age % self.branching.every == 0) & ~doubts & ~hands_in
         board, task = self.slots.puzzle, self.env.task
         uniform = self.random.random(board.shape)

@@ -210,7 +210,8 @@ class _Chains:
         last = ended | (spent + chain >= how.budget)  # in the second case other chains have a turn left
         doubted = np.zeros(len(used), np.bool_)
         if how.doubt is not None:
-            doubted = how.doubt.starts_over(q[:, 1], self.root[used], age) & (board != inputs).any(1) & ~last
+            assumptions = (board != inputs).any(axis=1)
+            doubted = how.doubt.starts_over(q[:, 1], self.root[used], age, assumptions) & ~last
         due = np.flatnonzero((age % how.branching.every == 0) & ~doubted & ~last)
         assumed = np.zeros_like(board)
         assumed[due] = self._assume(used[due], probabilities[due])
