@@ -51,6 +51,18 @@ SMALL: Settings = dict(
 )
 """Networks that two CPU cores train in minutes."""
 
+BEST: Settings = dict(
+    model=dict(name="transformer", h_layers=1, l_layers=1, h_cycles=1, swiglu_multiple=64)
+    | dict(pos_encodings="axial", gradient="last_cycle", dtype="bfloat16"),
+    halting=dict(q_target="delayed", halt_max_steps=16, halt_exploration_prob=0.1),
+    optim=dict(name="muon", lr=2e-3, warmup_updates=100, lr_min_ratio=0.05, ema_decay=0.999),
+    train=dict(loss_on="blanks", **_every(500)),
+)
+"""The best recipe known for hard puzzles (docs/search.md): two blocks applied twice a segment, axial
+positions, Muon, the gradient of the last cycle, a budget of 16."""
+
+HARD_STAGES = ("medium=1,hard=1,extreme=1", "easy=0.5,medium=0.5,hard=1,extreme=3")
+
 CURRICULUM: Settings = dict(
     model=dict(hidden_size=256, num_heads=4, h_layers=4, l_layers=4, h_cycles=2, l_cycles=2),
     halting=dict(halt_max_steps=16, halt_exploration_prob=0.1),
@@ -137,11 +149,45 @@ _preset(
     curriculum=dict(stages=("easy=1",)),
 )
 _preset(
-    "sudoku9-curriculum",
-    "9x9, five stages; hidden 256, 4+4 layers; the default; wants a GPU",
-    CURRICULUM,
+    "sudoku9-hard-cpu",
+    "9x9, mostly 20-31 clues; hidden 128, two blocks; hard boards on a laptop",
+    BEST,
     env=SUDOKU,
-    curriculum=dict(stages=FIVE_STAGES, threshold=0.85),
+    model=dict(hidden_size=128, num_heads=4),
+    train=dict(global_batch_size=64, max_updates=12_000, log_every=20, **_every(1000)),
+    curriculum=dict(stages=HARD_STAGES, threshold=0.75),
+)
+_preset(
+    "sudoku9-search-cpu",
+    "9x9, mostly 20-27 clues, with search; hidden 128, two blocks; from `--train.init-from runs/HARD`",
+    BEST,
+    env=SUDOKU,
+    data=dict(eval_puzzles=256),
+    model=dict(hidden_size=128, num_heads=4),
+    halting=dict(q_target="lambda", rollout_segments=2, q_lambda=0.9, discount=0.97),
+    search=dict(share=0.8, assume_every=4),
+    optim=dict(lr=1e-3),
+    train=dict(global_batch_size=32, max_updates=8000, log_every=20, **_every(1000)),
+    curriculum=dict(stages=("easy=0.25,medium=0.75,hard=1,extreme=3",), metric="solved"),
+)
+_preset(
+    "sudoku9-curriculum-cpu",
+    "9x9, five stages; hidden 128, two blocks; the default at the size of a laptop",
+    BEST,
+    env=SUDOKU,
+    data=dict(eval_puzzles=256),
+    model=dict(hidden_size=128, num_heads=4),
+    train=dict(global_batch_size=64, max_updates=8000, log_every=20, **_every(1000)),
+    curriculum=dict(stages=FIVE_STAGES, threshold=0.85, window=200, min_updates=200),
+)
+_preset(
+    "sudoku9-curriculum",
+    "9x9, five stages; hidden 256, two blocks; the default; wants a GPU",
+    BEST,
+    env=SUDOKU,
+    model=dict(hidden_size=256, num_heads=8),
+    train=dict(global_batch_size=512, max_updates=30_000),
+    curriculum=dict(stages=FIVE_STAGES, threshold=0.85, window=200, min_updates=200),
 )
 _preset(
     "sudoku-extreme-1k",
