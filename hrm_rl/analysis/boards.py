@@ -6,6 +6,7 @@ Views are pasted pixel by pixel, as the task draws them; only words and curves g
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,9 +33,11 @@ SECONDS, LAST_SECONDS = 0.9, 3.0
 """How long an animation shows a segment, and the last one."""
 COLOURS = 64
 """Of an animation."""
+MARKS = {"halts": "0.2", "hands in": "0.2", "starts over": plots.RED}
+"""Colours of what charts mark with a line."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Step:
     """One segment of one puzzle."""
 
@@ -55,6 +58,19 @@ class Step:
     solved: bool
     wrong: int | None
     """Cells that differ from the solution; None where the solution is not known."""
+    assumed: NDArray[np.bool_] | None = None
+    """(L,) the cells that a search agent has assumed."""
+    chain: int = 0
+    """Which of a search's chains side by side."""
+
+    @property
+    def place(self) -> str:
+        return f"segment {self.number}"
+
+    @property
+    def mark(self) -> str | None:
+        """What a chart marks here."""
+        return "halts" if self.halts else None
 
     @property
     def decision(self) -> str:
@@ -117,7 +133,7 @@ def view_of(puzzle: PuzzleBatch, step: Step | None) -> View:
     if step is None:
         return View(puzzle.inputs[0])
     solution = puzzle.solution[0] if step.wrong is not None else None
-    return View(puzzle.inputs[0], step.answer, solution, step.before)
+    return View(puzzle.inputs[0], step.answer, solution, step.before, step.assumed)
 
 
 def board_pixels(task: PuzzleTask, puzzle: PuzzleBatch, step: Step | None) -> NDArray[np.uint8]:
@@ -126,18 +142,25 @@ def board_pixels(task: PuzzleTask, puzzle: PuzzleBatch, step: Step | None) -> ND
     return board.repeat(factor, axis=0).repeat(factor, axis=1)
 
 
-def draw_q_values(axis: Axes, steps: list[Step], budget: int) -> None:
-    """The Q-values by segment, as probabilities, and where the model halts."""
-    numbers = [step.number for step in steps]
-    axis.plot(numbers, [_sigmoid(s.q_halt) for s in steps], **plots.line_of(0), label="halt")
-    if any(s.q_continue is None for s in steps):
+def draw_q_values(axis: Axes, steps: Sequence[Step], budget: int) -> None:
+    """The Q-values by segment, as probabilities, and where the model halts or starts over."""
+    learned = all(step.q_continue is not None for step in steps)
+    for chain in sorted({step.chain for step in steps} | {0}):
+        own = [step for step in steps if step.chain == chain]
+        numbers = [step.number for step in own]
+        halt, go_on = (None, None) if chain else ("halt", "continue")  # the legend names them once
+        axis.plot(numbers, [_sigmoid(s.q_halt) for s in own], **plots.line_of(0), label=halt)
+        if learned:
+            values = [_sigmoid(s.q_continue or 0.0) for s in own]
+            axis.plot(numbers, values, **plots.line_of(1), label=go_on)
+    if not learned:
         axis.axhline(0.5, color=plots.GREY, linewidth=0.8, linestyle=":", label="halts above")
-    else:
-        values = [_sigmoid(s.q_continue or 0.0) for s in steps]
-        axis.plot(numbers, values, **plots.line_of(1), label="continue")
+    named: set[str] = set()
     for step in steps:
-        if step.halts:
-            axis.axvline(step.number, color="0.2", linewidth=1, linestyle="--", label="halts")
+        if step.mark is not None:
+            colour, label = MARKS[step.mark], None if step.mark in named else step.mark
+            axis.axvline(step.number, color=colour, linewidth=1, linestyle="--", label=label)
+            named.add(step.mark)
     axis.set_xlim(0.5, budget + 0.5)
     axis.set_ylim(-0.03, 1.03)
     plots.whole_numbers(axis, budget)
@@ -147,7 +170,7 @@ def draw_q_values(axis: Axes, steps: list[Step], budget: int) -> None:
     figure.legend(loc="outside lower left", ncols=3, frameon=False, fontsize="small")
 
 
-def write_png(path: Path, task: PuzzleTask, puzzle: PuzzleBatch, steps: list[Step]) -> None:
+def write_png(path: Path, task: PuzzleTask, puzzle: PuzzleBatch, steps: Sequence[Step]) -> None:
     """The question and the board after each segment, in rows, and the Q-values below."""
     panels = []
     for step in (None, *steps):
@@ -166,7 +189,7 @@ def write_png(path: Path, task: PuzzleTask, puzzle: PuzzleBatch, steps: list[Ste
     _save(path, Image.fromarray(np.concatenate([*rows, chart])), format="PNG", optimize=True)
 
 
-def write_gif(path: Path, task: PuzzleTask, puzzle: PuzzleBatch, steps: list[Step]) -> None:
+def write_gif(path: Path, task: PuzzleTask, puzzle: PuzzleBatch, steps: Sequence[Step]) -> None:
     """One frame for the question and one for each segment."""
     frames = []
     for count in range(len(steps) + 1):
@@ -191,7 +214,7 @@ def _caption(step: Step | None) -> list[str]:
     if step is None:
         return ["question", "", ""]
     verdict = "right" if step.solved else "wrong" if step.wrong is None else f"{cells(step.wrong)} wrong"
-    return [f"segment {step.number}: {step.decision}", step.values, f"{step.change}, {verdict}"]
+    return [f"{step.place}: {step.decision}", step.values, f"{step.change}, {verdict}"]
 
 
 def _words(lines: list[str], width: int, height: int) -> NDArray[np.uint8]:

@@ -7,7 +7,7 @@ import html
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from hrm_rl.analysis import error_figures, halting_figures, state_figures
+from hrm_rl.analysis import error_figures, halting_figures, search_figures, state_figures
 from hrm_rl.analysis.figure import Exhibit
 from hrm_rl.analysis.study import Study
 from hrm_rl.utils import plots
@@ -26,6 +26,8 @@ SHARED: tuple[Callable[[Sequence[Study]], Exhibit], ...] = (
     state_figures.dimension,
 )
 """Figures that overlay runs."""
+SEARCHED: tuple[Callable[[Sequence[Study]], Exhibit], ...] = (search_figures.anytime, search_figures.starts)
+"""Figures that overlay runs that have been searched."""
 OWN: tuple[Callable[[Study], Exhibit], ...] = (
     error_figures.by_cell,
     state_figures.trajectories,
@@ -53,12 +55,17 @@ section {{ break-inside: avoid; }} nav a {{ margin-right: .9rem; }}
 
 def count(studies: Sequence[Study]) -> int:
     """How many figures there are."""
-    return len(SHARED) + len(OWN) * (len(studies) == 1)
+    return len(_shared(studies)) + len(OWN) * (len(studies) == 1)
+
+
+def _shared(studies: Sequence[Study]) -> Sequence[Callable[[Sequence[Study]], Exhibit]]:
+    searched = all(study.search is not None for study in studies)
+    return SEARCHED + SHARED if searched else SHARED
 
 
 def exhibits(studies: Sequence[Study]) -> Iterator[Exhibit]:
     """All figures, one after the other; those of single runs only where there is one."""
-    for draw in SHARED:
+    for draw in _shared(studies):
         yield draw(studies)
     if len(studies) == 1:
         for draw_one in OWN:

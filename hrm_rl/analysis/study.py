@@ -24,6 +24,7 @@ from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.analysis.measures import Covariance, participation_ratio
 from hrm_rl.config import Config
 from hrm_rl.evaluation.recording import Recording
+from hrm_rl.evaluation.search import Searched
 from hrm_rl.models import Carry
 from hrm_rl.models.tracing import Place, Trace, Update, trace, updates_of
 from hrm_rl.runs.folder import RunFolder
@@ -65,6 +66,8 @@ class Study:
     mixer."""
     records: list[dict[str, Any]] = field(default_factory=list)
     """metrics.jsonl of the run, if there is one."""
+    search: Searched | None = None
+    """What search made of the same puzzles, if it was tried."""
 
     @property
     def budget(self) -> int:

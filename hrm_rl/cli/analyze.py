@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
+import tyro
 
 from envs import PuzzleBatch
+from hrm_rl.agents.search.search import Search
 from hrm_rl.analysis import report
 from hrm_rl.analysis.study import Study, conduct
 from hrm_rl.cli.flags import CheckpointFlag, DeviceFlag, ThreadsFlag, WeightsFlag, parse
+from hrm_rl.cli.searching import SearchFlags, in_words
 from hrm_rl.config import Positive
 from hrm_rl.evaluation.puzzles import PuzzleChoice, choose_puzzles, for_folder, refuse_strangers
+from hrm_rl.evaluation.search import evaluate_search
 from hrm_rl.runs.loading import LoadedModel, described, load_model, refuse_other_tasks
 from hrm_rl.utils.console import progress_bar, shown_path, typed_command
 from hrm_rl.utils.devices import choose_device, use_threads
@@ -33,24 +39,34 @@ class AnalyzeCommand(PuzzleChoice):
     out: str = ""
     """Folder for report.html and the PNG and CSV file of each figure. Required."""
     max_segments: Positive | None = None
-    """Segments to watch each puzzle for; twice the budget of training if not given."""
+    """Segments to watch each puzzle for; twice the budget of training if not given. With --search: the
+    budget of the search, and each puzzle is watched for twice the budget of training."""
     weights: WeightsFlag = None
     batch_size: Positive = 128
     """Puzzles thought about at once."""
     device: DeviceFlag = "auto"
     threads: ThreadsFlag = None
+    searching: Annotated[SearchFlags, tyro.conf.OmitArgPrefixes] = SearchFlags()
 
 
 def main(args: Sequence[str]) -> int:
     """Run the command. Returns the exit status; raises UserError."""
     command = parse(AnalyzeCommand(), args, "analyze")
     folders = _folders(command)
+    command.searching.refuse_contradictions({})
     if command.threads:
         use_threads(command.threads)
     models = [load_model(folder, command.weights) for folder in folders]
     refuse_other_tasks(models)
+    searches = [
+        command.searching.search_of(m, command.max_segments, command.chosen_seed)
+        for m in models
+        if command.searching.search
+    ]
     puzzles = _puzzles(command, models)
-    budget = command.max_segments or BEYOND * max(m.config.halting.halt_max_steps for m in models)
+    budget = BEYOND * max(m.config.halting.halt_max_steps for m in models)
+    if command.max_segments and not command.searching.search:
+        budget = command.max_segments
 
     studies: list[Study] = []
     for name, loaded in zip(_names(folders, models), models, strict=True):
@@ -68,6 +84,8 @@ def main(args: Sequence[str]) -> int:
                     progress=progress,
                 )
             )
+    if command.searching.search:
+        studies = [_searched(command, m, s, how) for m, s, how in zip(models, studies, searches, strict=True)]
     facts = _facts(command, models, studies, budget)
     try:
         with progress_bar("drawing", report.count(studies)) as progress:
@@ -76,6 +94,13 @@ def main(args: Sequence[str]) -> int:
         raise UserError(f"cannot write to {command.out}: {error.strerror or error}") from None
     print(f"wrote {shown_path(written)}, with a PNG and a CSV file of each figure")
     return 0
+
+
+def _searched(command: AnalyzeCommand, loaded: LoadedModel, study: Study, how: Search) -> Study:
+    """The study with what search makes of its puzzles."""
+    with progress_bar(f"searching, {study.name}", len(study.puzzles)) as progress:
+        found = evaluate_search(loaded.solver, study.puzzles, how, command.batch_size, progress)
+    return replace(study, search=found)
 
 
 def _folders(command: AnalyzeCommand) -> list[str]:
@@ -142,4 +167,8 @@ def _facts(
                 f"{study.solved.mean():.1%} solved after {study.halted.mean():.2f} segments on average",
             ),
         ]
+        if study.search is not None:
+            solved, spent = study.search.result.solved.mean(), study.search.result.segments.mean()
+            told = f"{solved:.1%} solved after {spent:.2f} segments on average"
+            facts.append((in_words(study.search.how), told))
     return facts

@@ -17,7 +17,9 @@ from rich.console import Console
 
 from envs import PuzzleBatch
 from hrm_rl.agents.act.stopping import WITH_THRESHOLD, Halting, Stopping
+from hrm_rl.agents.search.search import Search
 from hrm_rl.cli.flags import CHECKPOINT, DeviceFlag, ThreadsFlag, WeightsFlag, parse
+from hrm_rl.cli.searching import SearchFlags, about_search
 from hrm_rl.config import Positive
 from hrm_rl.evaluation import report as report_module
 from hrm_rl.evaluation.depth import by_depth, depths
@@ -32,6 +34,7 @@ from hrm_rl.evaluation.recording import record
 from hrm_rl.evaluation.report import Report, as_dictionary, split
 from hrm_rl.evaluation.rollouts import RolloutChoice, roll_out
 from hrm_rl.evaluation.scores import evaluate
+from hrm_rl.evaluation.search import evaluate_search
 from hrm_rl.evaluation.tradeoff import Point, curve
 from hrm_rl.evaluation.votes import Asker, MultiPass, offered, retry, vote
 from hrm_rl.runs.loading import LoadedModel, load_model, refuse_other_tasks
@@ -58,7 +61,8 @@ class EvaluateCommand(RolloutChoice, PuzzleChoice):
     """Stop each puzzle where the model says so, spend the whole budget on each, or stop where answers agree,
     where the state is at rest, or where the answer is sure."""
     max_segments: str | None = None
-    """Budget of segments, or a multiple of the training run's such as 2x; the training run's if not given."""
+    """Budget of segments, or a multiple of the training run's such as 2x; the training run's if not given.
+    With --search: of the search, over all starts and chains."""
     halt_threshold: float | None = None
     """Adaptive halting: how far q_halt has to be above q_continue, in logits (0); a larger one thinks longer.
     fixed_point and entropy: what the relative change of the state (0.1) and the entropy of the answer's blank
@@ -96,6 +100,7 @@ class EvaluateCommand(RolloutChoice, PuzzleChoice):
     threads: ThreadsFlag = None
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print one JSON object, or with several models a list of them, and nothing else."""
+    searching: Annotated[SearchFlags, tyro.conf.OmitArgPrefixes] = SearchFlags()
 
 
 def main(args: Sequence[str]) -> int:
@@ -111,6 +116,7 @@ def main(args: Sequence[str]) -> int:
     rules = [_stopping(command, model) for model in models]
     for model in models:
         command.rollouts_of(model, command.chosen_seed)  # refuses
+    searches = [_search(command, model) for model in models]
     command = command.model_copy(update=for_folder(command, models[0]).model_dump(include={"seed"}))
     puzzles = choose_puzzles(command, models[0].config, models[0].task)
     for model in models[1:]:
@@ -125,7 +131,10 @@ def main(args: Sequence[str]) -> int:
     if command.sweep:
         _sweep(command, models, rules, puzzles, output)
         return 0
-    reports = [_evaluate(command, model, rule, puzzles) for model, rule in zip(models, rules, strict=True)]
+    reports = [
+        _evaluate_search(command, model, how, puzzles) if how else _evaluate(command, model, rule, puzzles)
+        for model, rule, how in zip(models, rules, searches, strict=True)
+    ]
     if command.predictions:
         report_module.write_predictions(Path(command.predictions), puzzles, reports[0])
     _draw(command, reports)
@@ -135,6 +144,18 @@ def main(args: Sequence[str]) -> int:
 
 def _refuse_contradictions(command: EvaluateCommand) -> None:
     """Flags that say nothing together. Raises UserError."""
+    command.searching.refuse_contradictions(
+        {
+            "--halting": command.halting != "adaptive",
+            "--halt-threshold": command.halt_threshold is not None,
+            "--min-segments": command.min_segments > 1,
+            "--patience": command.patience is not None,
+            "--vote": command.vote is not None,
+            "--retry": command.retry is not None,
+            "--rollouts": command.rollouts is not None,
+            "--sweep": command.sweep,
+        }
+    )
     if command.halt_threshold is not None:
         if command.halting not in WITH_THRESHOLD:
             known = f"{', '.join(WITH_THRESHOLD[:-1])} or {WITH_THRESHOLD[-1]}"
@@ -196,6 +217,16 @@ def _stopping(command: EvaluateCommand, model: LoadedModel) -> Stopping:
         min_segments=command.min_segments,
         patience=command.patience or 2,
     )
+
+
+def _search(command: EvaluateCommand, model: LoadedModel) -> Search | None:
+    """How to search with one model, if that is asked for. Raises UserError."""
+    if not command.searching.search:
+        return None
+    budget = Search.of(model.config).budget
+    if command.max_segments is not None:
+        budget = _segments(command.max_segments, "--max-segments", budget)
+    return command.searching.search_of(model, budget, command.chosen_seed)
 
 
 def _in_words(rule: Stopping) -> str:
@@ -270,6 +301,21 @@ def _evaluate(command: EvaluateCommand, model: LoadedModel, rule: Stopping, puzz
     return Report(
         about, result, model.task, groups, seconds, seed, extra, by_depth(result, trained, seed), trained
     )
+
+
+def _evaluate_search(
+    command: EvaluateCommand, model: LoadedModel, how: Search, puzzles: PuzzleBatch
+) -> Report:
+    """A search of each puzzle."""
+    model.model.to(choose_device(command.device))
+    started = time.perf_counter()
+    with progress_bar("searching", len(puzzles), command.as_json) as progress:
+        found = evaluate_search(model.solver, puzzles, how, command.batch_size, progress)
+    seconds = time.perf_counter() - started
+    about = _about(command, model) | about_search(how) | {"puzzles_per_s": len(puzzles) / seconds}
+    groups, seed = split(command.by, model.task, puzzles), command.chosen_seed
+    rows = by_depth(found.result, how.budget, seed)
+    return Report(about, found.result, model.task, groups, seconds, seed, {}, rows, how.budget, found)
 
 
 def _show(command: EvaluateCommand, reports: list[Report], output: Console) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated
 
 import numpy as np
+import tyro
 from pydantic import Field
 from rich.console import Console
 from rich.text import Text
@@ -17,8 +18,11 @@ from envs import DataError, PuzzleBatch
 from envs.task import PuzzleTask
 from hrm_rl.agents.act.engine import think
 from hrm_rl.agents.act.stopping import Stopping
+from hrm_rl.agents.search.search import Moves, search
 from hrm_rl.analysis.boards import Step, steps_of, view_of, write_gif, write_png
+from hrm_rl.analysis.search_boards import search_outcome, search_steps
 from hrm_rl.cli.flags import CheckpointFlag, DeviceFlag, ThreadsFlag, WeightsFlag, parse
+from hrm_rl.cli.searching import SearchFlags, in_words
 from hrm_rl.config import Positive, Section
 from hrm_rl.data.held_out import prepare
 from hrm_rl.data.one_puzzle import puzzle_of_file
@@ -44,9 +48,9 @@ class SolveCommand(Section):
     random: str | None = None
     """Make a puzzle of this level."""
     seed: Annotated[int, Field(ge=0)] = 0
-    """Seed of --random."""
+    """Seed of --random, and of a search."""
     max_segments: Positive | None = None
-    """Budget of segments; the training run's if not given."""
+    """Budget of segments, with --search over all starts and chains; the training run's if not given."""
     think_on: bool = False
     """Go on to the end of the budget after the model has halted."""
     png: str | None = None
@@ -56,6 +60,7 @@ class SolveCommand(Section):
     weights: WeightsFlag = None
     device: DeviceFlag = "auto"
     threads: ThreadsFlag = None
+    searching: Annotated[SearchFlags, tyro.conf.OmitArgPrefixes] = SearchFlags()
 
 
 def main(args: Sequence[str]) -> int:
@@ -67,23 +72,31 @@ def main(args: Sequence[str]) -> int:
         path = getattr(command, flag)
         if path is not None and Path(path).suffix.lower() != ending:
             raise UserError(f"--{flag} writes a file whose name ends in {ending}, not {path}")
+    command.searching.refuse_contradictions({"--think-on": command.think_on})
     if command.threads:
         use_threads(command.threads)
     loaded = load_model(command.checkpoint, command.weights)
     task, solver = loaded.task, loaded.solver
     puzzle = choose_puzzle(command, task)
     loaded.model.to(choose_device(command.device))
-    budget = command.max_segments or loaded.config.halting.halt_max_steps
-    stopping = Stopping(budget, "fixed" if command.think_on else "adaptive")
-    steps = steps_of(list(think(solver, [puzzle], stopping, batch_size=1)), solver, puzzle)
+    steps: Sequence[Step]
+    if command.searching.search:
+        how = command.searching.search_of(loaded, command.max_segments, command.seed)
+        moves = Moves.concatenate(list(search(solver, [puzzle], how, batch_size=how.chains)))
+        steps = found = search_steps(moves, solver, puzzle)
+        limits, ending = in_words(how), search_outcome(found)
+    else:
+        budget = command.max_segments or loaded.config.halting.halt_max_steps
+        stopping = Stopping(budget, "fixed" if command.think_on else "adaptive")
+        steps = steps_of(list(think(solver, [puzzle], stopping, batch_size=1)), solver, puzzle)
+        limits, ending = f"at most {budget} segments", outcome(steps)
     console = Console(highlight=False)
     console.print(
-        f"{loaded.path} (update {loaded.update}, {loaded.weights} weights), at most {budget} segments",
-        soft_wrap=True,
+        f"{loaded.path} (update {loaded.update}, {loaded.weights} weights), {limits}", soft_wrap=True
     )
-    console.print("! wrong  * changed in this segment")
+    console.print("! wrong  * changed in this segment" + "  ~ assumed" * command.searching.search)
     print_boards(console, task, puzzle, steps)
-    console.print(outcome(steps), soft_wrap=True)
+    console.print(f"\n{ending}", soft_wrap=True)
     try:
         for path, write in ((command.png, write_png), (command.gif, write_gif)):
             if path is not None:
@@ -123,7 +136,7 @@ def choose_puzzle(command: SolveCommand, task: PuzzleTask) -> PuzzleBatch:
         raise UserError(f"{error}{known}") from None
 
 
-def print_boards(console: Console, task: PuzzleTask, puzzle: PuzzleBatch, steps: list[Step]) -> None:
+def print_boards(console: Console, task: PuzzleTask, puzzle: PuzzleBatch, steps: Sequence[Step]) -> None:
     """The question and the board after each segment, as many side by side as fit."""
     panels = []
     for step in (None, *steps):
@@ -148,15 +161,15 @@ def print_boards(console: Console, task: PuzzleTask, puzzle: PuzzleBatch, steps:
 def _heading(step: Step | None) -> list[str]:
     if step is None:
         return ["question", "", "", ""]
-    return [f"segment {step.number}: {step.decision}", step.values, step.change, step.verdict]
+    return [f"{step.place}: {step.decision}", step.values, step.change, step.verdict]
 
 
-def outcome(steps: list[Step]) -> str:
+def outcome(steps: Sequence[Step]) -> str:
     """The last line: how it ended."""
     halting = [step for step in steps if step.halts]
     last = halting[0] if halting else steps[-1]
     how = "halted after" if halting else "did not halt: budget spent after"
-    line = f"\n{how} segment {last.number}: {'solved' if last.solved else 'not solved'}"
+    line = f"{how} segment {last.number}: {'solved' if last.solved else 'not solved'}"
     right = [step.number for step in steps if step.solved]
     if right and right[0] < last.number:
         line += (

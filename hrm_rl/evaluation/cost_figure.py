@@ -33,11 +33,11 @@ class CostCurve:
 
 
 def curves_of(report: Report) -> list[CostCurve]:
-    """The depths of a report, and its passes beside the single one, which all begin with that."""
+    """The depths of a report, or of its search, and its passes beside the single one, which all begin with that."""
     rows = report.depths
     found = [
         CostCurve(
-            "depth",
+            "depth" if report.search is None else "search",
             [row.segments_mean for row in rows],
             [row.solved for row in rows],
             [row.solved_interval for row in rows],

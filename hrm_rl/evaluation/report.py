@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -23,6 +23,8 @@ from envs.task import PuzzleTask
 from hrm_rl.evaluation.depth import Depth, print_depths
 from hrm_rl.evaluation.intervals import Interval, bootstrap
 from hrm_rl.evaluation.scores import Evaluation
+from hrm_rl.evaluation.search import Rows, Searched
+from hrm_rl.evaluation.search_report import print_search
 from hrm_rl.evaluation.summaries import Summary, by_group
 from hrm_rl.evaluation.tradeoff import Point
 from hrm_rl.evaluation.votes import MultiPass
@@ -61,17 +63,23 @@ class Report:
     depths: Sequence[Depth] = ()
     """Budgets from one segment on."""
     trained_budget: int = 0
+    search: Searched | None = None
+    """How it was searched, if it was; `result` is its."""
 
     @property
     def goes_deeper(self) -> bool:
         """Whether the budget is larger than the training run's."""
         return bool(self.depths) and self.depths[-1].budget > self.trained_budget
 
-    def intervals(self, rows: NDArray[np.bool_] | slice = slice(None)) -> dict[str, Interval]:
+    def intervals(self, rows: Rows = slice(None)) -> dict[str, Interval]:
         """95 % bootstrap intervals of WITH_INTERVAL over some of the puzzles."""
         result = self.result
         values = (result.exact, result.solved, result.segments)
         return {name: bootstrap(v[rows], self.seed) for name, v in zip(WITH_INTERVAL, values, strict=True)}
+
+    def rows_of(self, group: str) -> NDArray[np.bool_]:
+        """(N,) which puzzles are in a group."""
+        return self.groups.of == self.groups.names.index(group)
 
     def summaries(self) -> dict[str, Summary]:
         """A row for each group that occurs."""
@@ -116,17 +124,23 @@ def as_dictionary(report: Report) -> dict[str, Any]:
     """What --json prints."""
     groups = report.groups
     rows = {
-        name: asdict(summary) | {"intervals": report.intervals(groups.of == groups.names.index(name))}
+        name: asdict(summary) | _more(report, report.rows_of(name))
         for name, summary in report.summaries().items()
     }
     extra = {name: means_of(found) for name, found in report.extra.items()}
     return {
         **report.about,
-        "all": asdict(report.total()) | {"intervals": report.intervals()},
+        "all": asdict(report.total()) | _more(report),
         "levels" if groups.by == "level" else groups.by: rows,
         **({"by_budget": [asdict(row) for row in report.depths]} if report.goes_deeper else {}),
         **({"beside_the_single_pass": extra} if extra else {}),
     }
+
+
+def _more(report: Report, rows: Rows = slice(None)) -> dict[str, Any]:
+    """What some of the puzzles have beside their means."""
+    searched = {} if report.search is None else {"search": report.search.as_dictionary(rows)}
+    return {"intervals": report.intervals(rows), **searched}
 
 
 def means_of(found: MultiPass) -> dict[str, float]:
@@ -170,17 +184,24 @@ def print_table(report: Report, console: Console) -> None:
         )
     console.print(table)
     print_intervals(report, console)
-    budget = report.result.exact_after.shape[1]
-    every = range(1, budget + 1) if budget <= MOST_COLUMNS else [2**i for i in range(budget.bit_length())]
-    console.print(f"exact after segment 1, 2, {3 if budget <= MOST_COLUMNS else '4, 8'}, ...")
-    for name, row in rows.items():
-        curve = " ".join(f"{row.accuracy_after_segment[k - 1]:6.1%}" for k in every)
-        console.print(f"  {name:<10} {curve}", soft_wrap=True)
+    if report.search is not None:
+        parts: dict[str, Rows] = {name: report.rows_of(name) for name in report.summaries()}
+        print_search(report.search, parts if len(parts) == 1 else parts | {"all": slice(None)}, console)
+    else:
+        print_exact_after(rows, report.result.exact_after.shape[1], console)
     if report.goes_deeper:
         print_depths(report.depths, console)
     console.print(f"{report.about['puzzles_per_s']:.0f} puzzles/s, {duration(report.seconds)}")
     if report.extra:
         print_extra(report, console)
+
+
+def print_exact_after(rows: Mapping[str, Summary], budget: int, console: Console) -> None:
+    every = range(1, budget + 1) if budget <= MOST_COLUMNS else [2**i for i in range(budget.bit_length())]
+    console.print(f"exact after segment 1, 2, {3 if budget <= MOST_COLUMNS else '4, 8'}, ...")
+    for name, row in rows.items():
+        curve = " ".join(f"{row.accuracy_after_segment[k - 1]:6.1%}" for k in every)
+        console.print(f"  {name:<10} {curve}", soft_wrap=True)
 
 
 def print_intervals(report: Report, console: Console) -> None:
@@ -300,6 +321,8 @@ def write_predictions(path: Path, puzzles: PuzzleBatch, report: Report) -> None:
         "q_halt": result.q[:, 0],
         "q_continue": result.q[:, 1],
     }
+    if report.search is not None:
+        columns |= {"handed_in": report.search.handed_in, "starts": report.search.starts}
     # "answer" is another name of the solution in files of puzzles (envs/csv_files.py)
     boards = {"question": puzzles.inputs, "solution": puzzles.solution, "prediction": result.answer}
     for name, found in report.extra.items():

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs import PAD, PuzzleBatch
+from envs.task import PuzzleTask
 from hrm_rl.agents.act.answers import exact
 from hrm_rl.agents.act.engine import think
 from hrm_rl.agents.act.solver import Solver
@@ -72,6 +73,23 @@ class Evaluation:
             solved_after=np.zeros((puzzles, len(depths)), np.bool_),
             measures=np.full((puzzles, measures), np.nan),
         )
+
+    def judge(self, task: PuzzleTask, puzzles: PuzzleBatch) -> None:
+        """Fill in what follows from the answers."""
+        labelled = puzzles.solution != PAD
+        self.level[:] = puzzles.level
+        self.exact = exact(self.answer, puzzles.solution)
+        self.solved = task.solved(puzzles.inputs, self.answer)
+        self.cells = labelled.sum(-1)
+        self.cells_right = ((self.answer == puzzles.solution) & labelled).sum(-1)
+        self.measures = task.measure(puzzles.inputs, self.answer)
+
+    def hold(self) -> None:
+        """Let `exact_after` and `solved_after` be those of the answer that was handed in, from its segment
+        on."""
+        behind = np.arange(1, self.exact_after.shape[1] + 1) >= self.segments[:, None]
+        self.exact_after |= behind & self.exact[:, None]
+        self.solved_after |= (self.depths >= self.segments[:, None]) & self.solved[:, None]
 
     def sums(self, levels: int) -> NDArray[np.float64]:
         """(levels + 1, C) sums over the puzzles of each level, the last row for puzzles of no
@@ -136,15 +154,7 @@ def evaluate(
         if thoughts.done.any():
             done += int(thoughts.done.sum())
             progress(done)
-    result.exact = exact(result.answer, puzzles.solution)
-    result.solved = task.solved(puzzles.inputs, result.answer)
+    result.judge(task, puzzles)
     if not think_on:  # hold the answer that was handed in to the end of the budget
-        behind = np.arange(stopping.budget) >= result.segments[:, None]
-        result.exact_after |= behind & result.exact[:, None]
-        result.solved_after |= (result.depths >= result.segments[:, None]) & result.solved[:, None]
-    labelled = puzzles.solution != PAD
-    result.level[:] = puzzles.level
-    result.cells = labelled.sum(-1)
-    result.cells_right = ((result.answer == puzzles.solution) & labelled).sum(-1)
-    result.measures = task.measure(puzzles.inputs, result.answer)
+        result.hold()
     return result

@@ -1,11 +1,11 @@
-"""Bootstrap intervals against the textbook and against drawing puzzle by puzzle."""
+"""Intervals against the textbook and against drawing puzzle by puzzle."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-from hrm_rl.evaluation.intervals import bootstrap
+from hrm_rl.evaluation.intervals import bootstrap, wilson
 
 
 def test_the_interval_of_a_share_is_the_normal_one_where_that_holds() -> None:
@@ -34,3 +34,15 @@ def test_equal_values_have_no_width_and_the_seed_decides_the_rest() -> None:
     values = np.arange(20)
     assert bootstrap(values, seed=3) == bootstrap(values[::-1], seed=3), "order does not matter"
     assert bootstrap(values, seed=3) != bootstrap(values, seed=4)
+
+
+def test_wilsons_interval_is_the_textbooks() -> None:
+    """Newcombe (1998), table I, method 3."""
+    for successes, count, expected in (
+        (81, 263, (0.2553, 0.3662)),
+        (15, 148, (0.0624, 0.1605)),
+        (0, 20, (0.0, 0.1611)),
+        (1, 29, (0.0061, 0.1718)),
+    ):
+        assert wilson(successes, count) == pytest.approx(expected, abs=5e-5)
+    assert wilson(29, 29)[1] == 1.0

@@ -1,8 +1,8 @@
 """Search with a trained model: it writes digits into the board, thinks on, doubts them, and starts over.
 
 A network that is sure of a wrong digit is sure of it every time it meets the same board. So every fresh start
-thinks about the puzzle in another form, under a random symmetry of its task where that has any: there it errs
-elsewhere. What is told of a segment is in the form in which the puzzle was given.
+but the very first thinks about the puzzle in another form, under a random symmetry of its task where that has
+any: there it errs elsewhere. What is told of a segment is in the form in which the puzzle was given.
 
 After each segment the rule judges the answer, and one that is right is handed in; nothing else ever is. Once
 the budget is spent the puzzle is left unanswered (abstained). Until then a chain continues, or assumes some
@@ -223,7 +223,8 @@ class _Chains:
         over = doubted | contradicted
         self.board[used] = after
         self.start[used] += over
-        self._start_over(used[over])
+        self._change_form(used[over])
+        self._begin(used[over])
         choice = np.where(solved, Choice.HAND_IN, np.where(over, Choice.START_OVER, Choice.CONTINUE))
         return Moves(
             index, chain, start, age, spent, self.puzzle[used], shown[0], shown[1], q,
@@ -239,13 +240,12 @@ class _Chains:
             uniform[i] = self.streams[rows[i]].random(board.shape[1])
         return self.how.branching.assumptions(self.solver.task, board, probabilities, sampled, uniform)
 
-    def _start_over(self, rows: NDArray[np.int64]) -> None:
+    def _change_form(self, rows: NDArray[np.int64]) -> None:
         """Give some slots their puzzles in another form, if the task knows any, without assumptions."""
         for row in rows:
             puzzle = self.puzzle[row : row + 1]
             self.forms[row] = form = self.solver.task.symmetries(puzzle, self.streams[row])
             self.inputs[row] = self.board[row] = (puzzle if form is None else form.apply(puzzle))[0]
-        self._begin(rows)
 
     def _as_given(self, rows: NDArray[np.int64], tokens: Tokens) -> Tokens:
         """Boards, answers or assumptions (b, L) of some slots, in the form in which the puzzle was given."""
@@ -279,6 +279,7 @@ class _Chains:
             place = (self.how.seed, self.index[row], self.chain[row])
             self.streams[row] = np.random.default_rng(place)
         self._begin(rows)
+        self._change_form(rows[self.chain[rows] > 0])
 
     def keep(self, groups: NDArray[np.int64]) -> None:
         """Drop all other groups."""

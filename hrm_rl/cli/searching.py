@@ -1,0 +1,82 @@
+"""The flags of search, which evaluate, solve and analyze share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from envs.search import refuse_unsearchable
+from hrm_rl.agents.search.search import Search
+from hrm_rl.config import Positive, Section
+from hrm_rl.runs.loading import LoadedModel
+from hrm_rl.utils.errors import UserError
+
+
+class SearchFlags(Section):
+    """Flags that say how to search."""
+
+    search: bool = False
+    """Search: assume digits, think on, start over where they contradict each other or the model doubts them,
+    and hand in only what the task's rule accepts."""
+    chains: Positive | None = None
+    """With --search: chains side by side that share a puzzle's budget (1)."""
+    doubt: bool = True
+    """With --search: start over also where the model doubts, if it was trained to search."""
+    temperature: Annotated[float, Field(gt=0.0)] | None = None
+    """With --search: of the digits drawn after starting over; the training run's if not given."""
+    assume_share: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
+    """With --search: share of a board's blanks that is assumed at once; the training run's if not given."""
+
+    def refuse_contradictions(self, without_search: Mapping[str, bool]) -> None:
+        """Refuse flags that say nothing together. without_search: those that search does not take, and
+        whether each is given. Raises UserError."""
+        with_search = {
+            "--chains": self.chains is not None,
+            "--no-doubt": not self.doubt,
+            "--temperature": self.temperature is not None,
+            "--assume-share": self.assume_share is not None,
+        }
+        for flag, given in (without_search if self.search else with_search).items():
+            if given and self.search:
+                raise UserError(f"--search takes no {flag}: leave out one of them")
+            if given:
+                raise UserError(f"{flag} belongs to --search: add that, or leave it out")
+
+    def search_of(self, model: LoadedModel, budget: int | None, seed: int) -> Search:
+        """How to search with a model: as it was trained, but for what the flags say. Raises UserError."""
+        refuse_unsearchable(model.task)
+        how = Search.of(model.config, budget, self.chains or 1, seed)
+        if how.chains > how.budget:
+            raise UserError(
+                f"--chains {how.chains}: they share a budget of {how.budget} segments, which must not be "
+                "fewer (--max-segments)"
+            )
+        return replace(
+            how,
+            doubt=how.doubt if self.doubt else None,
+            branching=replace(
+                how.branching,
+                temperature=self.temperature or how.branching.temperature,
+                share=self.assume_share or how.branching.share,
+            ),
+        )
+
+
+def in_words(how: Search) -> str:
+    """`search with doubt, 3 chains, at most 64 segments`."""
+    chains = f", {how.chains} chains" if how.chains > 1 else ""
+    return f"search {'with' if how.doubt else 'without'} doubt{chains}, at most {how.budget} segments"
+
+
+def about_search(how: Search) -> dict[str, Any]:
+    """What a report says of a search at its top."""
+    return {
+        "halting": "search",
+        "rule": in_words(how),
+        "budget": how.budget,
+        "chains": how.chains,
+        "doubts": how.doubt is not None,
+    }
