@@ -27,6 +27,12 @@ class SearchFlags(Section):
     """With --search: start over also where the model doubts, if it was trained to search."""
     temperature: Annotated[float, Field(gt=0.0)] | None = None
     """With --search: of the digits drawn after starting over; the training run's if not given."""
+    assume_every: Annotated[int, Field(ge=0)] | None = None
+    """With --search: segments between assumptions, 0 for none; the training run's if not given, none for a
+    model that was not trained to search."""
+    give_up: Annotated[int, Field(ge=0)] | None = None
+    """With --search: segments after which a start is given up in any case, 0 for never; never if not given,
+    but twice the training run's budget for a model that was not trained to search."""
     assume_share: Annotated[float, Field(gt=0.0, le=1.0)] | None = None
     """With --search: share of a board's blanks that is assumed at once; the training run's if not given."""
 
@@ -38,6 +44,8 @@ class SearchFlags(Section):
             "--no-doubt": not self.doubt,
             "--temperature": self.temperature is not None,
             "--assume-share": self.assume_share is not None,
+            "--assume-every": self.assume_every is not None,
+            "--give-up": self.give_up is not None,
         }
         for flag, given in (without_search if self.search else with_search).items():
             if given and self.search:
@@ -61,7 +69,9 @@ class SearchFlags(Section):
                 how.branching,
                 temperature=self.temperature or how.branching.temperature,
                 share=self.assume_share or how.branching.share,
+                every=how.branching.every if self.assume_every is None else self.assume_every,
             ),
+            patience=how.patience if self.give_up is None else self.give_up,
         )
 
 

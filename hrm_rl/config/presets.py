@@ -167,7 +167,7 @@ _preset(
     halting=dict(q_target="lambda", rollout_segments=2, q_lambda=0.9, discount=0.97),
     search=dict(share=0.8, assume_every=4),
     optim=dict(lr=1e-3),
-    train=dict(global_batch_size=32, max_updates=8000, log_every=20, **_every(1000)),
+    train=dict(global_batch_size=32, max_updates=6000, log_every=20, **_every(1000)),
     curriculum=dict(stages=("easy=0.25,medium=0.75,hard=1,extreme=3",), metric="solved"),
 )
 _preset(

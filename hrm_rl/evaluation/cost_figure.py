@@ -33,7 +33,8 @@ class CostCurve:
 
 
 def curves_of(report: Report) -> list[CostCurve]:
-    """The depths of a report, or of its search, and its passes beside the single one, which all begin with that."""
+    """The depths of a report, or of its search, and its passes beside the single one, which all begin with
+    that."""
     rows = report.depths
     found = [
         CostCurve(

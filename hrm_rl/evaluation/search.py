@@ -44,7 +44,7 @@ class Effort:
     contradictions: float
     """Times that it started over because the board contradicted itself."""
     doubts_right: float
-    """Times that it started over in doubt, when some assumption was wrong by the label."""
+    """Times that it gave assumptions up in doubt, when some assumption was wrong by the label."""
     doubts_wrong: float
     """Times that it did so when all assumptions were right."""
     abstained: float
@@ -82,7 +82,8 @@ class Searched:
     def note(self, moves: Moves, puzzles: PuzzleBatch) -> None:
         """Take down the outcome of a segment. puzzles: all N."""
         over = moves.choice == Choice.START_OVER
-        doubted, broken = over & ~moves.contradicted, over & moves.contradicted
+        broken = over & moves.contradicted
+        doubted = over & ~moves.contradicted & (moves.board != moves.inputs).any(axis=1)
         mistaken = misled(moves, puzzles.solution[moves.index])
         counts = (
             (self.starts, moves.age == 1),

@@ -12,11 +12,13 @@ import torch
 from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.agents.build import build_learner
+from hrm_rl.agents.search.search import Search
 from hrm_rl.agents.tally import Tally, sum_over_ranks, summarise
 from hrm_rl.config import Config, CurriculumConfig
 from hrm_rl.data.curriculum import Counts, CurriculumState, advance, window_intervals
 from hrm_rl.data.streams import build_data
-from hrm_rl.evaluation.scores import evaluate
+from hrm_rl.evaluation.scores import Evaluation, evaluate
+from hrm_rl.evaluation.search import evaluate_search
 from hrm_rl.evaluation.summaries import evaluation_scalars
 from hrm_rl.runs import checkpoint, selection
 from hrm_rl.runs.checkpoint import Agree, TrainingState, agree_alone
@@ -184,13 +186,18 @@ class Trainer:
         solver, stopping = Solver.of(config, learner.model, task), Stopping(config.halting.halt_max_steps)
         mine = held_out.take(slice(worker.rank, None, worker.world_size))
         with learner.evaluation_weights():
-            result = evaluate(solver, mine, stopping, think_on=True)
+            plain = evaluate(solver, mine, stopping, think_on=True)
+            searched = (
+                evaluate_search(solver, mine, Search.of(config)).result if config.search.share else None
+            )
             if self.telemetry is not None:
                 images = self.pictures.draw(solver, held_out, config, last)
                 self.telemetry.images(update, images)
-        sums = result.sums(len(task.levels))
-        sums = sum_over_ranks(sums.ravel(), worker.device).reshape(sums.shape)
-        self.metrics = evaluation_scalars(sums, task)
+        self.metrics = self._over_ranks(plain)
+        if searched is not None:
+            # An agent that searches is judged by what it searches; without search it is reported as well.
+            halting = {tag.replace("eval/", "eval/without_search/"): v for tag, v in self.metrics.items()}
+            self.metrics = self._over_ranks(searched) | halting
         self.evaluated_at = update
         score = self.metrics["eval/solved"]
         improved = self.best_score is None or score > self.best_score
@@ -201,6 +208,13 @@ class Trainer:
         if improved:
             self.best_score = score
         return improved
+
+    def _over_ranks(self, result: Evaluation) -> dict[str, float]:
+        """Scalars, by tag, of all workers' evaluations."""
+        task = self.data.task
+        sums = result.sums(len(task.levels))
+        total = sum_over_ranks(sums.ravel(), self.worker.device).reshape(sums.shape)
+        return evaluation_scalars(total, task)
 
     def _save(self) -> Path | None:
         """Write a checkpoint of this update; its folder, if this run saves any."""

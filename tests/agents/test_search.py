@@ -123,7 +123,7 @@ def test_no_slot_thinks_about_a_puzzle_that_is_done(solver: Solver) -> None:
 
 
 def test_without_assumptions_it_is_thinking_for_a_fixed_budget(solver: Solver) -> None:
-    how = Search(9, branching=Branching(every=10))
+    how = Search(9, branching=Branching(every=0), doubt=None)
     moves = searched(solver, many(12), how)
     thoughts = Thoughts.concatenate(list(think(solver, [many(12)], Stopping(9, "fixed"))))
     for n in range(12):
@@ -192,7 +192,7 @@ def test_doubt_compares_continuing_with_the_fresh_start(solver: Solver) -> None:
     fresh = np.array([root[key] for key in zip(moves.index, moves.start, strict=True)])
     less = probability(moves.q[:, 1]) < 0.9 * probability(fresh)
     going_on = ~moves.solved & (moves.segment < HOW.budget)
-    may = going_on & (moves.age >= 2) & (moves.board != moves.inputs).any(axis=1)
+    may = going_on & (moves.age >= 2)
     doubted = (moves.choice == Choice.START_OVER) & ~moves.contradicted
     np.testing.assert_array_equal(doubted, less & may)
     assert doubted.any()
@@ -214,6 +214,14 @@ def test_without_doubt_only_contradictions_start_over(solver: Solver) -> None:
     assert moves.contradicted[over].all()
 
 
+def test_a_start_is_given_up_when_patience_is_at_an_end(solver: Solver) -> None:
+    moves = searched(solver, many(30), replace(HOW, branching=Branching(every=0), doubt=None, patience=4))
+    over = moves.choice == Choice.START_OVER
+    assert over.any()
+    assert (moves.age <= 4).all()
+    np.testing.assert_array_equal(over, (moves.age == 4) & ~moves.solved & (moves.segment < HOW.budget))
+
+
 def test_chances_are_taken_by_later_starts_and_other_chains_only(solver: Solver) -> None:
     """With another seed the first start of the first chain is the same, and the others are not."""
     one, other = (searched(solver, many(20), replace(SIDE_BY_SIDE, seed=seed)) for seed in (0, 1))
@@ -233,7 +241,9 @@ def test_a_task_without_assumable_tokens_is_refused(solver: Solver, monkeypatch:
 
 
 def test_search_is_as_the_run_was_trained() -> None:
-    assert Search.of(TINY) == Search(16 * TINY.halting.halt_max_steps, doubt=None)
+    trained_for = TINY.halting.halt_max_steps
+    plain = Search(16 * trained_for, branching=Branching(every=0), doubt=None, patience=2 * trained_for)
+    assert Search.of(TINY) == plain
     settings = {"share": 0.5, "budget": 40, "assume_every": 3, "assume_share": 0.2, "doubt": "supervised"}
     config = tiny_config(
         halting={"q_target": "lambda"}, search=SearchConfig.model_validate(settings).model_dump()

@@ -21,9 +21,13 @@ class Branching:
     share: float = 0.1
     """Share of a board's blanks that it fills in at once, those it is surest of; at least one."""
     every: int = 2
-    """Segments that it thinks between assumptions."""
+    """Segments that it thinks between assumptions; 0 for none at all."""
     temperature: float = 0.7
     """Of the digits that it draws when it has started over. The first chain takes the likeliest ones."""
+
+    def due(self, age: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(B,) whether to assume after so many segments (B,) of a start."""
+        return (age % self.every == 0) if self.every else np.zeros(len(age), np.bool_)
 
     def assumptions(
         self,

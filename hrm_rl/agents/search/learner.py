@@ -229,7 +229,7 @@ class SearchLearner(Learner):
         brave = self.random.random(len(age)) < self.config.halting.halt_exploration_prob
         doubts = self.doubt.starts_over(act.q[:, 1].numpy(), self.root, age, self.seen.assumed)
         doubts &= self.searches & ~brave & ~hands_in
-        assumes = self.searches & (age % self.branching.every == 0) & ~doubts & ~hands_in
+        assumes = self.searches & self.branching.due(age) & ~doubts & ~hands_in
         board, task = self.slots.puzzle, self.env.task
         uniform = self.random.random(board.shape)
         assume = self.branching.assumptions(task, board, probabilities, self.sampled, uniform)

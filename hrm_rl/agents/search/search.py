@@ -43,6 +43,8 @@ from hrm_rl.utils.devices import ToCpu, to_device
 
 PLAIN_BUDGET = 16
 """Segments of a search with a model that was not trained for it, as a multiple of its budget in training."""
+PLAIN_PATIENCE = 2
+"""Segments of each of its starts, likewise."""
 
 
 @dataclass(frozen=True)
@@ -56,22 +58,23 @@ class Search:
     branching: Branching = field(default_factory=Branching)
     doubt: Doubt | None = field(default_factory=Doubt)
     """When it starts over although nothing contradicts; None for never."""
+    patience: int = 0
+    """Segments after which a start is given up in any case; 0 for never."""
     seed: int = 0
 
     @staticmethod
     def of(config: Config, budget: int | None = None, chains: int = 1, seed: int = 0) -> Search:
         """As a run with these settings was trained. A model that was not trained to search has learned no
-        doubt."""
-        settings = config.search
-        trained = settings.share > 0
-        own = settings.budget if trained else PLAIN_BUDGET * config.halting.halt_max_steps
-        return Search(
-            budget or own,
-            chains,
-            Branching(settings.assume_share, settings.assume_every, settings.temperature),
-            Doubt.of(config) if trained else None,
-            seed,
-        )
+        doubt, and what it says of boards with assumptions is worth little (docs/search.md): it makes none
+        and starts over now and then."""
+        settings, trained_for = config.search, config.halting.halt_max_steps
+        if not settings.share:
+            plain = Branching(settings.assume_share, 0, settings.temperature)
+            return Search(
+                budget or PLAIN_BUDGET * trained_for, chains, plain, None, PLAIN_PATIENCE * trained_for, seed
+            )
+        branching = Branching(settings.assume_share, settings.assume_every, settings.temperature)
+        return Search(budget or settings.budget, chains, branching, Doubt.of(config), 0, seed)
 
 
 @dataclass(frozen=True)
@@ -212,7 +215,8 @@ class _Chains:
         if how.doubt is not None:
             assumptions = (board != inputs).any(axis=1)
             doubted = how.doubt.starts_over(q[:, 1], self.root[used], age, assumptions) & ~last
-        due = np.flatnonzero((age % how.branching.every == 0) & ~doubted & ~last)
+        doubted |= (age == how.patience) & ~last
+        due = np.flatnonzero(how.branching.due(age) & ~doubted & ~last)
         assumed = np.zeros_like(board)
         assumed[due] = self._assume(used[due], probabilities[due])
         after = np.where(assumed > 0, assumed, board)
