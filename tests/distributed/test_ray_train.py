@@ -221,6 +221,11 @@ VARIANTS: dict[str, dict[str, dict[str, Any]]] = {
         },
         "optim": {"name": "muon"},
     },
+    "transformer-search": {
+        "model": {"name": "transformer", "h_cycles": 1},
+        "halting": {"q_target": "lambda", "rollout_segments": 2, "discount": 0.9},
+        "search": {"share": 0.5, "budget": 5, "assume_every": 1, "teacher_updates": 3},
+    },
     "hrm-learned-frozen": {
         "model": {"pos_encodings": "learned", "puzzle_emb_ndim": 16},
         "optim": {"freeze": "all_but_puzzle_emb"},

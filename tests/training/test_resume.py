@@ -142,6 +142,31 @@ def test_a_stopped_run_resumes_bit_for_bit(update: int, whole: tuple[Run, Path],
     assert_same_end(resumed, tmp_path, whole)
 
 
+SEARCH = tiny_config(
+    halting={"q_target": "lambda", "rollout_segments": 2, "q_lambda": 0.9, "discount": 0.9},
+    search={"share": 0.75, "budget": 6, "assume_every": 1, "teacher_updates": 8},
+    train={"max_updates": 12, "log_every": 4, "eval_every": 6, "checkpoint_every": 5},
+    curriculum={"stages": ("extreme=1",)},
+)
+
+
+def test_an_agent_that_searches_resumes_bit_for_bit_and_is_judged_by_its_search(tmp_path: Path) -> None:
+    straight, resumed = tmp_path / "straight", tmp_path / "resumed"
+    whole = Run(straight, SEARCH)
+    whole.to_the_end()
+    Run(resumed, SEARCH).stop_after(7)
+    again = Run(resumed, SEARCH)
+    again.to_the_end()
+    assert_same_end(again, resumed, (whole, straight))
+    records = metrics(straight)
+    assert any(record.get("search/starts_over", 0) > 0 for record in records)
+    evaluated = [record for record in records if "eval/solved" in record]
+    assert [record["update"] for record in evaluated] == [6, 12]
+    for record in evaluated:
+        assert "eval/accuracy_after_segment/6" in record, "the budget of the search"
+        assert "eval/without_search/accuracy_after_segment/3" in record, "that of halting"
+
+
 @pytest.mark.parametrize("update", [5, 13, 19])
 def test_a_killed_run_resumes_bit_for_bit_from_its_last_checkpoint(
     update: int, whole: tuple[Run, Path], tmp_path: Path
