@@ -33,8 +33,11 @@ class Carry:
 
     def change_since(self, before: Carry) -> Tensor:
         """(B,) how far z_h has come from there, relative to its length."""
-        now, then = self.z_h.float().flatten(1), before.z_h.float().flatten(1)
-        return (now - then).norm(dim=1) / now.norm(dim=1)
+        moved, length = (
+            torch.linalg.vector_norm(z, dim=(1, 2), dtype=torch.float32)
+            for z in (self.z_h - before.z_h, self.z_h)
+        )
+        return moved / length
 
     def finite_rows(self) -> Tensor:
         """(B,) whether all numbers of a slot are finite."""
