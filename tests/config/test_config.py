@@ -234,13 +234,14 @@ OTHER_VALUES: dict[str, Any] = {
     "model.gradient": "full", "model.dropout": 0.5, "model.prefix": "cls", "model.puzzle_emb_len": 2,
     "train.init_from": "runs/other", "model.checkpoint_activations": True, "train.compile": "on",
     "train.cuda_graphs": True, "halting.q_detach": True,
+    "search.share": 0.5, "search.assume_share": 0.5, "search.doubt": "supervised",
 }  # fmt: skip
 
 LAMBDA = tiny_config(halting={"q_target": "lambda"})
 EMBEDDING = tiny_config(model={"puzzle_emb_ndim": 16})
 BASES = {
     "env.segment_cost": LAMBDA, "halting.rollout_segments": LAMBDA, "halting.q_lambda": LAMBDA,
-    "halting.discount": LAMBDA, "optim.freeze": EMBEDDING, "model.puzzle_emb_len": EMBEDDING,
+    "halting.discount": LAMBDA, "search.share": LAMBDA, "optim.freeze": EMBEDDING, "model.puzzle_emb_len": EMBEDDING,
     "model.mixer": tiny_config(model={"pos_encodings": "none"}),
 }  # fmt: skip
 """Configurations in which a field that belongs to another setting means something; TINY for all others."""

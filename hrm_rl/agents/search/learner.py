@@ -17,7 +17,7 @@ from envs import PAD
 from envs.puzzle import Tokens
 from envs.search import Choice, SearchVectorEnv
 from hrm_rl.agents.act import halting
-from hrm_rl.agents.act.answers import fill_in
+from hrm_rl.agents.act.answers import fill_in, probabilities
 from hrm_rl.agents.act.learner import Learner
 from hrm_rl.agents.act.losses import IGNORE, losses
 from hrm_rl.agents.act.slots import Act, Slots, Thought
@@ -122,7 +122,7 @@ class SearchLearner(Learner):
             assumptions.append(self.seen.assumed)
             reals.append((self.slots.solution != PAD).any(axis=1))
             thought = self._think(everyone)
-            likely = ToCpu(torch.softmax(thought.logits.detach().float(), dim=-1))
+            likely = ToCpu(probabilities(thought.logits.detach(), self.config.train.loss))
             act = self._answer(thought)
             first = self.seen.age == 0
             self.root = np.where(first, act.q[:, 1].numpy(), self.root)
@@ -182,11 +182,11 @@ class SearchLearner(Learner):
         )
 
     def _move_on(
-        self, act: Act, probabilities: NDArray[np.float32], sound: NDArray[np.bool_]
+        self, act: Act, likely: NDArray[np.float32], sound: NDArray[np.bool_]
     ) -> tuple[NDArray[Any], ...]:
         """Choose, step, and take up what is in the slots then. Returns reward, terminated, truncated,
         doubted, contradicted, each (B,)."""
-        move = self._choose(act, probabilities)
+        move = self._choose(act, likely)
         before, seen = self.slots, self.seen
         with self.phase("env"):
             obs, reward, terminated, truncated, infos = self.env.step(
@@ -220,7 +220,7 @@ class SearchLearner(Learner):
         # Who only halts and has spent its budget hands in, but not by choice.
         return reward, chosen, truncated | move.forced, doubted, contradicted
 
-    def _choose(self, act: Act, probabilities: NDArray[np.float32]) -> Move:
+    def _choose(self, act: Act, likely: NDArray[np.float32]) -> Move:
         """What to do after a segment. Exploration keeps some slots from halting, and some from doubting."""
         segment, age = self.slots.segment + 1, self.seen.age + 1
         halts = self._decide(act).numpy()
@@ -232,7 +232,7 @@ class SearchLearner(Learner):
         assumes = self.searches & self.branching.due(age) & ~doubts & ~hands_in
         board, task = self.slots.puzzle, self.env.task
         uniform = self.random.random(board.shape)
-        assume = self.branching.assumptions(task, board, probabilities, self.sampled, uniform)
+        assume = self.branching.assumptions(task, board, likely, self.sampled, uniform)
         assume = np.where(assumes[:, None], assume, 0).astype(np.uint8)
         taught = self.searches & (segment == 1) & ~hands_in & self._draw_teacher()
         if taught.any():

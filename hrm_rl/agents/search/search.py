@@ -32,7 +32,7 @@ from numpy.typing import NDArray
 from envs import PuzzleBatch, Symmetries
 from envs.puzzle import Tokens
 from envs.search import Choice, refuse_unsearchable
-from hrm_rl.agents.act.answers import likeliest
+from hrm_rl.agents.act.answers import likeliest, probabilities
 from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.queue import LEAST_ROWS, PuzzleQueue
 from hrm_rl.agents.search.branches import Branching
@@ -193,10 +193,10 @@ class _Chains:
         how, task = self.how, self.solver.task
         tokens = to_device(torch.from_numpy(self.board), self.solver.device).long()
         self.carry, logits, q_values = self.solver.model(self.carry, tokens, self.identifier)
-        found = ToCpu(likeliest(logits), q_values, logits.float().softmax(-1)).wait()
+        found = ToCpu(likeliest(logits), q_values, probabilities(logits, self.solver.loss)).wait()
 
         used = np.flatnonzero((self.index >= 0) & (self.spent + self.chain < how.budget))
-        likely, q, probabilities = (part.numpy()[used] for part in found)
+        likely, q, chances = (part.numpy()[used] for part in found)
         self.spent = np.minimum(self.spent + how.chains, how.budget)
         self.age += 1
         self.root[used] = np.where(self.age[used] == 1, q[:, 1], self.root[used])
@@ -218,7 +218,7 @@ class _Chains:
         doubted |= (age == how.patience) & ~last
         due = np.flatnonzero(how.branching.due(age) & ~doubted & ~last)
         assumed = np.zeros_like(board)
-        assumed[due] = self._assume(used[due], probabilities[due])
+        assumed[due] = self._assume(used[due], chances[due])
         after = np.where(assumed > 0, assumed, board)
         contradicted = np.zeros(len(used), np.bool_)
         contradicted[due] = task.contradicts(after[due])
@@ -235,14 +235,14 @@ class _Chains:
             solved, choice, contradicted, shown[2], done,
         )  # fmt: skip
 
-    def _assume(self, rows: NDArray[np.int64], probabilities: NDArray[np.float32]) -> Tokens:
+    def _assume(self, rows: NDArray[np.int64], chances: NDArray[np.float32]) -> Tokens:
         """(b, L) what the slots `rows` assume, from the answer's probabilities (b, L, V)."""
         sampled = (self.chain[rows] > 0) | (self.start[rows] > 0)
         board = self.board[rows]
         uniform = np.zeros(board.shape)
         for i in np.flatnonzero(sampled):
             uniform[i] = self.streams[rows[i]].random(board.shape[1])
-        return self.how.branching.assumptions(self.solver.task, board, probabilities, sampled, uniform)
+        return self.how.branching.assumptions(self.solver.task, board, chances, sampled, uniform)
 
     def _change_form(self, rows: NDArray[np.int64]) -> None:
         """Give some slots their puzzles in another form, if the task knows any, without assumptions."""
