@@ -241,7 +241,8 @@ LAMBDA = tiny_config(halting={"q_target": "lambda"})
 EMBEDDING = tiny_config(model={"puzzle_emb_ndim": 16})
 BASES = {
     "env.segment_cost": LAMBDA, "halting.rollout_segments": LAMBDA, "halting.q_lambda": LAMBDA,
-    "halting.discount": LAMBDA, "search.share": LAMBDA, "optim.freeze": EMBEDDING, "model.puzzle_emb_len": EMBEDDING,
+    "halting.discount": LAMBDA, "search.share": LAMBDA, "optim.freeze": EMBEDDING,
+    "model.puzzle_emb_len": EMBEDDING,
     "model.mixer": tiny_config(model={"pos_encodings": "none"}),
 }  # fmt: skip
 """Configurations in which a field that belongs to another setting means something; TINY for all others."""
