@@ -43,8 +43,16 @@ class SearchStep(Step):
         if self.spent:
             return "abstains"
         if self.choice == Choice.START_OVER:
-            return f"{'contradicted' if self.contradicted else 'doubts'}, starts over"
+            return f"{self.reason}, starts over"
         return f"assumes {cells(self.assumes)}" if self.assumes else "continues"
+
+    @property
+    def reason(self) -> str:
+        """Why it starts over."""
+        assert self.assumed is not None
+        if self.contradicted:
+            return "contradicted"
+        return "doubts" if self.assumed.any() else "gives up"
 
     @property
     def change(self) -> str:
@@ -101,8 +109,12 @@ def search_outcome(steps: list[SearchStep]) -> str:
     )
     if not over:
         return f"{line}; it never started over"
-    doubts = [step for step in over if not step.contradicted]
-    told = f"; started over {len(over)} times: {len(over) - len(doubts)} contradictions, {len(doubts)} doubts"
-    if doubts and doubts[0].misled is not None:
-        told += f" ({sum(bool(step.misled) for step in doubts)} of them right)"
-    return line + told
+    reasons = [step.reason for step in over]
+    counts = ((reasons.count("contradicted"), "contradicted"), (reasons.count("doubts"), "in doubt"))
+    told = [
+        f"{count} times {how}" for count, how in (*counts, (reasons.count("gives up"), "given up")) if count
+    ]
+    doubts = [step for step in over if step.reason == "doubts"]
+    judged = f" ({sum(bool(step.misled) for step in doubts)} of these doubts right)"
+    known = doubts and doubts[0].misled is not None
+    return f"{line}; started over {', '.join(told)}{judged if known else ''}"

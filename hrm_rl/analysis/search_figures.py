@@ -19,6 +19,7 @@ CAUSES = (
     ("contradictions", "the board contradicts itself"),
     ("doubts_right", "doubt, some assumption is wrong"),
     ("doubts_wrong", "doubt, all assumptions are right"),
+    ("given_up", "given up before any assumption"),
 )
 """Of starting over: names of `Searched`, and in words."""
 
@@ -83,7 +84,7 @@ def starts(studies: Sequence[Study]) -> Exhibit:
         rows += [(group.label, name, "", value) for group, value in zip(found, means, strict=True)]
     left.set_xticks(range(len(found)), [group.label for group in found])
     left.set_xlim(-0.6, max(len(found), 4) - 0.4)
-    left.set_ylim(top=max(0.1, 1.35 * below.max()))
+    left.set_ylim(top=max(0.1, 1.45 * below.max()))
     left.legend(frameon=False, fontsize="small", loc="upper left")
     plots.tidy(left, "", "times started over, a puzzle")
     most = max(int(_searched(group).starts.max()) for group in found)

@@ -77,8 +77,13 @@ class SearchFlags(Section):
 
 def in_words(how: Search) -> str:
     """`search with doubt, 3 chains, at most 64 segments`."""
-    chains = f", {how.chains} chains" if how.chains > 1 else ""
-    return f"search {'with' if how.doubt else 'without'} doubt{chains}, at most {how.budget} segments"
+    doubt = f"{'with' if how.doubt else 'without'} doubt"
+    parts = [f"search {doubt if how.branching.every else 'without assumptions'}"]
+    if how.patience:
+        parts.append(f"{how.patience} segments a start")
+    if how.chains > 1:
+        parts.append(f"{how.chains} chains")
+    return ", ".join([*parts, f"at most {how.budget} segments"])
 
 
 def about_search(how: Search) -> dict[str, Any]:

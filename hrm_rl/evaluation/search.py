@@ -47,6 +47,8 @@ class Effort:
     """Times that it gave assumptions up in doubt, when some assumption was wrong by the label."""
     doubts_wrong: float
     """Times that it did so when all assumptions were right."""
+    given_up: float
+    """Times that it started over before it had assumed anything."""
     abstained: float
     """Share of the puzzles for which nothing was handed in."""
     wrong: int
@@ -68,28 +70,37 @@ class Searched:
     """(N,)"""
     doubts_wrong: NDArray[np.int64]
     """(N,)"""
+    given_up: NDArray[np.int64]
+    """(N,)"""
     handed_in: NDArray[np.bool_]
     """(N,) whether an answer was."""
 
     @staticmethod
     def empty(puzzles: int, tokens: int, measures: int, how: Search) -> Searched:
-        def zeros() -> NDArray[np.int64]:
-            return np.zeros(puzzles, np.int64)
-
         result = Evaluation.empty(puzzles, tokens, how.budget, measures, fixed_budgets([how.budget]))
-        return Searched(how, result, zeros(), zeros(), zeros(), zeros(), np.zeros(puzzles, np.bool_))
+        return Searched(
+            how,
+            result,
+            starts=np.zeros(puzzles, np.int64),
+            contradictions=np.zeros(puzzles, np.int64),
+            doubts_right=np.zeros(puzzles, np.int64),
+            doubts_wrong=np.zeros(puzzles, np.int64),
+            given_up=np.zeros(puzzles, np.int64),
+            handed_in=np.zeros(puzzles, np.bool_),
+        )
 
     def note(self, moves: Moves, puzzles: PuzzleBatch) -> None:
         """Take down the outcome of a segment. puzzles: all N."""
         over = moves.choice == Choice.START_OVER
-        broken = over & moves.contradicted
-        doubted = over & ~moves.contradicted & (moves.board != moves.inputs).any(axis=1)
+        broken, assumptions = over & moves.contradicted, (moves.board != moves.inputs).any(axis=1)
+        doubted = over & ~broken & assumptions
         mistaken = misled(moves, puzzles.solution[moves.index])
         counts = (
             (self.starts, moves.age == 1),
             (self.contradictions, broken),
             (self.doubts_right, doubted & mistaken),
             (self.doubts_wrong, doubted & ~mistaken),
+            (self.given_up, over & ~broken & ~assumptions),
         )
         for count, rows in counts:
             np.add.at(count, moves.index[rows], 1)
@@ -116,6 +127,7 @@ class Searched:
             contradictions=float(self.contradictions[rows].mean()),
             doubts_right=float(self.doubts_right[rows].mean()),
             doubts_wrong=float(self.doubts_wrong[rows].mean()),
+            given_up=float(self.given_up[rows].mean()),
             abstained=float((~self.handed_in[rows]).mean()),
             wrong=int((self.handed_in & ~self.result.solved)[rows].sum()),
         )

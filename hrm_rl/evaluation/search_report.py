@@ -13,7 +13,15 @@ from hrm_rl.evaluation.search import Rows, Searched
 def print_search(found: Searched, groups: Mapping[str, Rows], console: Console) -> None:
     """How search went about the puzzles of each group, and what it solved within 1, 2, 4, ... segments. The
     last group gets the intervals."""
-    names = ("starts", "contra-\ndictions", "right\ndoubts", "wrong\ndoubts", "abstained", "wrong\nanswers")
+    names = (
+        "starts",
+        "contra-\ndictions",
+        "right\ndoubts",
+        "wrong\ndoubts",
+        "given\nup",
+        "abs-\ntained",
+        "wrong\nanswers",
+    )
     table = Table(Column("a puzzle,\non average"), *[Column(name, justify="right") for name in names])
     for group, rows in groups.items():
         effort = found.effort(rows)
@@ -23,6 +31,7 @@ def print_search(found: Searched, groups: Mapping[str, Rows], console: Console) 
             f"{effort.contradictions:.2f}",
             f"{effort.doubts_right:.2f}",
             f"{effort.doubts_wrong:.2f}",
+            f"{effort.given_up:.2f}",
             f"{effort.abstained:.1%}",
             str(effort.wrong),
         )

@@ -49,7 +49,7 @@ def test_evaluate_reports_search_in_json(folder: str, capsys: pytest.CaptureFixt
     assert searched["abstained"] == pytest.approx(1 - found["all"]["solved"])
     assert searched["wrong"] == 0
     assert searched["starts"] == pytest.approx(
-        1 + searched["contradictions"] + searched["doubts_right"] + searched["doubts_wrong"]
+        1 + sum(searched[why] for why in ("contradictions", "doubts_right", "doubts_wrong", "given_up"))
     )
     assert found["levels"]["hard"]["search"] == searched
     assert evaluated(capsys, "--checkpoint", folder, *FEW)["all"] == found["all"], "the seed decides"
@@ -86,7 +86,7 @@ def test_evaluate_shows_tables_and_writes_predictions(
     args = ("--checkpoint", folder, "--puzzles", "20", "--seed", "3", "--search", "--by", "clues")
     evaluate_command.main([*args, "--predictions", str(path)])
     out = capsys.readouterr().out
-    for part in ("search with doubt, at most 20 segments", "solved within", "abstained", "20 segments"):
+    for part in ("search with doubt, at most 20 segments", "solved within", "dictions", "20 segments"):
         assert part in out, part
     assert "exact after segment" not in out
     rows = list(csv.DictReader(path.open()))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -34,7 +36,7 @@ def found() -> Searched:
 
 
 def test_the_counts_are_those_of_the_moves_one_by_one(moves: Moves, found: Searched) -> None:
-    starts, contradictions, right, wrong = (np.zeros(40, int) for _ in range(4))
+    starts, contradictions, right, wrong, given_up = (np.zeros(40, int) for _ in range(5))
     for i, n in enumerate(moves.index):
         starts[n] += moves.age[i] == 1
         if moves.choice[i] != Choice.START_OVER:
@@ -43,16 +45,25 @@ def test_the_counts_are_those_of_the_moves_one_by_one(moves: Moves, found: Searc
         if moves.contradicted[i]:
             contradictions[n] += 1
         elif not assumed.any():
-            continue  # given up without an assumption that could be wrong
+            given_up[n] += 1
         elif (moves.board[i][assumed] == MIXED.solution[n][assumed]).all():
             wrong[n] += 1
         else:
             right[n] += 1
     for name, count in {
-        "starts": starts, "contradictions": contradictions, "doubts_right": right, "doubts_wrong": wrong
+        "starts": starts, "contradictions": contradictions, "doubts_right": right, "doubts_wrong": wrong,
+        "given_up": given_up,
     }.items():  # fmt: skip
         np.testing.assert_array_equal(getattr(found, name), count, name)
         assert count.any(), name
+
+
+def test_a_start_that_is_given_up_without_assumptions_is_no_doubt() -> None:
+    how = replace(HOW, branching=Branching(every=0), doubt=None, patience=4)
+    found = evaluate_search(half_trained(), MIXED, how)
+    assert found.given_up.any()
+    for count in (found.contradictions, found.doubts_right, found.doubts_wrong):
+        assert not count.any()
 
 
 def test_the_evaluation_is_that_of_what_was_handed_in(moves: Moves, found: Searched) -> None:
