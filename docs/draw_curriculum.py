@@ -7,6 +7,7 @@ takes those of another run of `sudoku9-curriculum-cpu` first.
 from __future__ import annotations
 
 import json
+import math
 import sys
 from itertools import pairwise
 from pathlib import Path
@@ -32,16 +33,17 @@ def main(args: list[str]) -> None:
         spent += (row["update"] - last) * row["perf/update_ms"] / 60_000
         last = row["update"]
         minutes.append(spent)
-    accuracy = [100 * row["curriculum/rolling_accuracy"] for row in rows]
+    # The window is emptied where a stage begins: nothing is known of it yet.
+    accuracy = [100 * row["curriculum/rolling_accuracy"] or math.nan for row in rows]
     stages = [int(row["curriculum/stage"]) + 1 for row in rows]
     figure, axis = canvas(6.4, 2.4)
     axis.plot(minutes, accuracy, color=BLUE)
     starts = [0, *(i for i, (a, b) in enumerate(pairwise(stages), start=1) if a != b)]
     for start in starts:
         axis.axvline(minutes[start], color=GREY, linestyle=":", linewidth=1)
-        axis.text(minutes[start], 103, f" stage {stages[start]}", fontsize="small", color=GREY)
+        axis.text(minutes[start], 101, f" {stages[start]}", fontsize="small", color=GREY)
     axis.axhline(85, color=GREY, linestyle="--", linewidth=1)
-    tidy(axis, x="minutes of updates", y="rolling accuracy, %").set_ylim(0, 102)
+    tidy(axis, x="minutes of updates", y="rolling accuracy, %", title="stage").set_ylim(0, 102)
     figure.savefig(PICTURE, dpi=100, pil_kwargs={"optimize": True})
 
 
