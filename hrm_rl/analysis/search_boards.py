@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 from envs import PAD, PuzzleBatch
@@ -52,7 +53,7 @@ class SearchStep(Step):
         assert self.assumed is not None
         if self.contradicted:
             return "contradicted"
-        return "doubts" if self.assumed.any() else "gives up"
+        return "doubted" if self.assumed.any() else "given up"
 
     @property
     def change(self) -> str:
@@ -109,12 +110,9 @@ def search_outcome(steps: list[SearchStep]) -> str:
     )
     if not over:
         return f"{line}; it never started over"
-    reasons = [step.reason for step in over]
-    counts = ((reasons.count("contradicted"), "contradicted"), (reasons.count("doubts"), "in doubt"))
-    told = [
-        f"{count} times {how}" for count, how in (*counts, (reasons.count("gives up"), "given up")) if count
-    ]
-    doubts = [step for step in over if step.reason == "doubts"]
-    judged = f" ({sum(bool(step.misled) for step in doubts)} of these doubts right)"
-    known = doubts and doubts[0].misled is not None
-    return f"{line}; started over {', '.join(told)}{judged if known else ''}"
+    why = Counter(step.reason for step in over)
+    rightly = sum(bool(step.misled) for step in over if step.reason == "doubted")
+    parts = [f"{count} {reason}" for reason, count in why.items()]
+    if why["doubted"] and over[0].misled is not None:
+        parts.append(f"{rightly} of {why['doubted']} doubts right")
+    return f"{line}; started over {len(over)} times: {', '.join(parts)}"
