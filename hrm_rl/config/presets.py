@@ -127,13 +127,14 @@ _preset(
 )
 _preset(
     "sudoku6",
-    "6x6, 12-20 clues; hidden 128, 2+2 layers; a coffee break on a CPU; not yet tuned",
-    SMALL,
+    "6x6, 8-20 clues; hidden 128, two blocks; a few minutes on a CPU",
+    BEST,
+    "100 % of 1,000 boards with 8-11 clues, searched, after 826 updates",
     env=dict(task="sudoku", size=6),
-    model=dict(hidden_size=128, h_layers=2, l_layers=2, swiglu_multiple=64, pos_encodings="learned"),
-    optim=dict(warmup_updates=100, ema_decay=0.99),
-    train=dict(max_updates=10_000, **_every(500)),
-    curriculum=dict(stages=("easy=1,medium=1,hard=1",)),
+    model=dict(hidden_size=128, num_heads=4),
+    optim=dict(ema_decay=0.995),
+    train=dict(global_batch_size=64, max_updates=1000, log_every=20, **_every(250)),
+    curriculum=dict(stages=("easy=1,medium=1,hard=1,extreme=1",)),
 )
 _preset(
     "sudoku9-cpu",
