@@ -192,7 +192,7 @@ def test_doubt_compares_continuing_with_the_fresh_start(solver: Solver) -> None:
     fresh = np.array([root[key] for key in zip(moves.index, moves.start, strict=True)])
     less = probability(moves.q[:, 1]) < 0.9 * probability(fresh)
     going_on = ~moves.solved & (moves.segment < HOW.budget)
-    may = going_on & (moves.age >= 2)
+    may = going_on & (moves.age >= 2 + moves.start)
     doubted = (moves.choice == Choice.START_OVER) & ~moves.contradicted
     np.testing.assert_array_equal(doubted, less & may)
     assert doubted.any()

@@ -132,8 +132,20 @@ def test_doubt_compares_continuing_with_a_fresh_start_less_one_segment() -> None
     q = np.array([-0.3, -0.1, -5.0, -5.0], np.float32)  # 0.43, 0.48, 0.007
     age = np.array([2, 2, 1, 2])
     assumed = np.array([True, True, True, False])
-    assert Doubt("returns", 0.9).starts_over(q, root, age, assumed).tolist() == [True, False, False, False]
-    assert Doubt("supervised").starts_over(q, root, age, assumed).tolist() == [True, True, False, False]
+    first = np.zeros(4, np.int64)
+    found = Doubt("returns", 0.9).starts_over(q, root, age, assumed, first)
+    assert found.tolist() == [True, False, False, False]
+    found = Doubt("supervised").starts_over(q, root, age, assumed, first)
+    assert found.tolist() == [True, True, False, False]
+
+
+def test_each_start_is_left_in_peace_for_one_segment_more_than_the_one_before() -> None:
+    starts = np.arange(6)
+    for age in range(1, 8):
+        found = Doubt("returns", 0.9).starts_over(
+            np.full(6, -9.0, np.float32), np.zeros(6, np.float32), np.full(6, age), starts > 9, starts
+        )
+        np.testing.assert_array_equal(found, age >= 2 + starts)
 
 
 def boards(count: int = 64) -> tuple[Any, np.ndarray, np.ndarray, np.ndarray]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from hrm_rl.config import Config
 
 LEAST_AGE = 2
-"""Segments of a start before which it is not doubted: the first gives the value that doubt compares with."""
+"""Segments of a first start before which it is not doubted: its first gives the value to compare with."""
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,15 @@ class Doubt:
         root: NDArray[np.float32],
         age: NDArray[np.int64],
         assumed: NDArray[np.bool_],
+        starts: NDArray[np.int64],
     ) -> NDArray[np.bool_]:
         """(B,) whether starting over is worth more than continuing.
 
         q_continue: (B,) value of continuing with the present board, as a logit.  root: (B,) the same after
         the first segment of this start, NaN where there was none.  age: (B,) segments of this start.
-        assumed: (B,) whether the board has assumptions. Starting over is worth discount * root, since that
+        assumed: (B,) whether the board has assumptions.  starts: (B,) times it has started over before; each
+        start is left in peace for one segment more than the one before, so that no puzzle whose fresh starts
+        are valued too highly is begun again for ever. Starting over is worth discount * root, since that
         segment has to be thought again. A value that was taught whether all assumptions are right is compared
         with one half instead, and says nothing of a board without any.
         """
@@ -49,7 +52,7 @@ class Doubt:
             worse = (q_continue < 0) & assumed
         else:
             worse = probability(q_continue) < self.discount * probability(root)
-        return np.asarray((age >= LEAST_AGE) & worse)
+        return np.asarray((age >= LEAST_AGE + starts) & worse)
 
 
 def probability(logits: NDArray[np.float32]) -> NDArray[np.float64]:

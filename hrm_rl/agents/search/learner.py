@@ -227,7 +227,8 @@ class SearchLearner(Learner):
         forced = ~self.searches & ~halts & (segment >= self.config.halting.halt_max_steps)
         hands_in = np.where(self.searches, act.solved, halts | forced)
         brave = self.random.random(len(age)) < self.config.halting.halt_exploration_prob
-        doubts = self.doubt.starts_over(act.q[:, 1].numpy(), self.root, age, self.seen.assumed)
+        q_continue = act.q[:, 1].numpy()
+        doubts = self.doubt.starts_over(q_continue, self.root, age, self.seen.assumed, self.starts)
         doubts &= self.searches & ~brave & ~hands_in
         assumes = self.searches & self.branching.due(age) & ~doubts & ~hands_in
         board, task = self.slots.puzzle, self.env.task

@@ -214,7 +214,7 @@ class _Chains:
         doubted = np.zeros(len(used), np.bool_)
         if how.doubt is not None:
             assumptions = (board != inputs).any(axis=1)
-            doubted = how.doubt.starts_over(q[:, 1], self.root[used], age, assumptions) & ~last
+            doubted = how.doubt.starts_over(q[:, 1], self.root[used], age, assumptions, start) & ~last
         doubted |= (age == how.patience) & ~last
         due = np.flatnonzero(how.branching.due(age) & ~doubted & ~last)
         assumed = np.zeros_like(board)
