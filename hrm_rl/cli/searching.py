@@ -25,6 +25,9 @@ class SearchFlags(Section):
     """With --search: chains side by side that share a puzzle's budget (1)."""
     doubt: bool = True
     """With --search: start over also where the model doubts, if it was trained to search."""
+    doubt_after: Annotated[int, Field(ge=2)] | None = None
+    """With --search: segments before which a first start is not doubted, and one more for each start after
+    it; the training run's budget of halting if not given."""
     temperature: Annotated[float, Field(gt=0.0)] | None = None
     """With --search: of the digits drawn after starting over; the training run's if not given."""
     assume_every: Annotated[int, Field(ge=0)] | None = None
@@ -42,6 +45,7 @@ class SearchFlags(Section):
         with_search = {
             "--chains": self.chains is not None,
             "--no-doubt": not self.doubt,
+            "--doubt-after": self.doubt_after is not None,
             "--temperature": self.temperature is not None,
             "--assume-share": self.assume_share is not None,
             "--assume-every": self.assume_every is not None,
@@ -62,9 +66,16 @@ class SearchFlags(Section):
                 f"--chains {how.chains}: they share a budget of {how.budget} segments, which must not be "
                 "fewer (--max-segments)"
             )
+        doubt = how.doubt if self.doubt else None
+        if self.doubt_after is not None:
+            if doubt is None:
+                raise UserError(
+                    "--doubt-after needs a model that was trained to search, and no --no-doubt: leave it out"
+                )
+            doubt = replace(doubt, after=self.doubt_after)
         return replace(
             how,
-            doubt=how.doubt if self.doubt else None,
+            doubt=doubt,
             branching=replace(
                 how.branching,
                 temperature=self.temperature or how.branching.temperature,

@@ -248,7 +248,7 @@ def test_search_is_as_the_run_was_trained() -> None:
     config = tiny_config(
         halting={"q_target": "lambda"}, search=SearchConfig.model_validate(settings).model_dump()
     )
-    expected = Search(40, branching=Branching(0.2, 3, 0.7), doubt=Doubt("supervised", 1.0))
+    expected = Search(40, branching=Branching(0.2, 3, 0.7), doubt=Doubt("supervised", 1.0, after=3))
     assert Search.of(config) == expected
     assert Search.of(config, budget=7, chains=2, seed=3) == replace(expected, budget=7, chains=2, seed=3)
 

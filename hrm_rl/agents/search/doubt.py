@@ -13,9 +13,6 @@ from numpy.typing import NDArray
 
 from hrm_rl.config import Config
 
-LEAST_AGE = 2
-"""Segments of a first start before which it is not doubted: its first gives the value to compare with."""
-
 
 @dataclass(frozen=True)
 class Doubt:
@@ -25,6 +22,9 @@ class Doubt:
     """As in `config.search.doubt`: how the value of continuing was taught."""
     discount: float = 1.0
     """Of one more segment, in training."""
+    after: int = 2
+    """Segments before which a first start is not doubted: at least 2, since its first one gives the value to
+    compare with."""
 
     @staticmethod
     def of(config: Config) -> Doubt:
@@ -52,7 +52,7 @@ class Doubt:
             worse = (q_continue < 0) & assumed
         else:
             worse = probability(q_continue) < self.discount * probability(root)
-        return np.asarray((age >= LEAST_AGE + starts) & worse)
+        return np.asarray((age >= self.after + starts) & worse)
 
 
 def probability(logits: NDArray[np.float32]) -> NDArray[np.float64]:

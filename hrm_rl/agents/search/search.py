@@ -23,7 +23,7 @@ Legend: B slots, b of them in use, C chains a puzzle, L tokens, V vocabulary.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import torch
@@ -74,7 +74,9 @@ class Search:
                 budget or PLAIN_BUDGET * trained_for, chains, plain, None, PLAIN_PATIENCE * trained_for, seed
             )
         branching = Branching(settings.assume_share, settings.assume_every, settings.temperature)
-        return Search(budget or settings.budget, chains, branching, Doubt.of(config), 0, seed)
+        # In training, doubt comes early, so that it is learned from; here as late as halting was trained to.
+        doubt = replace(Doubt.of(config), after=max(2, trained_for))
+        return Search(budget or settings.budget, chains, branching, doubt, 0, seed)
 
 
 @dataclass(frozen=True)
