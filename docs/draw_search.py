@@ -54,7 +54,8 @@ def main(args: list[str]) -> None:
         axis.set_xscale("log", base=2)
         axis.set_xticks([4, 8, 16, 32, 64, 128, 256], ["4", "8", "16", "32", "64", "128", "256"])
         tidy(axis, x="segments", y="solved, %" if axis is axes[0] else "", title=title).set_ylim(0, 101)
-    axes[0].legend(frameon=False, fontsize="small", loc="lower right")
+    most = max(axes, key=lambda axis: len(axis.lines))
+    most.legend(frameon=False, fontsize="small", loc="lower right")
     figure.savefig(PICTURE, dpi=100, pil_kwargs={"optimize": True})
 
 
