@@ -45,10 +45,16 @@ def banner(config: Config, data: Data, plan: Plan, run_dir: Path) -> str:
 {run_dir.name}: {config.model.name} on {data.task.name} {rows}x{columns}
   parameters   {count(count_parameters(model))} ({config.model.dtype})
   workers      {plan.describe()}, on {device}
-  batch        {batch} slots, budget {budget} segments{_started_from(config)}
+  batch        {batch} slots, budget {budget} segments{_searching(config)}{_started_from(config)}
   folder       {shown}
   watch        {typed("tensorboard")} --logdir {shown_path(RunFolder(run_dir).tensorboard)}
 """
+
+
+def _searching(config: Config) -> str:
+    """What the banner's line on slots says of search, if there is any."""
+    search = config.search
+    return f"; {search.share:.0%} search, up to {search.budget} segments" if search.share else ""
 
 
 def _started_from(config: Config) -> str:
