@@ -60,8 +60,8 @@ def returns(rollout: Rollout, last: Tensor, price: float, config: HaltingConfig)
     """
     r = rollout
     fresh = config.discount * r.root
-    best = torch.sigmoid(torch.maximum(r.q.amax(-1), torch.logit(fresh, eps=1e-7).float()))
-    best = torch.where(r.solved & r.searches, 1.0, torch.where(r.root > 0, best, torch.sigmoid(r.q.amax(-1))))
+    best = torch.maximum(torch.sigmoid(r.q.amax(-1)), fresh)
+    best = torch.where(r.solved & r.searches, 1.0, best)
     targets = []
     ahead = last
     for k in reversed(range(len(r.q))):
