@@ -19,10 +19,10 @@ from hrm_rl.utils.console import (
     duration,
     held_out_result,
     program,
-    shown_path,
     slow_work,
     typed,
     typed_command,
+    typed_path,
 )
 from hrm_rl.utils.errors import UserError, refused_by_disk
 
@@ -180,7 +180,7 @@ def _run_dir(launch: Launch, config: Config) -> Path:
     run_dir = folder_named(name, "run-name", launch.storage_path)
     if run_dir.exists() and not launch.resume:
         raise UserError(
-            f"run {name} exists in {run_dir.parent}: resume it with --run-name {name} --resume, "
+            f"run {name} exists in {run_dir.parent}: resume it with --run-name {shlex.quote(name)} --resume, "
             "or choose another --run-name"
         )
     return run_dir
@@ -206,7 +206,6 @@ def _check_resumable(run: RunFolder, config: Config) -> None:
 
 
 def _print_summary(outcome: RunOutcome, config: Config, run: RunFolder, resume: str) -> None:
-    shown = shown_path(run.path)
     end = "finished" if outcome.finished else "stopped"
     print(
         f"\n{end} at update {outcome.update} of {config.train.max_updates} after {duration(outcome.seconds)}"
@@ -219,6 +218,6 @@ def _print_summary(outcome: RunOutcome, config: Config, run: RunFolder, resume: 
         )
     if len(config.curriculum.stages) > 1:
         print(f"  stage {outcome.stage + 1} of {len(config.curriculum.stages)}")
-    print(f"  evaluate:    {typed_command('evaluate')} --checkpoint {shown}")
-    print(f"  watch:       {typed('tensorboard')} --logdir {shown_path(run.tensorboard)}")
+    print(f"  evaluate:    {typed_command('evaluate')} --checkpoint {typed_path(run.path)}")
+    print(f"  watch:       {typed('tensorboard')} --logdir {typed_path(run.tensorboard)}")
     print(f"  resume:      {resume}" if not outcome.finished else f"  train on:    {resume} --max-updates N")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ import hrm_rl
 from hrm_rl.cli.flags import flag_value, parse
 from hrm_rl.cli.resuming import failed, folder_named, resume_command, retyped, without
 from hrm_rl.config import Section, absolute_paths, flatten
-from hrm_rl.utils.console import duration, shown_path
+from hrm_rl.utils.console import duration, shown_path, typed_path
 from hrm_rl.utils.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -173,7 +174,7 @@ def _new(command: TuneCommand) -> SweepPlan:
     folder = folder_named(name, "sweep-name", command.storage_path)
     if folder.exists():
         raise UserError(
-            f"sweep {name} exists in {folder.parent}: resume it with --sweep-name {name} --resume, "
+            f"sweep {name} exists in {folder.parent}: resume it with --sweep-name {shlex.quote(name)} --resume, "
             "or choose another --sweep-name"
         )
     return SweepPlan(folder, content, file.name, space, command.seed, trials)
@@ -219,7 +220,7 @@ def _resumed(command: TuneCommand, args: Sequence[str]) -> SweepPlan:
         content, file = record["space"], str(record["file"])
         seed, trials, updates = int(record["seed"]), int(record["num_samples"]), int(record["max_updates"])
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{stored} is damaged ({error}); --report {folder} still works") from None
+        raise UserError(f"{stored} is damaged ({error}); --report {typed_path(folder)} still works") from None
     space = build_space(content, str(stored), updates)
     if command.num_samples is not None:
         trials = number_of_trials(space, command.num_samples)

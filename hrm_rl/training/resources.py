@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 
 import torch
 
+from envs.cores import usable_cpus
 from hrm_rl.utils.errors import UserError
 
 
@@ -64,11 +64,7 @@ class Plan:
 
 def this_machine() -> Machine:
     """The processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        cpus = len(os.sched_getaffinity(0))
-    else:
-        cpus = os.cpu_count() or 1
-    return Machine("this machine", cpus, torch.cuda.device_count())
+    return Machine("this machine", usable_cpus(), torch.cuda.device_count())
 
 
 def make_plan(
