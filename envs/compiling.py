@@ -19,16 +19,15 @@ import numba
 
 def compiled(function: Callable[..., Any]) -> Any:
     """`function`, compiled when it is first called, without Python's lock, and kept for the next process."""
-    options = {"nogil": True}
     try:
-        return numba.njit(cache=True, **options)(function)
+        return numba.njit(cache=True, nogil=True)(function)
     except RuntimeError:  # `cannot cache function ...: no locator available`
         folder = _temporary_folder()
     if folder is None:
-        return numba.njit(**options)(function)
+        return numba.njit(nogil=True)(function)
     # The processes that this one starts shall not look for it again.
     os.environ["NUMBA_CACHE_DIR"] = numba.config.CACHE_DIR = str(folder)
-    return numba.njit(cache=True, **options)(function)
+    return numba.njit(cache=True, nogil=True)(function)
 
 
 @functools.cache

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import time
@@ -28,7 +27,7 @@ from hrm_rl.utils.errors import UserError, refused_by_disk
 
 if TYPE_CHECKING:
     from hrm_rl.runs.folder import RunFolder
-    from hrm_rl.training.resources import Machine, Plan
+    from hrm_rl.training.resources import Plan
     from hrm_rl.training.worker import RunOutcome
 
 DEFAULT_PRESET = "sudoku9-curriculum"
@@ -88,12 +87,14 @@ def main(args: Sequence[str]) -> int:
     from hrm_rl.data.streams import build_data
     from hrm_rl.runs.folder import RunFolder
     from hrm_rl.training.plan import banner, dry_run
-    from hrm_rl.training.resources import check, make_plan, this_machine
+    from hrm_rl.training.resources import check, cluster_address, in_this_process, make_plan, this_machine
 
     run = RunFolder(_run_dir(launch, config))
     machine = this_machine()
-    remote = launch.address or os.environ.get("RAY_ADDRESS")
-    if remote and not launch.dry_run:
+    remote = None
+    if not in_this_process(launch.num_workers, launch.address) and not launch.dry_run:
+        remote = cluster_address(launch.address)
+    if remote:
         from hrm_rl.distributed.cluster import connect
 
         machine = connect(remote, machine, launch.verbose)
@@ -112,14 +113,16 @@ def main(args: Sequence[str]) -> int:
     about = banner(config, data, plan, run.path)
     if launch.resume:
         _check_resumable(run, config)
-    run.begin(config, f"{program('train')} {shlex.join(args)}")
     print(about, *data.notes, sep="\n", flush=True)
-    return _run(launch, config, plan, machine, run, args)
+    if plan.high:
+        from hrm_rl.distributed.cluster import connect
+
+        connect(remote, machine, launch.verbose)
+    run.begin(config, f"{program('train')} {shlex.join(args)}")
+    return _run(launch, config, plan, run, args)
 
 
-def _run(
-    launch: Launch, config: Config, plan: Plan, machine: Machine, run: RunFolder, args: Sequence[str]
-) -> int:
+def _run(launch: Launch, config: Config, plan: Plan, run: RunFolder, args: Sequence[str]) -> int:
     from hrm_rl.runs import selection
     from hrm_rl.training.local import train_here
 
@@ -128,10 +131,8 @@ def _run(
         if plan.high == 0:
             outcome = train_here(config, run.path, plan.threads)
         else:
-            from hrm_rl.distributed.cluster import connect
             from hrm_rl.distributed.train import RunFailed, train_with_ray
 
-            connect(launch.address or os.environ.get("RAY_ADDRESS"), machine, launch.verbose)
             try:
                 outcome = train_with_ray(config, run.path, plan, launch.verbose)
             except RunFailed as failure:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import time
@@ -91,12 +90,12 @@ def main(args: Sequence[str]) -> int:
 
     from hrm_rl.sweeps.plan import check_data, dry_run, first_samples, plan_resources
     from hrm_rl.sweeps.results.records import Book, write_sweep
-    from hrm_rl.training.resources import this_machine
+    from hrm_rl.training.resources import cluster_address, this_machine
 
     sweep = _resumed(command, args) if command.resume else _new(command)
     machine = this_machine()
-    remote = command.address or os.environ.get("RAY_ADDRESS")
-    if remote and not command.dry_run:
+    remote = None if command.dry_run else cluster_address(command.address)
+    if remote:
         from hrm_rl.distributed.cluster import connect
 
         machine = connect(remote, machine, command.verbose)
@@ -114,18 +113,19 @@ def main(args: Sequence[str]) -> int:
         dry_run(sweep.space, shown, sweep.seed, sweep.trials, resources, machine)
         return 0
     notes = check_data(sweep.space, first_samples(sweep.space, sweep.seed, sweep.trials))
+    from hrm_rl.distributed.cluster import connect
+
+    connect(remote, machine, command.verbose)
     write_sweep(sweep.folder, sweep.content, sweep.file, sweep.space, sweep.seed, sweep.trials)
     book = Book.open(sweep.folder)
     over = sum(record.over for record in book.records.values())
     print(_banner(sweep, resources.describe(sweep.trials, machine), over), *notes, sep="\n", flush=True)
 
-    from hrm_rl.distributed.cluster import connect
     from hrm_rl.distributed.sweep import run_sweep
     from hrm_rl.distributed.trial import TrialPlan
     from hrm_rl.sweeps.results.display import Display
     from hrm_rl.sweeps.results.report import write_report
 
-    connect(remote, machine, command.verbose)
     plan = TrialPlan(book.folder, sweep.space, resources.group, resources.cpus, resources.gpus)
     resume = resume_command("tune", "sweep-name", sweep.folder, args, RESOURCE_FLAGS)
     try:
@@ -174,8 +174,8 @@ def _new(command: TuneCommand) -> SweepPlan:
     folder = folder_named(name, "sweep-name", command.storage_path)
     if folder.exists():
         raise UserError(
-            f"sweep {name} exists in {folder.parent}: resume it with --sweep-name {shlex.quote(name)} --resume, "
-            "or choose another --sweep-name"
+            f"sweep {name} exists in {folder.parent}: resume it with --sweep-name {shlex.quote(name)} "
+            "--resume, or choose another --sweep-name"
         )
     return SweepPlan(folder, content, file.name, space, command.seed, trials)
 

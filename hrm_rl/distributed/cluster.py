@@ -12,6 +12,7 @@ from importlib import import_module
 
 import ray
 
+from hrm_rl.distributed import joining
 from hrm_rl.training.resources import Machine
 from hrm_rl.utils.errors import UserError, one_line
 
@@ -29,7 +30,7 @@ ENVIRONMENT = {
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "0",
 }
 """What Ray is started with, unless the shell says otherwise."""
-LOGGERS = ("ray.train", "ray.tune", "ray.air")
+LOGGERS = ("ray.train", "ray.tune", "ray.air", "ray._private.authentication")
 REPORTS_LOGGED_IN = "ray.train.v2._internal.execution.context"
 """The module whose logger, named after the file, says `Reporting training result ...` at every report."""
 STOPPED_TRIALS = "_stopped_trials"
@@ -37,10 +38,12 @@ STOPPED_TRIALS = "_stopped_trials"
 
 
 def connect(address: str | None, machine: Machine, verbose: bool) -> Machine:
-    """Join the cluster at `address`, or start Ray on this `machine`, and say what there is. Raises
-    UserError."""
+    """Join the cluster at `address`, or start Ray on this `machine`, and say what there is. Raises UserError,
+    also for what would only fail later in Ray's workers."""
     prepare(verbose)
     if not ray.is_initialized():
+        joining.refuse_strangers()
+        joining.knock(address) if address else joining.make_ready()
         try:
             ray.init(
                 address=address or "local",  # never a cluster that happens to run here
@@ -50,11 +53,12 @@ def connect(address: str | None, machine: Machine, verbose: bool) -> Machine:
                 logging_level=logging.INFO if verbose else logging.ERROR,
                 configure_logging=True,
             )
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = one_line(error)
+        except Exception as error:  # whatever it is, the user hears of it in one line
+            if address:
+                raise joining.unreachable(address, one_line(error)) from None
             raise UserError(
-                f"cannot reach a Ray cluster at {address or 'this machine'}: {reason}; start one with "
-                "`ray start --head`, or leave --address out"
+                f"cannot start Ray on this machine: {type(error).__name__}: {one_line(error, 500)}; "
+                "--num-workers 0 trains without Ray"
             ) from None
     if not address:
         return machine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 
 import torch
@@ -65,6 +66,29 @@ class Plan:
 def this_machine() -> Machine:
     """The processors that this process may use."""
     return Machine("this machine", usable_cpus(), torch.cuda.device_count())
+
+
+def cluster_address(flag: str | None) -> str | None:
+    """The Ray cluster to join: that of --address, else that of the variable RAY_ADDRESS. None starts Ray on
+    this machine, which `local` asks for too. Raises UserError."""
+    variable = os.environ.get("RAY_ADDRESS") or None
+    if flag == "auto" and variable == "local":
+        raise UserError("--address auto and RAY_ADDRESS=local contradict each other: leave one out")
+    address = variable if flag in (None, "auto") and variable else flag  # as Ray does
+    return None if address == "local" else address
+
+
+def in_this_process(workers: str | None, address: str | None) -> bool:
+    """Whether --num-workers asks for no Ray, so that no cluster matters. Raises UserError for one that is
+    named all the same."""
+    if workers is None or _worker_range(workers, 1)[1]:
+        return False
+    if address is not None:
+        raise UserError(
+            f"--address {address} is the cluster of Ray workers, and --num-workers 0 trains in this process: "
+            "leave one of them out"
+        )
+    return True
 
 
 def make_plan(

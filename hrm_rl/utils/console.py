@@ -13,13 +13,9 @@ from typing import Any
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.measure import Measurement
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 from rich.text import Text
-
-WIDEST = 10_000
-"""Columns of a terminal that nothing is too wide for."""
 
 
 def duration(seconds: float) -> str:
@@ -123,9 +119,14 @@ def print_whole(console: Console, table: Table) -> None:
         whole = column.no_wrap or column.justify == "right"
         words = cells if whole else [word for cell in cells for word in cell.split()]
         column.min_width = max((cell_len(word) for word in [*header, *words]), default=1)
-    width = console.width
-    unlimited = console.options.update(max_width=WIDEST)
-    console.width = max(width, Measurement.get(console, unlimited, table).minimum)
+    width = wanted = console.width
+
+    def needed(width: int) -> int:
+        return table.__rich_measure__(console, console.options.update(max_width=width)).maximum
+
+    while needed(wanted) > wanted:
+        wanted = needed(wanted)
+    console.width = wanted
     try:
         console.print(table)
     finally:
