@@ -26,7 +26,8 @@ def compiled(function: Callable[..., Any]) -> Any:
     if folder is None:
         return numba.njit(nogil=True)(function)
     # The processes that this one starts shall not look for it again.
-    os.environ["NUMBA_CACHE_DIR"] = numba.config.CACHE_DIR = str(folder)
+    os.environ["NUMBA_CACHE_DIR"] = str(folder)
+    numba.config.CACHE_DIR = str(folder)  # type: ignore[attr-defined]
     return numba.njit(cache=True, nogil=True)(function)
 
 

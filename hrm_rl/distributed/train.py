@@ -8,6 +8,7 @@ without Ray; none is reported to Ray.
 from __future__ import annotations
 
 import os
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -48,7 +49,7 @@ def train_with_ray(
     run = RunFolder(run_dir)
     run.stop_request.unlink(missing_ok=True)
     run.console.touch()
-    attempt = f"{run.name}-{time.time_ns()}"
+    attempt = new_attempt(run.name)
     curriculum = start_curriculum(config, attempt)
     trainer = worker_group(config, run_dir, plan, attempt, run.stop_request, MAX_FAILURES, verbose)
     stopping = "stopping with a checkpoint at the next log interval"
@@ -70,6 +71,12 @@ def train_with_ray(
     if "error" in values:
         raise UserError(values["error"])
     return RunOutcome(**values)
+
+
+def new_attempt(*names: str) -> str:
+    """A name for what Ray runs that was never used before. Ray's names are ASCII; those of folders need not
+    be."""
+    return f"{re.sub('[^A-Za-z0-9_.-]+', '-', '-'.join(names))}-{time.time_ns()}"
 
 
 def start_curriculum(config: Config, attempt: str) -> Any:
