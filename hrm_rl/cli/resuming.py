@@ -56,7 +56,7 @@ def folder_named(name: str, name_flag: str, storage_path: str) -> Path:
             f"--{name_flag} {name} must be a plain folder name; --storage-path says where it lies"
         )
     if not name.isprintable():  # a line break, or bytes that are no text
-        raise UserError(f"--{name_flag} {ascii(name)} must be one line of text")
+        raise UserError(f"--{name_flag} {name!a} must be one line of text")
     if len(os.fsencode(name)) > LONGEST_NAME:
         raise UserError(f"--{name_flag} {name[:20]}... is too long: at most {LONGEST_NAME} bytes")
     return Path(storage_path).absolute() / name
