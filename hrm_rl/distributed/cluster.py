@@ -14,6 +14,7 @@ import ray
 
 from hrm_rl.training.resources import Machine
 from hrm_rl.utils.errors import UserError, one_line
+from hrm_rl.utils.stops import at_once
 
 SEEN_WITH = "Ray 2.60.0"
 ENVIRONMENT = {
@@ -42,14 +43,15 @@ def connect(address: str | None, machine: Machine, verbose: bool) -> Machine:
     prepare(verbose)
     if not ray.is_initialized():
         try:
-            ray.init(
-                address=address or "local",  # never a cluster that happens to run here
-                num_cpus=None if address else int(machine.cpus),
-                num_gpus=None if address else int(machine.gpus),
-                log_to_driver=verbose,
-                logging_level=logging.INFO if verbose else logging.ERROR,
-                configure_logging=True,
-            )
+            with at_once():  # an exception could be lost in Ray's own code
+                ray.init(
+                    address=address or "local",  # never a cluster that happens to run here
+                    num_cpus=None if address else int(machine.cpus),
+                    num_gpus=None if address else int(machine.gpus),
+                    log_to_driver=verbose,
+                    logging_level=logging.INFO if verbose else logging.ERROR,
+                    configure_logging=True,
+                )
         except (ConnectionError, ValueError, RuntimeError) as error:
             reason = one_line(error)
             raise UserError(

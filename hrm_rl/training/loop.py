@@ -31,6 +31,8 @@ from hrm_rl.utils.console import evaluation_line, status_line
 
 STATUS_SECONDS = 3.0
 """Least time between two status lines."""
+STOP_SECONDS = 2.0
+"""About how often several workers ask one another whether the user wants them to stop."""
 
 
 def agree_over_ranks(world_size: int, device: torch.device) -> Agree:
@@ -74,6 +76,8 @@ class Trainer:
         self.saved_at = -1
         self.best_score: float | None = None
         self.stopping = False
+        self._ask_every = 1
+        """Updates between two looks at whether to stop, the same on all ranks."""
         state = resume(self.learner, worker, self.folder, self._say)
         if state is None:
             begin(self.learner, config)
@@ -91,9 +95,11 @@ class Trainer:
         self._next_status = self._started
 
     def run(self) -> RunOutcome:
-        """Train until train.max_updates or until the user asks to stop; either way end on a checkpoint."""
+        """Train until train.max_updates or until the user asks to stop; either way end on a checkpoint, of
+        which there is none if the user asks before the first update of the run."""
         train, learner, worker = self.config.train, self.learner, self.worker
         self._started = time.perf_counter()
+        self.stopping = self._stop_requested()
         try:
             while learner.updates < train.max_updates and not self.stopping:
                 began = time.perf_counter()
@@ -103,15 +109,15 @@ class Trainer:
                 update, last = learner.updates, learner.updates == train.max_updates
                 if update % train.log_every == 0:
                     self._end_interval()
-                elif worker.world_size == 1:
-                    self.stopping = worker.stop_requested()
+                elif update % self._ask_every == 0:
+                    self.stopping = self._stop_requested()
                 evaluated = last or update % train.eval_every == 0
                 improved = evaluated and self._evaluate()
                 due = improved or last or update % train.checkpoint_every == 0
                 saved = self._save() if due else None
                 if evaluated:
                     worker.evaluated(Evaluated(update, self.metrics, saved, self.update_seconds))
-            if self.saved_at != learner.updates:
+            if learner.updates and self.saved_at != learner.updates:
                 self._save()
         finally:
             if self.telemetry is not None:
@@ -127,6 +133,10 @@ class Trainer:
             segments_mean=self.metrics.get("eval/segments_mean"),
             seconds=time.perf_counter() - self._started,
         )
+
+    def _stop_requested(self) -> bool:
+        """Whether any rank was asked to stop; called by all together."""
+        return bool(sum_over_ranks(np.array([float(self.worker.stop_requested())]), self.worker.device)[0])
 
     def _end_interval(self) -> None:
         """Share this interval's counts, hear the curriculum's answer to the one before, and report."""
@@ -152,6 +162,9 @@ class Trainer:
         total = learner.tally.blank()
         total.load_vector(everyone[:-1])
         self.pending = advance(answer, counts_of(total, settings), settings, every)
+        if worker.world_size > 1:
+            pace = total.sums["updates"] / max(total.sums["seconds"], 1e-9)
+            self._ask_every = max(1, min(every, int(STOP_SECONDS * pace)))
         if self.telemetry is not None:
             self._report(self.telemetry, total)
 

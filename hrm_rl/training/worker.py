@@ -38,8 +38,8 @@ class Worker(Protocol):
         """Show a line to the user. Called on rank 0 only."""
 
     def stop_requested(self) -> bool:
-        """Whether the user asked for an early end. Asked after every update, with several workers after every
-        interval."""
+        """Whether the user asked for an early end. Asked before the first update and after every one, with
+        several workers about every STOP_SECONDS (loop.py) and after every interval."""
 
     def evaluated(self, found: Evaluated) -> None:
         """Hear of an evaluation. Called on all ranks. What it raises ends the run at once."""
