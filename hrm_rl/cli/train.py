@@ -125,7 +125,7 @@ def _run(launch: Launch, config: Config, plan: Plan, machine: Machine, run: RunF
     from hrm_rl.training.local import train_here
 
     at_once = f"stopped at once; resume from the last checkpoint with: {resume}"
-    output.say_when_lost(f"nobody reads the output any more: the run goes on, in {shown_path(run.path)}")
+    output.say_when_lost(f"nobody reads the output any more: the run goes on in {shown_path(run.path)}")
     try:
         if plan.high == 0:
             outcome = train_here(config, run.path, plan.threads, at_once=at_once)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -128,9 +127,7 @@ def main(args: Sequence[str]) -> int:
     plan = TrialPlan(book.folder, sweep.space, resources.group, resources.cpus, resources.gpus)
     resume = resume_command("tune", "sweep-name", sweep.folder, args, RESOURCE_FLAGS)
     at_once = f"stopped at once; resume with: {resume}"
-    output.say_when_lost(
-        f"nobody reads the output any more: the sweep goes on, in {shown_path(sweep.folder)}"
-    )
+    output.say_when_lost(f"nobody reads the output any more: the sweep goes on in {shown_path(sweep.folder)}")
     with stops.at_once(at_once):
         connect(remote, machine, command.verbose)
         try:

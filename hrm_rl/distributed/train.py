@@ -48,9 +48,9 @@ def train_with_ray(
 ) -> RunOutcome:
     """Train with `plan.low` to `plan.high` Ray workers; Ray must be connected.
 
-    The first Ctrl-C or other signal to stop lets the workers end with a checkpoint, another Ctrl-C ends them at
-    once, which a command says with the line `at_once` (hrm_rl/utils/stops.py). Raises UserError for what the
-    user has to put right and RunFailed when the workers fail too often.
+    The first Ctrl-C or other signal to stop lets the workers end with a checkpoint, another Ctrl-C ends them
+    at once, which a command says with the line `at_once` (hrm_rl/utils/stops.py). Raises UserError for what
+    the user has to put right and RunFailed when the workers fail too often.
     """
     run = RunFolder(run_dir)
     run.stop_request.unlink(missing_ok=True)

@@ -26,9 +26,9 @@ def watch(
     `fit`, or the error that ended it, for the caller to explain.
 
     show: called several times a second, and once more at the end.
-    stop_request: the file with which the first Ctrl-C, or another signal to stop, asks for an early end; `say`
-        is told that this is `stopping`. Another Ctrl-C ends a command at once, with the line `at_once`, and
-        raises KeyboardInterrupt elsewhere (hrm_rl/utils/stops.py).
+    stop_request: the file with which the first Ctrl-C, or another signal to stop, asks for an early end;
+        `say` is told that this is `stopping`. Another Ctrl-C ends a command at once, with the line `at_once`,
+        and raises KeyboardInterrupt elsewhere (hrm_rl/utils/stops.py).
     """
     ended: list[Result | BaseException] = []
     done = threading.Event()  # Thread.join takes an interrupted thread for a finished one (CPython 3.11)

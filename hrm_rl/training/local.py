@@ -51,10 +51,9 @@ def train_here(
     worker = LocalWorker(config, run_dir, say)
 
     def ask(signum: int) -> None:
-        stops.tell(
-            f"{stops.prefix(signum)}stopping after this update; Ctrl-C again to stop without a checkpoint"
-        )
         worker.stop()
+        name = stops.prefix(signum)
+        stops.tell(f"{name}stopping after this update; Ctrl-C again to stop without a checkpoint")
 
     with stops.asking(ask, at_once):
         return Trainer(config, worker).run()
