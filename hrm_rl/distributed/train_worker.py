@@ -56,6 +56,9 @@ class RayWorker:
     def stop_requested(self) -> bool:
         return self._stop_file.exists()
 
+    def is_hurried(self) -> bool:
+        return self.stop_requested()
+
     def evaluated(self, found: Evaluated) -> None:
         if self._reports:
             ray.train.report(numbers(found, time.perf_counter() - self._began))

@@ -34,6 +34,9 @@ class LocalWorker:
     def stop_requested(self) -> bool:
         return self._stop.is_set()
 
+    def is_hurried(self) -> bool:
+        return self._stop.is_set()
+
     def evaluated(self, found: Evaluated) -> None:
         """Nobody waits to hear of it."""
 

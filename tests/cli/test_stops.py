@@ -1,5 +1,5 @@
-"""Commands as processes that are stopped: by Ctrl-C, by the signals of slurm, docker and systemd, by a terminal
-that closes, by a reader that goes away; from their first import on."""
+"""Commands as processes that are stopped: by Ctrl-C, by the signals of slurm, docker and systemd, by a closed
+terminal, by a reader that goes away; from their first import on."""
 
 from __future__ import annotations
 
