@@ -1,8 +1,8 @@
 """Being asked to stop: Ctrl-C, and the signals with which systems end a process.
 
 SIGTERM comes from slurm, docker stop, systemd and timeout, SIGHUP from a terminal that is closed, SIGUSR1
-from slurm's --signal; all ask for what the first Ctrl-C asks for. What then happens depends on what the
-process is doing:
+and SIGUSR2 from schedulers before they end a job, SIGXCPU from a limit of CPU time; all ask for what the first
+Ctrl-C asks for. What then happens depends on what the process is doing:
 
 ending at once   nothing would be lost: one line, and the process is gone. So while it imports or Ray starts.
 raising          a command works: it raises `Stopped`, so that what it has begun is put in order.
@@ -24,9 +24,8 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 
-SIGNALS = tuple(
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1") if hasattr(signal, name)
-)
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
+SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
 SAME_SECONDS = 0.5
 """Signals so close together are one request: `timeout` and `uv run` send theirs twice."""
 AT_ONCE = "stopped at once"

@@ -12,35 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from hrm_rl.runs import selection
-from hrm_rl.runs.folder import RunFolder, read_metrics
 from tests.helpers.paths import ROOT
-from tests.helpers.processes import ended, start, wait_for
-
-TINY = """
-    --preset sudoku4-quick --num-workers 0 --cpus-per-worker 1 --model.hidden-size 16 --model.num-heads 2
-    --model.swiglu-multiple 16 --train.global-batch-size 4 --halting.halt-max-steps 2 --data.eval-puzzles 8
-    --train.log-every 2 --run-name r
-""".split()  # noqa: SIM905
-MANY = ("--max-updates", "1000000", "--train.eval-every", "1000000", "--train.checkpoint-every", "1000000")
-TRAIN = str(ROOT / "scripts/train_ray.py")
-TUNE = str(ROOT / "scripts/tune_ray.py")
-
-
-def updates(folder: Path) -> int:
-    """The last update that a run has recorded, 0 for none."""
-    metrics = RunFolder(folder).metrics
-    records = read_metrics(metrics) if metrics.exists() else []
-    return int(records[-1]["update"]) if records else 0
-
-
-def saved(folder: Path) -> int:
-    """The update of a run's newest checkpoint, which is sound; 0 for none."""
-    found = selection.checkpoints(folder / "checkpoints")
-    if not found:
-        return 0
-    assert selection.damage(found[0]) is None
-    return selection.update_of(found[0])
+from tests.helpers.processes import MANY, TINY, TRAIN, ended, saved, start, updates, wait_for
 
 
 def test_sigterm_and_sigusr1_end_a_run_with_a_checkpoint_a_summary_and_the_command_to_resume(

@@ -11,8 +11,20 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from hrm_rl.runs import selection
+from hrm_rl.runs.folder import RunFolder, read_metrics
 from tests.helpers.paths import ROOT
 
+TINY = """
+    --preset sudoku4-quick --num-workers 0 --cpus-per-worker 1 --model.hidden-size 16 --model.num-heads 2
+    --model.swiglu-multiple 16 --train.global-batch-size 4 --halting.halt-max-steps 2 --data.eval-puzzles 8
+    --train.log-every 2 --run-name r
+""".split()  # noqa: SIM905
+"""A run called r, in the process itself."""
+MANY = ("--max-updates", "1000000", "--train.eval-every", "1000000", "--train.checkpoint-every", "1000000")
+"""So many updates that it ends only when it is stopped."""
+TRAIN = str(ROOT / "scripts/train_ray.py")
+TUNE = str(ROOT / "scripts/tune_ray.py")
 SECONDS = 120.0
 """What a process may take for what a test waits for, on a machine that does other things too."""
 
@@ -26,7 +38,8 @@ def _as_from_a_terminal() -> None:
 def start(args: Sequence[str], cwd: Path = ROOT, **options: Any) -> subprocess.Popen[str]:
     """Python with these arguments, in a process group of its own, output and errors in pipes.
 
-    It leads a session, so that a signal to all of its group finds it and its children alone."""
+    It leads a session, so that a signal to all of its group finds it and its children alone.
+    """
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     defaults: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -47,7 +60,9 @@ def wait_for(process: subprocess.Popen[str], condition: Callable[[], bool]) -> N
     while not condition():
         if process.poll() is not None:
             raise AssertionError(f"it ended too early, with {process.returncode}: {process.communicate()}")
-        assert time.monotonic() < deadline, "it took too long"
+        if time.monotonic() > deadline:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise AssertionError(f"it took too long: {process.communicate()}")
         time.sleep(0.02)
 
 
@@ -60,3 +75,19 @@ def ended(process: subprocess.Popen[str], seconds: float = SECONDS) -> tuple[int
             os.killpg(process.pid, signal.SIGKILL)
     code = process.returncode
     return code if code >= 0 else 128 - code, out, errors
+
+
+def updates(folder: Path) -> int:
+    """The last update that a run has recorded, 0 for none."""
+    metrics = RunFolder(folder).metrics
+    records = read_metrics(metrics) if metrics.exists() else []
+    return int(records[-1]["update"]) if records else 0
+
+
+def saved(folder: Path) -> int:
+    """The update of a run's newest checkpoint, which is sound; 0 for none."""
+    found = selection.checkpoints(folder / "checkpoints")
+    if not found:
+        return 0
+    assert selection.damage(found[0]) is None
+    return selection.update_of(found[0])

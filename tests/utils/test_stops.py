@@ -42,7 +42,7 @@ LOOK = "while not asked: time.sleep(0.01)"
 
 
 @SHIELDED
-@pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1])
+@pytest.mark.parametrize("signum", stops.SIGNALS)
 def test_before_a_command_works_a_signal_ends_it_in_one_line(signum: signal.Signals, shielded: bool) -> None:
     process = begin(WORK, shielded)
     process.send_signal(signum)
