@@ -1,8 +1,8 @@
 """Being asked to stop: Ctrl-C, and the signals with which systems end a process.
 
 SIGTERM comes from slurm, docker stop, systemd and timeout, SIGHUP from a terminal that is closed, SIGUSR1
-and SIGUSR2 from schedulers before they end a job, SIGXCPU from a limit of CPU time; all ask for what the first
-Ctrl-C asks for. What then happens depends on what the process is doing:
+and SIGUSR2 from schedulers before they end a job, SIGXCPU from a limit of CPU time; all ask for what the
+first Ctrl-C asks for. What then happens depends on what the process is doing:
 
 ending at once   nothing would be lost: one line, and the process is gone. So while it imports or Ray starts.
 raising          a command works: it raises `Stopped`, so that what it has begun is put in order.
@@ -159,6 +159,11 @@ def listen(shielded: bool = False) -> None:
             _state.hear(int(signal.sigwait(heard)))
 
     threading.Thread(target=wait, name="signals", daemon=True).start()
+
+
+def shields() -> bool:
+    """Whether the processes that this one starts have its signals blocked."""
+    return signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
 def let_go() -> None:
