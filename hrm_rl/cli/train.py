@@ -116,7 +116,7 @@ def main(args: Sequence[str]) -> int:
     run.begin(config, f"{program('train')} {shlex.join(args)}")
     print(about, *data.notes, sep="\n", flush=True)
     resume = resume_command("train", "run-name", run.path, args, RESOURCE_FLAGS)
-    with stops.at_once(f"stopped before the first update; resume with: {resume}"):
+    with stops.at_once(f"stopped at once; resume with: {resume}"):
         return _run(launch, config, plan, machine, run, resume)
 
 
@@ -124,7 +124,7 @@ def _run(launch: Launch, config: Config, plan: Plan, machine: Machine, run: RunF
     from hrm_rl.runs import selection
     from hrm_rl.training.local import train_here
 
-    at_once = f"stopped at once; resume from the last checkpoint with: {resume}"
+    at_once = f"stopped at once; resume with: {resume}"
     output.say_when_lost(f"nobody reads the output any more: the run goes on in {shown_path(run.path)}")
     try:
         if plan.high == 0:

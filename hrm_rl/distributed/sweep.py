@@ -172,7 +172,7 @@ def run_sweep(
 
     try:
         stopping = "stopping every trial with a checkpoint"
-        ended = watch(tuner.fit, look, stop_request, say, stopping, at_once)
+        ended = watch(tuner.fit, look, notes.has_begun, stop_request, say, stopping, at_once)
         if isinstance(ended, BaseException):
             raise ended
     finally:

@@ -53,7 +53,7 @@ def train_with_ray(
     the user has to put right and RunFailed when the workers fail too often.
     """
     run = RunFolder(run_dir)
-    run.stop_request.unlink(missing_ok=True)
+    _forget_stops(run)
     run.console.touch()
     attempt = f"{run.name}-{time.time_ns()}"
     curriculum = start_curriculum(config, attempt)
@@ -67,16 +67,21 @@ def train_with_ray(
                 for line in console:
                     say(line.rstrip("\n"))
 
-            result: Any = watch(trainer.fit, show, run.stop_request, say, stopping, at_once)
+            result: Any = watch(trainer.fit, show, run.begun.exists, run.stop_request, say, stopping, at_once)
     finally:
         ray.kill(curriculum)
-    run.stop_request.unlink(missing_ok=True)
+    _forget_stops(run)
     if isinstance(result, BaseException):
         raise _explained(result, run)
     values = dict(result.return_value)
     if "error" in values:
         raise UserError(values["error"])
     return RunOutcome(**values)
+
+
+def _forget_stops(run: RunFolder) -> None:
+    run.stop_request.unlink(missing_ok=True)
+    run.begun.unlink(missing_ok=True)
 
 
 def start_curriculum(config: Config, attempt: str) -> Any:

@@ -90,6 +90,8 @@ def work(settings: dict[str, Any]) -> dict[str, Any]:
     )
     try:
         trainer = Trainer(config, worker)
+        if worker.rank == 0 and not settings["reports"]:
+            RunFolder(worker.run_dir).begun.touch()
         try:
             return asdict(trainer.run())
         except UserError as error:  # raised on all ranks alike

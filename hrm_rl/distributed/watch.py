@@ -17,6 +17,7 @@ Result = TypeVar("Result")
 def watch(
     fit: Callable[[], Result],
     show: Callable[[], None],
+    has_begun: Callable[[], bool],
     stop_request: Path,
     say: Callable[[str], None],
     stopping: str,
@@ -26,6 +27,8 @@ def watch(
     `fit`, or the error that ended it, for the caller to explain.
 
     show: called several times a second, and once more at the end.
+    has_begun: whether `fit` has something to end in good order. Before that, when Ray starts processes or
+        waits for room on a busy cluster, Ctrl-C does not wait for it.
     stop_request: the file with which the first Ctrl-C, or another signal to stop, asks for an early end;
         `say` is told that this is `stopping`. Another Ctrl-C ends a command at once, with the line `at_once`,
         and raises KeyboardInterrupt elsewhere (hrm_rl/utils/stops.py).
@@ -42,9 +45,12 @@ def watch(
         finally:
             done.set()
 
-    def ask(signum: int) -> None:
+    def ask(signum: int) -> bool:
+        if not has_begun():
+            return False
         stop_request.touch()
         asked.append(signum)
+        return True
 
     with stops.asking(ask, at_once):
         threading.Thread(target=run, name="fit", daemon=True).start()

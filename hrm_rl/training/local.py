@@ -53,10 +53,11 @@ def train_here(
     use_threads(threads)
     worker = LocalWorker(config, run_dir, say)
 
-    def ask(signum: int) -> None:
+    def ask(signum: int) -> bool:
         worker.stop()
         name = stops.prefix(signum)
         stops.tell(f"{name}stopping after this update; Ctrl-C again to stop without a checkpoint")
+        return True
 
     with stops.asking(ask, at_once):
         return Trainer(config, worker).run()

@@ -204,21 +204,22 @@ def at_once(line: str | None = None) -> Iterator[None]:
 
 
 @contextmanager
-def asking(ask: Callable[[int], None], line: str) -> Iterator[None]:
+def asking(ask: Callable[[int], bool], line: str) -> Iterator[None]:
     """Inside, the first signal calls `ask` with its number, in whichever thread hears it. Another Ctrl-C ends
     a process that listens at once, with `line`. In any other it raises KeyboardInterrupt; there the signals
     are taken as long as this lasts, except those that somebody else handles.
 
-    `ask` must be quick and must not print (`tell` does).
+    ask: must be quick and must not print (`tell` does). Returns whether there is anything to wait for: if
+        not, the process ends at once.
     """
 
     def answer(signum: int, again: bool) -> None:
-        if not again:
-            ask(signum)
-        elif signum == signal.SIGINT:
+        if again and signum != signal.SIGINT:
+            return
+        if again or not ask(signum):
             if _state.listening:
                 _end(signum, again)
-            raise KeyboardInterrupt
+            raise Stopped(signum)
 
     taken: dict[int, object] = {}
     if not _state.listening and threading.current_thread() is threading.main_thread():
@@ -229,7 +230,7 @@ def asking(ask: Callable[[int], None], line: str) -> Iterator[None]:
     try:
         with _answering(answer, line):
             if _state.listening and _state.signum is not None:
-                ask(_state.signum)  # heard a moment ago, before there was anything to ask
+                answer(_state.signum, False)  # heard a moment ago, before there was anything to ask
             yield
     finally:
         _state.line = line  # of all that is done from here to the end it is still the right thing to say

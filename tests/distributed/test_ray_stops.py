@@ -51,7 +51,7 @@ def test_a_signal_to_all_of_the_group_ends_a_run_with_a_checkpoint_and_no_second
     status, _, errors = ended(run, 60)
     assert "SIGTERM: stopping with a checkpoint; Ctrl-C again to stop at once" in out
     assert status in (143, 130)
-    assert errors == "" or errors.startswith("stopped at once; resume from the last checkpoint with: ")
+    assert errors == "" or errors.startswith("stopped at once; resume with: ")
     assert "Traceback" not in errors
     assert saved(tmp_path / "runs/r") >= 4
     assert left(run.pid) == []
@@ -70,7 +70,7 @@ def test_ctrl_c_while_ray_starts_is_never_swallowed(tmp_path: Path) -> None:
         assert status == 130
         assert "Traceback" not in errors
         if "stopped at update" not in out:
-            assert errors.startswith("stopped before the first update; resume with: ")
+            assert errors.startswith("stopped at once; resume with: ")
             assert errors.count("\n") == 1
         assert left(run.pid) == []
 

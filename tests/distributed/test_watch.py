@@ -16,13 +16,13 @@ from hrm_rl.utils import stops
 
 def test_the_result_or_the_error_comes_back(tmp_path: Path) -> None:
     shown: list[int] = []
-    assert watch(lambda: 3, lambda: shown.append(1), tmp_path / "stop", print, "stopping") == 3
+    assert watch(lambda: 3, lambda: shown.append(1), lambda: True, tmp_path / "stop", print, "stopping") == 3
     assert shown, "what there is to show at the end was not shown"
 
     def fail() -> None:
         raise OSError("full")
 
-    ended = watch(fail, lambda: None, tmp_path / "stop", print, "stopping")
+    ended = watch(fail, lambda: None, lambda: True, tmp_path / "stop", print, "stopping")
     assert isinstance(ended, OSError)
     assert not (tmp_path / "stop").exists()
 
@@ -50,14 +50,16 @@ def test_the_first_ctrl_c_asks_for_an_end_and_the_second_does_not_wait_for_it(
         if not request.exists():
             signal.raise_signal(signal.SIGINT)
 
-    assert watch(ends_when_told, ctrl_c, request, said.append, "stopping") == "with a checkpoint"
+    assert (
+        watch(ends_when_told, ctrl_c, lambda: True, request, said.append, "stopping") == "with a checkpoint"
+    )
     assert said == ["stopping; Ctrl-C again to stop at once"]
 
     def always_ctrl_c() -> None:
         signal.raise_signal(signal.SIGINT)
 
     with pytest.raises(KeyboardInterrupt):
-        watch(end.wait, always_ctrl_c, request, said.append, "stopping")
+        watch(end.wait, always_ctrl_c, lambda: True, request, said.append, "stopping")
     end.set()
 
 
@@ -72,5 +74,15 @@ def test_another_signal_is_named(tmp_path: Path) -> None:
         while not said:
             time.sleep(0.01)
 
-    watch(ends_when_told, terminate, tmp_path / "stop", said.append, "stopping")
+    watch(ends_when_told, terminate, lambda: True, tmp_path / "stop", said.append, "stopping")
     assert said == ["SIGTERM: stopping; Ctrl-C again to stop at once"]
+
+
+def test_before_there_is_anything_to_save_nobody_waits(tmp_path: Path) -> None:
+    end = threading.Event()
+    with pytest.raises(stops.Stopped):
+        watch(
+            end.wait, lambda: signal.raise_signal(signal.SIGTERM), lambda: False, tmp_path / "stop", print, ""
+        )
+    assert not (tmp_path / "stop").exists()
+    end.set()

@@ -89,7 +89,7 @@ def test_signals_close_together_are_one_request_and_only_another_ctrl_c_does_not
     process = begin(
         """
 asked = []
-with stops.asking(asked.append, "resume with: this"):
+with stops.asking(lambda s: not asked.append(s), "resume with: this"):
     print("ready")
     while True: time.sleep(0.01)""",
         shielded,
@@ -110,7 +110,7 @@ def test_what_is_asked_to_end_ends_in_its_own_time_with_the_status_of_the_signal
     process = begin(
         f"""
 asked = []
-with stops.asking(asked.append, ""):
+with stops.asking(lambda s: not asked.append(s), ""):
     print("ready")
     {LOOK}
 print(asked)
@@ -166,7 +166,7 @@ def test_processes_that_a_shielded_one_starts_do_not_hear_a_signal_to_all_of_the
 import subprocess
 other = subprocess.Popen(["sleep", "30"])
 asked = []
-with stops.asking(asked.append, ""):
+with stops.asking(lambda s: not asked.append(s), ""):
     print("ready")
     while not asked: time.sleep(0.01)
     time.sleep(0.2)
@@ -184,7 +184,7 @@ def test_a_program_that_imports_this_has_its_own_handlers_back() -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         asked: list[int] = []
-        with stops.asking(asked.append, "line"):
+        with stops.asking(lambda s: not asked.append(s), "line"):
             os.kill(os.getpid(), signal.SIGUSR1)
             os.kill(os.getpid(), signal.SIGINT)
             while not asked:
@@ -204,7 +204,7 @@ def test_in_another_thread_nothing_is_taken() -> None:
     seen: list[object] = []
 
     def run() -> None:
-        with stops.asking(lambda signum: None, ""):
+        with stops.asking(lambda signum: True, ""):
             seen.append(signal.getsignal(signal.SIGTERM))
 
     thread = threading.Thread(target=run)
