@@ -74,7 +74,6 @@ def test_a_reader_that_goes_away_ends_no_run(tmp_path: Path) -> None:
     [
         "scripts/evaluate.py --checkpoint RUN",
         "scripts/tune_ray.py --space quick --dry-run",
-        "scripts/solve.py --checkpoint RUN",
         "scripts/train_ray.py --help",
     ],
 )

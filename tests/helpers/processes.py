@@ -42,7 +42,7 @@ def start(args: Sequence[str], cwd: Path = ROOT, **options: Any) -> subprocess.P
     """
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
-    defaults: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
     return subprocess.Popen(
         [sys.executable, *args],
         cwd=cwd,
@@ -50,7 +50,7 @@ def start(args: Sequence[str], cwd: Path = ROOT, **options: Any) -> subprocess.P
         text=True,
         preexec_fn=_as_from_a_terminal,
         start_new_session=True,
-        **{**defaults, **options},
+        **{**pipes, **options},
     )
 
 
