@@ -71,7 +71,7 @@ class _State:
             self.signum, self.since = signum, now
         try:
             self.answer(signum, again)
-        except OSError:  # what was to be asked cannot be, on a full disk for example
+        except Exception:  # what was to be asked cannot be, on a full disk for example
             _end(signum, again)
 
 
