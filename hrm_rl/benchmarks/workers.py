@@ -121,7 +121,12 @@ def _train(workers: Sequence[int], folder: Path) -> list[Pace]:
         ]
         pipe = subprocess.PIPE
         runs.append(subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True))
-    outputs = [run.communicate() for run in runs]
+    try:
+        outputs = [run.communicate() for run in runs]
+    except BaseException:
+        for run in runs:
+            run.terminate()
+        raise
     for run, count, (told, wrong) in zip(runs, workers, outputs, strict=True):
         if run.returncode:
             said = (wrong or told).strip().splitlines() or ["it said nothing"]

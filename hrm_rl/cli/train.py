@@ -14,10 +14,12 @@ import tyro
 from hrm_rl.cli.flags import flag_value, parse
 from hrm_rl.cli.resuming import failed, folder_named, resume_command, retyped, without
 from hrm_rl.config import Config, Section, absolute_paths, get_preset, load_config, validate
+from hrm_rl.utils import output, stops
 from hrm_rl.utils.console import (
     duration,
     held_out_result,
     program,
+    shown_path,
     slow_work,
     typed,
     typed_command,
@@ -119,22 +121,25 @@ def main(args: Sequence[str]) -> int:
 
         connect(remote, machine, launch.verbose)
     run.begin(config, f"{program('train')} {shlex.join(args)}")
-    return _run(launch, config, plan, run, args)
+    resume = resume_command("train", "run-name", run.path, args, RESOURCE_FLAGS)
+    with stops.at_once(f"stopped at once; resume with: {resume}"):
+        return _run(launch, config, plan, run, resume)
 
 
-def _run(launch: Launch, config: Config, plan: Plan, run: RunFolder, args: Sequence[str]) -> int:
+def _run(launch: Launch, config: Config, plan: Plan, run: RunFolder, resume: str) -> int:
     from hrm_rl.runs import selection
     from hrm_rl.training.local import train_here
 
-    resume = resume_command("train", "run-name", run.path, args, RESOURCE_FLAGS)
+    at_once = f"stopped at once; resume with: {resume}"
+    output.say_when_lost(f"nobody reads the output any more: the run goes on in {shown_path(run.path)}")
     try:
         if plan.high == 0:
-            outcome = train_here(config, run.path, plan.threads)
+            outcome = train_here(config, run.path, plan.threads, at_once=at_once)
         else:
             from hrm_rl.distributed.train import RunFailed, train_with_ray
 
             try:
-                outcome = train_with_ray(config, run.path, plan, launch.verbose)
+                outcome = train_with_ray(config, run.path, plan, launch.verbose, at_once=at_once)
             except RunFailed as failure:
                 print(f"error: {failure}\nresume with: {resume}", file=sys.stderr)
                 return 1
@@ -147,13 +152,12 @@ def _run(launch: Launch, config: Config, plan: Plan, run: RunFolder, args: Seque
         if refused is None:
             return failed(error, run.error_log, resume)
         raise UserError(f"{refused}; resume with: {resume}") from None
-    except KeyboardInterrupt:
-        print(f"stopped at once; resume from the last checkpoint with: {resume}", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        raise stops.Stopped.of(error, at_once) from None
     except Exception as error:
         return failed(error, run.error_log, resume)
     _print_summary(outcome, config, run, resume)
-    return 0 if outcome.finished else 130
+    return 0 if outcome.finished else stops.status()
 
 
 def _defaults(args: Sequence[str]) -> Config:
@@ -219,6 +223,7 @@ def _print_summary(outcome: RunOutcome, config: Config, run: RunFolder, resume: 
         )
     if len(config.curriculum.stages) > 1:
         print(f"  stage {outcome.stage + 1} of {len(config.curriculum.stages)}")
-    print(f"  evaluate:    {typed_command('evaluate')} --checkpoint {typed_path(run.path)}")
+    if outcome.update:
+        print(f"  evaluate:    {typed_command('evaluate')} --checkpoint {typed_path(run.path)}")
     print(f"  watch:       {typed('tensorboard')} --logdir {typed_path(run.tensorboard)}")
     print(f"  resume:      {resume}" if not outcome.finished else f"  train on:    {resume} --max-updates N")

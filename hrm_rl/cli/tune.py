@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shlex
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ import hrm_rl
 from hrm_rl.cli.flags import flag_value, parse
 from hrm_rl.cli.resuming import failed, folder_named, resume_command, retyped, without
 from hrm_rl.config import Section, absolute_paths, flatten
+from hrm_rl.utils import output, stops
 from hrm_rl.utils.console import duration, shown_path, typed_path
 from hrm_rl.utils.errors import UserError, nearest
 
@@ -128,33 +128,37 @@ def main(args: Sequence[str]) -> int:
 
     plan = TrialPlan(book.folder, sweep.space, resources.group, resources.cpus, resources.gpus)
     resume = resume_command("tune", "sweep-name", sweep.folder, args, RESOURCE_FLAGS)
-    try:
-        display = Display(book, sweep.trials, resources.concurrent, sweep.space.file.budget.max_updates)
-        with display:
-            spent = run_sweep(
-                plan,
-                book,
-                sweep.seed,
-                sweep.trials,
-                resources.concurrent,
-                display,
-                display.say,
-            )
-    except UserError as error:
-        raise UserError(f"{error}; resume with: {resume}") from None
-    except KeyboardInterrupt:
-        print(f"stopped at once; resume with: {resume}", file=sys.stderr)
-        return 130
-    except Exception as error:
-        return failed(error, sweep.folder / "error.log", resume)
-    print(write_report(sweep.folder))
+    at_once = f"stopped at once; resume with: {resume}"
+    output.say_when_lost(f"nobody reads the output any more: the sweep goes on in {shown_path(sweep.folder)}")
+    with stops.at_once(at_once):
+        connect(remote, machine, command.verbose)
+        try:
+            display = Display(book, sweep.trials, resources.concurrent, sweep.space.file.budget.max_updates)
+            with display:
+                spent = run_sweep(
+                    plan,
+                    book,
+                    sweep.seed,
+                    sweep.trials,
+                    resources.concurrent,
+                    display,
+                    display.say,
+                    at_once,
+                )
+        except UserError as error:
+            raise UserError(f"{error}; resume with: {resume}") from None
+        except KeyboardInterrupt as error:
+            raise stops.Stopped.of(error, at_once) from None
+        except Exception as error:
+            return failed(error, sweep.folder / "error.log", resume)
+        print(write_report(sweep.folder))
     print(
         f"updates    {spent.share:.0%} of the time since the first trial started "
         f"({duration(spent.seconds)} x {spent.concurrent} trials at once) was spent in updates"
     )
     if not spent.complete:
         print(f"stopped; resume with: {resume}")
-        return 130
+        return stops.status()
     return 1 if all(record.status == "failed" for record in book.records.values()) else 0
 
 

@@ -33,16 +33,9 @@ def unreachable(address: str, reason: str) -> UserError:
     return UserError(f"cannot reach a Ray cluster at {address}: {reason}; {start}, or {undo}")
 
 
-def refuse_strangers() -> None:
-    """Raise UserError if Ray's workers, which look for code in this folder first, would take something in it
-    for ours."""
-    found = shadowed.stranger(Path.cwd())
-    if found is not None:
-        raise UserError(shadowed.in_words(found))
-
-
 def make_ready() -> None:
-    """What has to be right for Ray to start here. Raises UserError."""
+    """See to what has to be right for Ray to start here. Raises UserError."""
+    _refuse_strangers()
     base = os.environ.get("RAY_TMPDIR") or os.environ.get("TMPDIR", "/tmp")
     if sys.platform != "win32":
         room = (103 if sys.platform == "darwin" else 107) - len(SOCKET)
@@ -56,6 +49,14 @@ def make_ready() -> None:
         # Ray would write one into the home folder. This one goes to the processes that Ray starts, and with
         # them it ends.
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+def _refuse_strangers() -> None:
+    """Raise UserError if Ray's workers, which look for code in this folder first, would take something in it
+    for ours."""
+    found = shadowed.stranger(Path.cwd())
+    if found is not None:
+        raise UserError(shadowed.in_words(found))
 
 
 def _can_keep_token() -> bool:
@@ -74,6 +75,7 @@ def _can_keep_token() -> bool:
 
 def knock(address: str) -> None:
     """Ask the cluster at `address` whether it is there. Raises UserError."""
+    _refuse_strangers()
     if "://" in address:
         raise unreachable(address, "it is not HOST:PORT, the address that `ray start --head` prints")
     _show_token()

@@ -88,6 +88,9 @@ class TrialWorker:
             self._stop |= self.plan.folder.stop_request.exists()
         return self._stop
 
+    def is_hurried(self) -> bool:
+        return self.stop_requested()
+
     def evaluated(self, found: Evaluated) -> None:
         """Report to Tune, which may end the trial here (by SystemExit)."""
         report = numbers(found, time.perf_counter() - self._began) | self.about
