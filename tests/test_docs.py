@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import itertools
 import os
 import re
 import shlex
@@ -14,6 +15,8 @@ from pathlib import Path
 import gymnasium
 import pytest
 
+from hrm_rl.cli.flags import parse
+from hrm_rl.cli.main import module_of
 from hrm_rl.config import PRESETS
 from hrm_rl.runs.folder import read_metrics
 from hrm_rl.training.local import LocalWorker
@@ -94,11 +97,12 @@ def _is_module(name: str) -> bool:
         return False
 
 
-def commands(page: str) -> Iterator[list[str]]:
+def commands(page: str, in_lines: bool = True) -> Iterator[list[str]]:
     """The commands of this project that a page shows, in blocks and in lines, as words."""
     blocks = re.findall(r"^```(?:bash|text)?\n(.*?)^```", PAGES[page], flags=re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    lines += re.findall(r"`((?:hrm-rl|python scripts/|make )[^`]+)`", PAGES[page])
+    if in_lines:
+        lines += re.findall(r"`((?:hrm-rl|python scripts/|make )[^`]+)`", PAGES[page])
     for line in lines:
         found = re.match(r"(?:\w+=\S+ )*(?:\S*/)?(hrm-rl|python|make)\s+(.*)", line.strip())
         if found is None or (found[1] == "python" and "scripts/" not in found[2].split()[0]):
@@ -124,6 +128,18 @@ def test_every_command_has_flags_and_files_that_there_are(page: str) -> None:
                 assert value in PRESETS
             if word in ("--space", "--config") and value.startswith(("tune_configs/", "examples/")):
                 assert (ROOT / value).is_file(), value
+
+
+@pytest.mark.parametrize("page", TODAY)
+def test_every_command_in_a_block_is_one_that_can_be_typed(page: str) -> None:
+    for program, *words in commands(page, in_lines=False):
+        name = words[0] if program == "hrm-rl" else SCRIPTS.get(Path(words[0]).stem, "")
+        if name not in render.COMMANDS:
+            continue
+        args = list(itertools.takewhile(lambda word: word not in ("|", ">", "&&", "&"), words[1:]))
+        parse(getattr(module_of(name), f"{name.title()}Command")(), args, name)
+        if name == "dataset":
+            assert {"--task", "--check"} & set(args), f"{args} does not say which task"
 
 
 def flags_of(text: str) -> set[str]:

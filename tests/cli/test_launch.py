@@ -116,7 +116,7 @@ def test_a_dry_run_writes_nothing_and_shows_the_plan(capsys: pytest.CaptureFixtu
         ("--model.num-heads 3", ["num_heads=3 does not divide hidden_size=256", "could be 1, 2, 4, 8"]),
         (
             "--num-workers 400",
-            ["this machine has", "this would run here: ", "python scripts/train_ray.py --num-workers"],
+            ["this machine has", "this would run here: ", "scripts/train_ray.py --num-workers"],
         ),
         ("--num-workers 4 --gpus-per-worker 1", ["GPU", "this would run here"]),
         ("--resume", ["--run-name NAME"]),
@@ -151,7 +151,7 @@ def test_a_gpu_run_on_a_machine_without_gpus_is_refused_with_the_command_that_ru
     monkeypatch.setattr(resources, "this_machine", lambda: Machine("this machine", 2, 0))
     for flags in ("--num-workers 4 --gpus-per-worker 1", "--num_workers=4 --gpus_per_worker 1"):
         line = refused(*flags.split())
-        assert line.endswith("python scripts/train_ray.py --num-workers 2 --gpus-per-worker 0")
+        assert line.endswith("scripts/train_ray.py --num-workers 2 --gpus-per-worker 0")
 
 
 def test_a_configuration_file_with_an_unknown_key_names_the_nearest() -> None:
@@ -229,7 +229,7 @@ def test_a_full_disk_ends_in_one_line_with_the_checkpoint_before_intact(
     monkeypatch.setattr(checkpoint, "write_atomically", full)
     line = refused(*TINY, "--max-updates", "12")
     assert "No space left on device" in line
-    assert "python scripts/train_ray.py --run-name r" in line
+    assert "scripts/train_ray.py --run-name r" in line
     left = sorted(p.name for p in Path("runs/r/checkpoints").iterdir())
     assert left == ["update-00000004"]
     assert selection.damage(Path("runs/r/checkpoints/update-00000004")) is None
@@ -247,7 +247,7 @@ def test_ctrl_c_ends_with_a_checkpoint_and_the_command_to_resume(capfd: pytest.C
     assert launch.main([*TINY, "--max-updates", "100000"]) == 130
     out, errors = capfd.readouterr()
     assert errors.startswith("stopping after this update; Ctrl-C again to stop without a checkpoint")
-    assert "python scripts/train_ray.py --run-name r" in out
+    assert "scripts/train_ray.py --run-name r" in out
     newest = selection.checkpoints(Path("runs/r/checkpoints"))[0]
     assert selection.damage(newest) is None
     assert f"stopped at update {int(newest.name.removeprefix('update-'))} of 100000" in out
