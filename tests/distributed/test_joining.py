@@ -8,6 +8,7 @@ import socket
 import time
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 import ray
@@ -106,7 +107,7 @@ def test_a_temporary_folder_is_as_long_as_sockets_allow(
 @pytest.mark.slow
 @pytest.mark.usefixtures("cluster")
 def test_rays_longest_socket_is_what_it_is_taken_for() -> None:
-    node = ray._private.worker.global_worker.node
+    node: Any = ray._private.worker.global_worker.node
     folder = Path(node.get_session_dir_path()).parent.parent
     names = [node.plasma_store_socket_name, node.raylet_socket_name]
     found = max(len(name.split("://")[-1]) for name in names) - len(str(folder))
