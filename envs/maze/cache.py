@@ -178,7 +178,7 @@ def cache_folder() -> Path:
     """Where things that took long to make are kept."""
     named = os.environ.get("HRM_RL_CACHE")
     if named:
-        return Path(named)
+        return Path(os.path.expanduser(named))
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "hrm_rl"
 

@@ -16,7 +16,7 @@ from hrm_rl.analysis import report
 from hrm_rl.analysis.study import Study, conduct
 from hrm_rl.cli.flags import CheckpointFlag, DeviceFlag, ThreadsFlag, WeightsFlag, parse
 from hrm_rl.cli.searching import SearchFlags, in_words
-from hrm_rl.config import Positive
+from hrm_rl.config import PathText, Positive
 from hrm_rl.evaluation.puzzles import PuzzleChoice, choose_puzzles, for_folder, refuse_strangers
 from hrm_rl.evaluation.search import evaluate_search
 from hrm_rl.runs.loading import LoadedModel, described, load_model, refuse_other_tasks
@@ -34,9 +34,9 @@ class AnalyzeCommand(PuzzleChoice):
     """Report on how a trained model thinks."""
 
     checkpoint: CheckpointFlag = ""
-    compare: tuple[str, ...] = ()
+    compare: tuple[PathText, ...] = ()
     """Several of them, to overlay; all think about the puzzles of the first."""
-    out: str = ""
+    out: PathText = ""
     """Folder for report.html and the PNG and CSV file of each figure. Required."""
     max_segments: Positive | None = None
     """Segments to watch each puzzle for; twice the budget of training if not given. With --search: the

@@ -8,13 +8,23 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from hrm_rl.cli.flags import flag_value, parse
 from hrm_rl.cli.resuming import failed, folder_named, resume_command, retyped, without
-from hrm_rl.config import Config, Section, absolute_paths, get_preset, load_config, validate
+from hrm_rl.config import (
+    Config,
+    PathText,
+    Section,
+    absolute_paths,
+    get_preset,
+    load_config,
+    over,
+    read_settings,
+    validate,
+)
 from hrm_rl.utils.console import (
     duration,
     held_out_result,
@@ -46,11 +56,11 @@ class Launch(Section):
     """CPUs, and so threads, of each worker; an even share of the machine."""
     address: str | None = None
     """Ray cluster to run on, for example auto; Ray is started on this machine if not given."""
-    config: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    config: Annotated[PathText | None, tyro.conf.arg(metavar="FILE")] = None
     """YAML file of settings, put over the preset."""
     run_name: str | None = None
     """Name of the run's folder; the preset and the time if not given."""
-    storage_path: str = "runs"
+    storage_path: PathText = "runs"
     """Folder that holds the run folders; on a cluster, one that all nodes share."""
     resume: bool = False
     """Resume the run called --run-name from its last checkpoint."""
@@ -166,13 +176,29 @@ def _defaults(args: Sequence[str]) -> Config:
                 raise UserError(
                     f"--resume takes the run's own settings: leave out --{flag}, or start a new run"
                 )
-        stored = Path(flag_value(args, "storage-path") or "runs") / name / "config.yaml"
+        stored = Path(flag_value(args, "storage-path") or "runs").expanduser() / name / "config.yaml"
         if not stored.exists():
             raise UserError(f"there is no run to resume in {stored.parent}; leave out --resume to start it")
         return load_config(stored, Config())
-    config = get_preset(flag_value(args, "preset") or DEFAULT_PRESET)
-    file = flag_value(args, "config")
-    return load_config(Path(file), config) if file else config
+    preset, file = flag_value(args, "preset"), flag_value(args, "config")
+    if file is None:
+        return get_preset(preset or DEFAULT_PRESET)
+    settings = read_settings(path := Path(file).expanduser())
+    return over(_preset_under(path, settings, preset), settings, str(path))
+
+
+def _preset_under(file: Path, settings: dict[str, Any], given: str | None) -> Config:
+    """The preset that the settings of a file are put over: the one that the file names, or that --preset
+    gives. Raises UserError where they differ."""
+    named = settings.get("preset")
+    if not isinstance(named, str):  # one that is no name is refused with the other settings
+        return get_preset(given or DEFAULT_PRESET)
+    if given not in (None, named):
+        raise UserError(f"{file} is on preset {named}, and --preset says {given}: leave one of them out")
+    try:
+        return get_preset(named)
+    except UserError as error:
+        raise UserError(f"{file}: {error}; leave out preset: if the file holds every setting") from None
 
 
 def _run_dir(launch: Launch, config: Config) -> Path:

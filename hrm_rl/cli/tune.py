@@ -16,7 +16,7 @@ import yaml
 import hrm_rl
 from hrm_rl.cli.flags import flag_value, parse
 from hrm_rl.cli.resuming import failed, folder_named, resume_command, retyped, without
-from hrm_rl.config import Section, absolute_paths, flatten
+from hrm_rl.config import PathText, Section, absolute_paths, flatten
 from hrm_rl.utils.console import duration, shown_path
 from hrm_rl.utils.errors import UserError, nearest
 
@@ -31,7 +31,7 @@ SPACES = Path(hrm_rl.__file__).parents[1] / "tune_configs"
 class TuneCommand(Section):
     """Search over settings: many runs, the worse ones stopped early."""
 
-    space: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    space: Annotated[PathText | None, tyro.conf.arg(metavar="FILE")] = None
     """The sweep: base preset, settings to try, scheduler, searcher and budget. A YAML file, or the name of
     one that comes with hrm-rl, such as quick."""
     num_samples: int | None = None
@@ -42,11 +42,11 @@ class TuneCommand(Section):
     """Seed of the samples. What is random in a trial goes by its own setting `seed`."""
     sweep_name: str | None = None
     """Name of the sweep's folder; the file's name and the time if not given."""
-    storage_path: str = "sweeps"
+    storage_path: PathText = "sweeps"
     """Folder that holds the sweeps; on a cluster, one that all nodes share."""
     resume: bool = False
     """Resume the sweep called --sweep-name; finished trials are left alone. --num-samples adds to it."""
-    report: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
+    report: Annotated[PathText | None, tyro.conf.arg(metavar="DIR")] = None
     """Make table, results.csv, best.yaml and pictures of the sweep in DIR again, even while it runs or after
     a crash."""
     workers_per_trial: int = 1

@@ -13,7 +13,7 @@ from rich.console import Console
 from envs import DataError, PuzzleBatch
 from envs.folders.opening import open_puzzles
 from envs.task import PuzzleTask
-from hrm_rl.config import Config, Positive, Section
+from hrm_rl.config import Config, PathText, Positive, Section
 from hrm_rl.data.held_out import generate_held_out, prepare, trained_levels
 from hrm_rl.data.leaks import Keys, twins
 from hrm_rl.data.streams import ALL_LEVELS, build_data, training_puzzles
@@ -25,7 +25,7 @@ from hrm_rl.utils.errors import UserError
 class PuzzleChoice(Section):
     """Flags that say which puzzles."""
 
-    data: str | None = None
+    data: PathText | None = None
     """File or folder of puzzles to evaluate on. Without this, --level, --puzzles and --seed: the run's
     held-out ones."""
     level: str | None = None

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+
+from hrm_rl.utils.files import digest
 
 KEEP_LAST = 2
 """Newest checkpoints that a run keeps, besides its best."""
@@ -23,10 +24,6 @@ def name_of(update: int) -> str:
 def update_of(path: Path) -> int:
     """The update of a checkpoint."""
     return int(path.name.removeprefix("update-"))
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def checkpoints(root: Path) -> list[Path]:
