@@ -34,7 +34,7 @@ from hrm_rl.utils.console import (
     typed,
     typed_command,
 )
-from hrm_rl.utils.errors import UserError, refused_by_disk
+from hrm_rl.utils.errors import NotResumable, UserError, refused_by_disk
 
 if TYPE_CHECKING:
     from hrm_rl.runs.folder import RunFolder
@@ -147,6 +147,8 @@ def _run(
             except RunFailed as failure:
                 print(f"error: {failure}\nresume with: {resume}", file=sys.stderr)
                 return 1
+    except NotResumable:
+        raise
     except UserError as error:
         if selection.checkpoints(run.checkpoints):
             raise UserError(f"{error}; resume with: {resume}") from None

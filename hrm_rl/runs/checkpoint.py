@@ -30,12 +30,10 @@ from torch import Tensor
 from hrm_rl.agents.act.learner import Learner
 from hrm_rl.config import Config, differences, validate
 from hrm_rl.data.curriculum import CurriculumState
-from hrm_rl.runs.selection import KEEP_LAST, MANIFEST, STATE, checkpoints, name_of, prune
+from hrm_rl.runs.selection import AVERAGED, KEEP_LAST, MANIFEST, STATE, WEIGHTS, checkpoints, name_of, prune
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import digest, provenance, write_atomically
 
-WEIGHTS = "model.safetensors"
-AVERAGED = "averaged.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 Weights = Literal["raw", "ema"]
 """The trained weights, or their exponential moving average where the run keeps one."""
