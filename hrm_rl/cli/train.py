@@ -25,6 +25,7 @@ from hrm_rl.config import (
     read_settings,
     validate,
 )
+from hrm_rl.utils.claims import Kind, new_folder, resumed_folder
 from hrm_rl.utils.console import (
     duration,
     held_out_result,
@@ -35,6 +36,7 @@ from hrm_rl.utils.console import (
     typed_command,
 )
 from hrm_rl.utils.errors import NotResumable, UserError, refused_by_disk
+from hrm_rl.utils.locks import held_by
 
 if TYPE_CHECKING:
     from hrm_rl.runs.folder import RunFolder
@@ -42,6 +44,7 @@ if TYPE_CHECKING:
     from hrm_rl.training.worker import RunOutcome
 
 DEFAULT_PRESET = "sudoku9-curriculum"
+RUN = Kind("run", "run-name", "config.yaml")
 RESOURCE_FLAGS = ("num-workers", "gpus-per-worker", "cpus-per-worker")
 
 
@@ -95,12 +98,28 @@ def main(args: Sequence[str]) -> int:
     command = parse(TrainCommand(settings=_defaults(args)), args, "train")
     config, launch = absolute_paths(command.config), command.launch
 
+    if launch.dry_run:
+        return _train(config, launch, _run_dir(launch, config), args)
+    if launch.resume:
+        path = folder_named(str(launch.run_name), "run-name", launch.storage_path)
+        _refuse_trial_of_running_sweep(path)
+        folder = resumed_folder(path, RUN)
+    else:
+        name = _name(launch, config)
+        root = folder_named(name, "run-name", launch.storage_path).parent
+        folder = new_folder(root, name, launch.run_name is not None, RUN)
+    with folder as path:
+        return _train(config, launch, path, args)
+
+
+def _train(config: Config, launch: Launch, path: Path, args: Sequence[str]) -> int:
+    """Train in the folder at `path`, whose lock is held, or do a dry run."""
     from hrm_rl.data.streams import build_data
     from hrm_rl.runs.folder import RunFolder
     from hrm_rl.training.plan import banner, dry_run
     from hrm_rl.training.resources import check, make_plan, this_machine
 
-    run = RunFolder(_run_dir(launch, config))
+    run = RunFolder(path)
     machine = this_machine()
     remote = launch.address or os.environ.get("RAY_ADDRESS")
     if remote and not launch.dry_run:
@@ -203,15 +222,26 @@ def _preset_under(file: Path, settings: dict[str, Any], given: str | None) -> Co
         raise UserError(f"{file}: {error}; leave out preset: if the file holds every setting") from None
 
 
+def _name(launch: Launch, config: Config) -> str:
+    return launch.run_name or f"{config.preset}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
 def _run_dir(launch: Launch, config: Config) -> Path:
-    name = launch.run_name or f"{config.preset}-{time.strftime('%Y%m%d-%H%M%S')}"
-    run_dir = folder_named(name, "run-name", launch.storage_path)
-    if run_dir.exists() and not launch.resume:
+    """The run's folder, as far as can be told before it is made. Raises UserError."""
+    path = folder_named(_name(launch, config), "run-name", launch.storage_path)
+    if not launch.resume:
+        RUN.refuse_taken(path)
+    return path
+
+
+def _refuse_trial_of_running_sweep(path: Path) -> None:
+    """Refuse to resume a trial as a run while its sweep may train it. Raises UserError."""
+    sweep = path.parent.parent
+    by = held_by(sweep) if (sweep / "sweep.yaml").exists() else None
+    if by is not None:
         raise UserError(
-            f"run {name} exists in {run_dir.parent}: resume it with --run-name {name} --resume, "
-            "or choose another --run-name"
+            f"run {path.name} is a trial of sweep {sweep.name}, which is in use by {by}: wait for its end"
         )
-    return run_dir
 
 
 def _check_resumable(run: RunFolder, config: Config) -> None:

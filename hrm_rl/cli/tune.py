@@ -17,13 +17,16 @@ import hrm_rl
 from hrm_rl.cli.flags import flag_value, parse
 from hrm_rl.cli.resuming import failed, folder_named, resume_command, retyped, without
 from hrm_rl.config import PathText, Section, absolute_paths, flatten
+from hrm_rl.utils.claims import Kind, new_folder, resumed_folder
 from hrm_rl.utils.console import duration, shown_path
 from hrm_rl.utils.errors import UserError, nearest
+from hrm_rl.utils.locks import held_by
 
 if TYPE_CHECKING:
     from hrm_rl.sweeps.space import Space
 
 RESOURCE_FLAGS = ("workers-per-trial", "cpus-per-trial", "gpus-per-trial", "max-concurrent")
+SWEEP = Kind("sweep", "sweep-name", "sweep.yaml")
 SPACES = Path(hrm_rl.__file__).parents[1] / "tune_configs"
 """The sweeps that come with the package, in a checkout as in a wheel."""
 
@@ -88,11 +91,24 @@ def main(args: Sequence[str]) -> int:
         print(write_report(Path(command.report)))
         return 0
 
+    sweep = _resumed(command, args) if command.resume else _new(command)
+    if command.dry_run:
+        return _search(command, sweep, args)
+    if command.resume:
+        _refuse_trials_in_use(sweep.folder)
+        folder = resumed_folder(sweep.folder, SWEEP)
+    else:
+        folder = new_folder(sweep.folder.parent, sweep.folder.name, command.sweep_name is not None, SWEEP)
+    with folder as path:
+        return _search(command, replace(sweep, folder=path), args)
+
+
+def _search(command: TuneCommand, sweep: SweepPlan, args: Sequence[str]) -> int:
+    """Run the sweep in its folder, whose lock is held, or do a dry run."""
     from hrm_rl.sweeps.plan import check_data, dry_run, first_samples, plan_resources
     from hrm_rl.sweeps.results.records import Book, write_sweep
     from hrm_rl.training.resources import this_machine
 
-    sweep = _resumed(command, args) if command.resume else _new(command)
     machine = this_machine()
     remote = command.address or os.environ.get("RAY_ADDRESS")
     if remote and not command.dry_run:
@@ -171,12 +187,19 @@ def _new(command: TuneCommand) -> SweepPlan:
     trials = number_of_trials(space, command.num_samples)
     name = command.sweep_name or f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder = folder_named(name, "sweep-name", command.storage_path)
-    if folder.exists():
-        raise UserError(
-            f"sweep {name} exists in {folder.parent}: resume it with --sweep-name {name} --resume, "
-            "or choose another --sweep-name"
-        )
+    if command.sweep_name is not None:
+        SWEEP.refuse_taken(folder)
     return SweepPlan(folder, content, file.name, space, command.seed, trials)
+
+
+def _refuse_trials_in_use(path: Path) -> None:
+    """Refuse to resume a sweep while somebody trains one of its trials as a run. Raises UserError."""
+    from hrm_rl.sweeps.results.folder import SweepFolder
+
+    folder = SweepFolder(path)
+    for id in folder.trial_ids():
+        if by := held_by(folder.trial(id).path):
+            raise UserError(f"trial {id} of sweep {path.name} is in use by {by}: wait for its end")
 
 
 def _space_file(given: str | None) -> Path:

@@ -14,6 +14,7 @@ All ranks write into a folder with a temporary name, which rank 0 renames when e
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -119,11 +120,18 @@ def save(
             shutil.rmtree(temporary, ignore_errors=True)
         raise UserError(
             f"could not save the checkpoint of update {state.update} in {root}: {errors[0]}; "
-            "free some space, or choose another --storage-path, then resume from the checkpoint before"
+            f"{_mend(errors[0])}, then resume from the checkpoint before"
         )
     if rank == 0:
         prune(root, final, keep)
     return final
+
+
+def _mend(reason: str) -> str:
+    """What to do about a file system that refused for this reason."""
+    if any(os.strerror(code) in reason for code in (errno.ENOSPC, errno.EDQUOT)):
+        return "free some space, or choose another --storage-path"
+    return "see to it that this process can write there"
 
 
 def _attempt(action: Callable[[], None]) -> str | None:
