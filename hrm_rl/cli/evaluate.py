@@ -28,6 +28,7 @@ from hrm_rl.evaluation.puzzles import (
     choose_puzzles,
     for_folder,
     refuse_strangers,
+    warn_of_moved,
     without_training_puzzles,
 )
 from hrm_rl.evaluation.recording import record
@@ -117,10 +118,11 @@ def main(args: Sequence[str]) -> int:
     for model in models:
         command.rollouts_of(model, command.chosen_seed)  # refuses
     searches = [_search(command, model) for model in models]
-    command = command.model_copy(update=for_folder(command, models[0]).model_dump(include={"seed"}))
+    command = for_folder(command, models[0])
     puzzles = choose_puzzles(command, models[0].config, models[0].task)
     for model in models[1:]:
         _warn_of_shared_streams(command, models[0], model)
+        warn_of_moved(model, own_held_out=False)
         puzzles = without_training_puzzles(puzzles, model.config, model.task)
     split(command.by, models[0].task, puzzles)  # refuses
     if command.vote or command.retry:

@@ -246,7 +246,7 @@ def _refuse_trial_of_running_sweep(path: Path) -> None:
 
 def _check_resumable(run: RunFolder, config: Config) -> None:
     """Raise UserError now for what would make every worker fail later."""
-    from hrm_rl.runs import checkpoint, selection
+    from hrm_rl.runs import checkpoint, dependencies, selection
 
     said: list[str] = []
     path = selection.latest_sound(run.checkpoints, said.append)
@@ -256,6 +256,9 @@ def _check_resumable(run: RunFolder, config: Config) -> None:
         return
     state = checkpoint.read_state(path)
     checkpoint.refuse_changes(path, state, config)
+    changed = dependencies.moved(state.digests, dependencies.digests(config))
+    if changed:
+        raise UserError(dependencies.refusal(changed, "run"))
     if state.update >= config.train.max_updates:
         raise UserError(
             f"run {run.name} is finished at update {state.update}: give a larger --max-updates "

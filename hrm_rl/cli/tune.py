@@ -217,9 +217,11 @@ def _space_file(given: str | None) -> Path:
 
 
 def _resumed(command: TuneCommand, args: Sequence[str]) -> SweepPlan:
+    from hrm_rl.runs.dependencies import moved, refusal
     from hrm_rl.sweeps.checks import build_space
     from hrm_rl.sweeps.file import read_content
     from hrm_rl.sweeps.results.folder import SweepFolder
+    from hrm_rl.sweeps.results.records import digests_of
     from hrm_rl.sweeps.search import number_of_trials
 
     for flag in ("space", "seed", "max-updates"):
@@ -244,6 +246,9 @@ def _resumed(command: TuneCommand, args: Sequence[str]) -> SweepPlan:
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{stored} is damaged ({error}); --report {folder} still works") from None
     space = build_space(content, str(stored), updates)
+    changed = moved(record.get("digests") or {}, digests_of(space))
+    if changed:
+        raise UserError(refusal(changed, "sweep"))
     if command.num_samples is not None:
         trials = number_of_trials(space, command.num_samples)
     return SweepPlan(folder, content, file, space, seed, trials)

@@ -18,8 +18,8 @@ import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -64,6 +64,8 @@ class TrainingState:
     config: Config
     score: float | None
     """Share of the held-out puzzles that are solved at this update, if it was evaluated."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """Of what the run depends on by path (hrm_rl/runs/dependencies.py); of runs of 0.2.0, none."""
 
     def to_json(self) -> str:
         values = {
@@ -72,6 +74,7 @@ class TrainingState:
             "world_size": self.world_size,
             "stage": self.stage,
             "score": self.score,
+            "digests": dict(self.digests),
             "curriculum": self.curriculum.to_json(),
             "config": self.config.model_dump(mode="json"),
             "versions": provenance(),
@@ -89,6 +92,7 @@ class TrainingState:
             CurriculumState.from_json(values["curriculum"]),
             validate(values["config"], origin),
             values["score"],
+            values.get("digests", {}),
         )
 
 

@@ -22,6 +22,7 @@ from hrm_rl.evaluation.search import evaluate_search
 from hrm_rl.evaluation.summaries import evaluation_scalars
 from hrm_rl.runs import checkpoint, selection
 from hrm_rl.runs.checkpoint import Agree, TrainingState, agree_alone
+from hrm_rl.runs.dependencies import digests
 from hrm_rl.runs.folder import RunFolder
 from hrm_rl.training.pictures import Pictures
 from hrm_rl.training.resuming import begin, resume
@@ -74,10 +75,13 @@ class Trainer:
         self.saved_at = -1
         self.best_score: float | None = None
         self.stopping = False
-        state = resume(self.learner, worker, self.folder, self._say)
+        self.digests = digests(config) if worker.rank == 0 else {}
+        """Of what the run depends on by path."""
+        state = resume(self.learner, worker, self.folder, self._say, self.agree)
         if state is None:
             begin(self.learner, config)
         else:
+            self.digests |= state.digests  # of the starting weights: those it did start from
             self.curriculum = replace(state.curriculum, stage=state.stage)
             self.pending = state.curriculum
             self.saved_at = state.update
@@ -230,6 +234,7 @@ class Trainer:
             curriculum=self.pending,
             config=self.config,
             score=self.metrics["eval/solved"] if self.evaluated_at == update else None,
+            digests=self.digests,
         )
         return checkpoint.save(
             self.folder.checkpoints, self.learner, state, worker.rank, self.agree, self.keep
