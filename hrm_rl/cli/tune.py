@@ -44,7 +44,8 @@ class TuneCommand(Section):
     seed: int = 0
     """Seed of the samples. What is random in a trial goes by its own setting `seed`."""
     sweep_name: str | None = None
-    """Name of the sweep's folder; the file's name and the time if not given."""
+    """Name of the sweep's folder; the file's name and the time, and a number if that is taken, if not
+    given."""
     storage_path: PathText = "sweeps"
     """Folder that holds the sweeps; on a cluster, one that all nodes share."""
     resume: bool = False

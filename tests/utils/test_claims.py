@@ -78,7 +78,7 @@ def test_a_folder_is_made_and_locked_before_anything_is_written_and_left_unlocke
         assert [p.name for p in path.iterdir()] == [LOCK]
         (path / "config.yaml").write_text("")
     assert [p.name for p in path.iterdir()] == ["config.yaml"]
-    with pytest.raises(UserError, match="run r exists in .*: resume it with --run-name r --resume"):
+    with pytest.raises(UserError, match=r"run r exists in .*: resume it with --run-name r --resume"):
         new_folder(tmp_path / "runs", "r", True, RUN).__enter__()
     with new_folder(tmp_path / "runs", "r", False, RUN) as other:
         assert other.name == "r-2"
@@ -102,7 +102,7 @@ def test_a_folder_of_something_else_is_not_written_into(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("")
     with pytest.raises(UserError, match="is no run: choose another --run-name"):
         new_folder(tmp_path, "f", True, RUN).__enter__()
-    with pytest.raises(UserError, match="cannot write the run folder .*: Not a directory"):
+    with pytest.raises(UserError, match=r"cannot write the run folder .*: Not a directory"):
         new_folder(tmp_path / "f", "r", False, RUN).__enter__()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -82,10 +83,8 @@ def test_of_many_threads_one_gets_it(tmp_path: Path) -> None:
     won: list[FolderLock] = []
 
     def take() -> None:
-        try:
+        with contextlib.suppress(Held):
             won.append(FolderLock(tmp_path, silent))
-        except Held:
-            pass
 
     threads = [threading.Thread(target=take) for _ in range(12)]
     for thread in threads:
@@ -113,7 +112,9 @@ def test_without_locks_of_the_kernel_the_process_is_looked_up_and_the_limit_is_s
     assert held_by(tmp_path) is None
     said: list[str] = []
     FolderLock(tmp_path, said.append).release()
-    assert said == [f"note: the file system of {tmp_path} knows no locks: other hosts' processes are not seen"]
+    assert said == [
+        f"note: the file system of {tmp_path} knows no locks: other hosts' processes are not seen"
+    ]
 
 
 @pytest.mark.usefixtures("no_kernel_locks")
