@@ -197,7 +197,8 @@ def _defaults(args: Sequence[str]) -> Config:
                 raise UserError(
                     f"--resume takes the run's own settings: leave out --{flag}, or start a new run"
                 )
-        stored = Path(flag_value(args, "storage-path") or "runs").expanduser() / name / "config.yaml"
+        root = Path(flag_value(args, "storage-path") or "runs").expanduser()
+        stored = folder_named(name, "run-name", str(root)) / "config.yaml"
         if not stored.exists():
             raise UserError(f"there is no run to resume in {stored.parent}; leave out --resume to start it")
         return load_config(stored, Config())
@@ -223,7 +224,9 @@ def _preset_under(file: Path, settings: dict[str, Any], given: str | None) -> Co
 
 
 def _name(launch: Launch, config: Config) -> str:
-    return launch.run_name or f"{config.preset}-{time.strftime('%Y%m%d-%H%M%S')}"
+    if launch.run_name is not None:
+        return launch.run_name
+    return f"{config.preset}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def _run_dir(launch: Launch, config: Config) -> Path:

@@ -186,7 +186,9 @@ def _new(command: TuneCommand) -> SweepPlan:
     settings = flatten(space.base.model_dump(mode="json"))
     content = {**content, "set": {name: settings[name] for name in space.file.set}}
     trials = number_of_trials(space, command.num_samples)
-    name = command.sweep_name or f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    name = command.sweep_name
+    if name is None:
+        name = f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder = folder_named(name, "sweep-name", command.storage_path)
     if command.sweep_name is not None:
         SWEEP.refuse_taken(folder)

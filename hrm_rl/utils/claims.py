@@ -27,17 +27,29 @@ class Kind:
 
     def refuse_taken(self, path: Path) -> None:
         """Raise UserError if a new one may not lie at `path`, as far as can be seen without its lock."""
-        if (path / self.mark).exists():
+        try:
+            there, foreign = (path / self.mark).exists(), _foreign(path)
+        except OSError as error:
+            raise self.unwritable(path, error) from None
+        if there:
             raise UserError(
                 f"{self.name} {path.name} exists in {path.parent}: resume it with --{self.flag} {path.name} "
                 f"--resume, or choose another --{self.flag}"
             )
-        if path.exists() and (
-            not path.is_dir() or any(p.name.lstrip(".").split(".")[0] != LOCK for p in path.iterdir())
-        ):
+        if foreign:
             raise UserError(
                 f"{path} is there, and is no {self.name}: choose another --{self.flag} or --storage-path"
             )
+
+    def unwritable(self, path: Path, error: OSError) -> UserError:
+        return UserError(f"cannot write the {self.name} folder {path}: {error.strerror}")
+
+
+def _foreign(path: Path) -> bool:
+    """Whether something lies at `path` other than a folder with nothing in it but perhaps a lock."""
+    if not path.is_dir():
+        return path.exists() or path.is_symlink()
+    return any(p.name.lstrip(".").split(".")[0] != LOCK for p in path.iterdir())
 
 
 @contextmanager
@@ -47,11 +59,11 @@ def new_folder(root: Path, name: str, given: bool, kind: Kind) -> Iterator[Path]
 
     A folder that holds nothing at the end but the lock is removed again.
     """
-    missing = [folder for folder in (root / name, root, *root.parents) if not folder.exists()]
     try:
+        missing = [folder for folder in (root / name, root, *root.parents) if not folder.exists()]
         path, lock = _made(root, name, given, kind)
     except OSError as error:
-        raise UserError(f"cannot write the {kind.name} folder {root / name}: {error.strerror}") from None
+        raise kind.unwritable(root / name, error) from None
     if path.name != name:
         missing[:0] = [path]
     try:
@@ -104,7 +116,7 @@ def resumed_folder(path: Path, kind: Kind) -> Iterator[Path]:
             f"--{kind.flag}"
         ) from None
     except OSError as error:
-        raise UserError(f"cannot write the {kind.name} folder {path}: {error.strerror}") from None
+        raise kind.unwritable(path, error) from None
     try:
         yield path
     finally:

@@ -99,6 +99,11 @@ def test_a_folder_of_something_else_is_not_written_into(tmp_path: Path) -> None:
     (tmp_path / "r" / "thesis.tex").write_text("")
     with pytest.raises(UserError, match="is no run: choose another --run-name"):
         new_folder(tmp_path, "r", True, RUN).__enter__()
+    (tmp_path / "s").symlink_to("nowhere")
+    with pytest.raises(UserError, match="is no run: choose another --run-name"):
+        new_folder(tmp_path, "s", True, RUN).__enter__()
+    with pytest.raises(UserError, match=r"cannot write the run folder .*: File name too long"):
+        new_folder(tmp_path, "n" * 300, True, RUN).__enter__()
     (tmp_path / "f").write_text("")
     with pytest.raises(UserError, match="is no run: choose another --run-name"):
         new_folder(tmp_path, "f", True, RUN).__enter__()
