@@ -181,7 +181,7 @@ def cache_folder() -> Path:
     one."""
     named = os.environ.get("HRM_RL_CACHE")
     if named:
-        return Path(named)
+        return Path(os.path.expanduser(named))
     base = os.environ.get("XDG_CACHE_HOME")
     try:
         return (Path(base) if base else Path.home() / ".cache") / "hrm_rl"

@@ -71,7 +71,7 @@ def test_ctrl_c_while_ray_starts_is_never_swallowed(tmp_path: Path) -> None:
         assert status == 130
         assert "Traceback" not in errors
         if "stopped at update" not in out:
-            begun = (folder / "runs/r").exists()
+            begun = (folder / "runs/r/versions.jsonl").exists()
             assert errors.startswith("stopped at once; resume with: " if begun else "interrupted")
             assert errors.count("\n") == 1
         assert left(run.pid) == []
