@@ -1,4 +1,4 @@
-"""A sweep's file as people write it who know those of runs: what stands in another form is named, not lost."""
+"""A sweep's file as people write it who know those of runs: another form is named, not lost."""
 
 from __future__ import annotations
 
