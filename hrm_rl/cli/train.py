@@ -26,7 +26,7 @@ from hrm_rl.config import (
     validate,
 )
 from hrm_rl.utils import output, stops
-from hrm_rl.utils.claims import Kind, new_folder, resumed_folder
+from hrm_rl.utils.claims import FolderKind, new_folder, resumed_folder
 from hrm_rl.utils.console import (
     duration,
     held_out_result,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from hrm_rl.training.worker import RunOutcome
 
 DEFAULT_PRESET = "sudoku9-curriculum"
-RUN = Kind("run", "run-name", "config.yaml")
+RUN = FolderKind("run", "run-name", "config.yaml")
 RESOURCE_FLAGS = ("num-workers", "gpus-per-worker", "cpus-per-worker")
 
 

@@ -16,7 +16,7 @@ from hrm_rl.cli.flags import flag_value, parse
 from hrm_rl.cli.resuming import failed, folder_named, resume_command, retyped, without
 from hrm_rl.config import PathText, Section, absolute_paths, flatten
 from hrm_rl.utils import output, stops
-from hrm_rl.utils.claims import Kind, new_folder, resumed_folder
+from hrm_rl.utils.claims import FolderKind, new_folder, resumed_folder
 from hrm_rl.utils.console import duration, shown_path, typed_path
 from hrm_rl.utils.errors import UserError, nearest
 from hrm_rl.utils.locks import held_by
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from hrm_rl.sweeps.space import Space
 
 RESOURCE_FLAGS = ("workers-per-trial", "cpus-per-trial", "gpus-per-trial", "max-concurrent")
-SWEEP = Kind("sweep", "sweep-name", "sweep.yaml")
+SWEEP = FolderKind("sweep", "sweep-name", "sweep.yaml")
 SPACES = Path(hrm_rl.__file__).parents[1] / "tune_configs"
 """The sweeps that come with the package, in a checkout as in a wheel."""
 

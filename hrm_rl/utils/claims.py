@@ -16,7 +16,7 @@ from hrm_rl.utils.locks import LOCK, FolderLock, Held
 
 
 @dataclass(frozen=True)
-class Kind:
+class FolderKind:
     """What the folder is of."""
 
     name: str
@@ -54,7 +54,7 @@ def _foreign(path: Path) -> bool:
 
 
 @contextmanager
-def new_folder(root: Path, name: str, given: bool, kind: Kind) -> Iterator[Path]:
+def new_folder(root: Path, name: str, given: bool, kind: FolderKind) -> Iterator[Path]:
     """Make root/name and hold its lock. given: the user named it, so that it may be no other; else a number
     is put behind a name that is taken. Raises UserError.
 
@@ -76,7 +76,7 @@ def new_folder(root: Path, name: str, given: bool, kind: Kind) -> Iterator[Path]
                 folder.rmdir()
 
 
-def _made(root: Path, name: str, given: bool, kind: Kind) -> tuple[Path, FolderLock]:
+def _made(root: Path, name: str, given: bool, kind: FolderKind) -> tuple[Path, FolderLock]:
     number = 1
     while True:
         path = root / (name if number == 1 else f"{name}-{number}")
@@ -107,7 +107,7 @@ def _made(root: Path, name: str, given: bool, kind: Kind) -> tuple[Path, FolderL
 
 
 @contextmanager
-def resumed_folder(path: Path, kind: Kind) -> Iterator[Path]:
+def resumed_folder(path: Path, kind: FolderKind) -> Iterator[Path]:
     """Hold the lock of a folder that is there. Raises UserError if another process writes to it."""
     try:
         lock = FolderLock(path, _note)

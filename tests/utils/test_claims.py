@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from hrm_rl.utils.claims import Kind, new_folder, resumed_folder
+from hrm_rl.utils.claims import FolderKind, new_folder, resumed_folder
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.locks import LOCK, FolderLock
 
-RUN = Kind("run", "run-name", "config.yaml")
+RUN = FolderKind("run", "run-name", "config.yaml")
 PROCESSES = 8
 
 
