@@ -9,13 +9,14 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
+from contextlib import suppress
 from importlib import import_module
 
 import ray
 
 from hrm_rl.training.resources import Machine
 from hrm_rl.utils.errors import UserError, one_line
-from hrm_rl.utils.stops import at_once, shields
+from hrm_rl.utils.stops import at_once, before_end, shields
 
 SEEN_WITH = "Ray 2.60.0"
 ENVIRONMENT = {
@@ -44,6 +45,7 @@ def connect(address: str | None, machine: Machine, verbose: bool) -> Machine:
     prepare(verbose)
     if not ray.is_initialized():
         try:
+            before_end(kill_descendants)
             with at_once():  # an exception could be lost in Ray's own code
                 ray.init(
                     address=address or "local",  # never a cluster that happens to run here
@@ -61,7 +63,8 @@ def connect(address: str | None, machine: Machine, verbose: bool) -> Machine:
             ) from None
     if not address:
         if shields():
-            end_without_asking()
+            for process in ray_processes():
+                process.terminate = kill_descendants  # type: ignore[method-assign]
         return machine
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     nodes = tuple((node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive)
@@ -87,11 +90,16 @@ def ray_processes() -> list[subprocess.Popen[bytes]]:
     return [info.process for kind in kinds for info in kind]
 
 
-def end_without_asking() -> None:
-    """Have the processes of the Ray that was started here killed when this one ends. They have SIGTERM
-    blocked (hrm_rl/utils/stops.py), with which Ray would ask each in turn, and wait a second in vain."""
-    for process in ray_processes():
-        process.terminate = process.kill  # type: ignore[method-assign]
+def kill_descendants() -> None:
+    """Kill all that this process has started, and all that those have: Ray, if it runs for this one alone.
+
+    They have SIGTERM blocked (hrm_rl/utils/stops.py). Ray's own end asks each in turn with it, and waits a
+    second in vain; and what a killed raylet leaves behind takes a minute to notice.
+    """
+    psutil = import_module("psutil")  # which Ray brings along
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            process.kill()
 
 
 def silence_reports() -> None:
