@@ -247,8 +247,8 @@ class PuzzleFolder:
         return int(self._starts[-1])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A pickled memory map would carry the whole file.
-        return PuzzleFolder, (self.path, self.task)
+        # A pickled memory map would carry the whole file; another process may stand in another folder.
+        return PuzzleFolder, (self.path.absolute(), self.task)
 
     @cached_property
     def groups(self) -> NDArray[np.int64]:
