@@ -111,10 +111,11 @@ def _from_file(task: PuzzleTask, config: Config, rank: int, world_size: int) -> 
     assert config.data.path is not None
     path = config.data.path
     pool, test = open_training(task, Path(path))
+    notes: tuple[str, ...] = ()
     for part in (pool, test):
         if isinstance(part, PuzzleFolder):
             try:
-                check_sample(task, part)
+                notes += check_sample(part)
             except DataError as error:
                 check = f"{typed_command('dataset')} --check {shlex.quote(str(part.path))}"
                 raise UserError(f"{error}; to check all: {check}") from None
@@ -122,10 +123,9 @@ def _from_file(task: PuzzleTask, config: Config, rank: int, world_size: int) -> 
     _, rows = np.unique(keys.puzzle, return_index=True)  # the first of each set of equal puzzles
     rows = np.sort(rows)
     groups = pool.groups if isinstance(pool, PuzzleFolder) else None
-    notes: tuple[str, ...] = ()
     if config.data.eval_path is not None or test is not None:
         held_out = _given_held_out(task, config, test)
-        notes = refuse_leaks(task, config, pool, keys, held_out)
+        notes += refuse_leaks(task, config, pool, keys, held_out)
     else:
         chosen, rows = split(keys.family, groups, rows, config)
         held_out = pool.take(chosen)
@@ -157,7 +157,7 @@ def training_puzzles(task: PuzzleTask, config: Config) -> Puzzles | None:
 
 
 def _given_held_out(task: PuzzleTask, config: Config, test: Puzzles | None) -> PuzzleBatch:
-    """All puzzles of `data.eval_path`, else `data.eval_puzzles` at random of a folder's test split."""
+    """All puzzles of `data.eval_path`, else `data.eval_puzzles` at random of what a folder holds out."""
     if config.data.eval_path is not None:
         return open_puzzles(task, Path(config.data.eval_path)).take(slice(None))
     assert test is not None
