@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.errors import DataError
+from envs.errors import DataError, MisfitError
 from envs.folders.metadata import METADATA_FILE, Metadata, encoding_of, misfit, read_metadata
 from envs.puzzle import PAD, PuzzleBatch, Tokens
 from envs.task import PuzzleTask
@@ -183,7 +183,7 @@ class PuzzleFolder:
         self.metadata = read_metadata(self.path)
         encoding = encoding_of(self.metadata, task)
         if encoding is None:
-            raise DataError(f"{self.path / METADATA_FILE}: {misfit(self.metadata, task)}")
+            raise MisfitError(f"{self.path / METADATA_FILE}: {misfit(self.metadata, task)}")
         self._encoding = encoding
         self.sets = [ExampleSet(self.path, name, self.metadata) for name in self.metadata.sets]
         self._starts = np.cumsum([0, *map(len, self.sets)])

@@ -36,7 +36,7 @@ def open_training(task: PuzzleTask, path: Path) -> tuple[Puzzles, Puzzles | None
     try:
         return train, PuzzleFolder(splits.held_out, task)
     except DataError as error:
-        raise DataError(f"{error}; or give {splits.train} alone, which holds out some of its own") from None
+        raise type(error)(f"{error}; or give {splits.train} alone, which holds out some of its own") from None
 
 
 def check_sample(folder: PuzzleFolder) -> tuple[str, ...]:

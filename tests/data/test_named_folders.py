@@ -46,8 +46,7 @@ def boards() -> dict[int, Splitted]:
 def _sapientinc(root: Path, boards: dict[int, Splitted]) -> Path:
     for name in ("train", "test"):
         rows = boards[9][name].take(slice(0, 6))
-        about = {"seq_len": 81, "vocab_size": 11, "total_groups": 2}
-        upstream(root / name, rows, **about)
+        upstream(root / name, rows, seq_len=81, vocab_size=11, total_groups=2)
     (root / "identifiers.json").write_text('["<blank>"]')
     return root
 

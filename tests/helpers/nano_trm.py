@@ -35,7 +35,7 @@ def _root(root: Path, mode: str, canvas: int, vocab_size: int) -> Path:
 def extreme(root: Path, splits: Mapping[str, PuzzleBatch]) -> Path:
     """build_sudoku_extreme_dataset.py: 9x9, blank 2, digits from 3, no files of indices."""
     for name, batch in splits.items():
-        arrays = {
+        arrays: dict[str, NDArray[Any]] = {
             "inputs": batch.inputs + 1,
             "labels": batch.solution + 1,
             "puzzle_identifiers": np.zeros(len(batch), np.int32),
@@ -65,7 +65,7 @@ def generated(
         labels[:, :size, :size] = batch.solution.reshape(-1, size, size) + 1
         if canvas > size:
             inputs[:, size, 0] = labels[:, size, 0] = 1
-        arrays = {
+        arrays: dict[str, NDArray[Any]] = {
             "inputs": inputs.reshape(len(batch), -1),
             "labels": labels.reshape(len(batch), -1),
             "puzzle_identifiers": np.zeros(len(batch), np.int32),
@@ -87,7 +87,7 @@ def mazes(root: Path, task: PuzzleTask, splits: Mapping[str, PuzzleBatch], per_g
     """build_maze_dataset.py: the tokens of sapientinc/HRM, files of indices, and no `sets`."""
     size = task.grid_shape[0]
     for name, batch in splits.items():
-        arrays = {
+        arrays: dict[str, NDArray[Any]] = {
             "inputs": batch.inputs,
             "labels": batch.solution,
             "puzzle_identifiers": np.zeros(len(batch), np.int32),
