@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.background import Background
+from envs.copies import Background
 from envs.errors import UserError, unknown
 from envs.puzzle import PuzzleBatch, Puzzles, PuzzleSource, Tokens, fingerprint
 from envs.task import PuzzleTask

@@ -1,10 +1,13 @@
-"""A thread that works ahead, as an object that can be copied and sent to other processes."""
+"""What it takes to copy and send environments and sources: a thread that works ahead as an object, and arrays
+that can be written to again."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
+
+import numpy as np
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,3 +33,12 @@ class Background:
 
     def __reduce__(self) -> tuple[type[Background], tuple[()]]:
         return Background, ()
+
+
+def writable(state: Mapping[str, Any]) -> dict[str, Any]:
+    """The attributes of a copy, with arrays that can be written to: what Ray sends to an actor lies in memory
+    that may only be read."""
+    return {
+        name: value.copy() if isinstance(value, np.ndarray) and not value.flags.writeable else value
+        for name, value in state.items()
+    }
