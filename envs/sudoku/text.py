@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from envs.csv_files import Misfit
-from envs.sudoku.board import board_of_size
+from envs.sudoku.board import BOX_SHAPES, board_of_size
 
 MARKS = (".0", "_", "*", "Xx", "?", "-")
 """What a blank is written as; a board keeps to one of these."""
@@ -24,6 +24,8 @@ _FRAME = "-+*=:.|!│║┃¦ \t" + "".join(map(chr, range(0x2500, 0x2580)))
 _DOUBTFUL = "-*"
 """Marks of a blank that frames are drawn with as well."""
 _COMMENT = ("#", ";", "//")
+_OTHER_SIZES = {cells for size in BOX_SHAPES for cells in (size, size**2)}
+"""Cells of rows and boards of any size: who has so many means another size, who has not has lost some."""
 _TITLE = re.compile(r"(grid|puzzle|sudoku|board)\s*(no\.?|#)?\s*\d+\s*:?", re.IGNORECASE)
 _REMARK = re.compile(r"\s+[#;].*")
 """A comment behind a board."""
@@ -139,7 +141,8 @@ def _rows(part: Sequence[_Line], size: int, wrong: dict[int, str]) -> list[_Line
     then it is None."""
     odd = [line for line in part if len(line.cells) not in (size, size**2)]
     for line in odd:
-        wrong[line.number] = Misfit(f"has {len(line.cells)} cells; a row has {size}, a board {size**2}")
+        kind = Misfit if len(line.cells) in _OTHER_SIZES else str
+        wrong[line.number] = kind(f"has {len(line.cells)} cells; a row has {size}, a board {size**2}")
     rows = [line for line in part if len(line.cells) == size]
     sure = [line for line in rows if not line.doubtful]
     if odd or len(sure) == len(rows) or len(rows) == size:
@@ -153,8 +156,8 @@ def _rows(part: Sequence[_Line], size: int, wrong: dict[int, str]) -> list[_Line
     return sure
 
 
-def _too_few(rows: Sequence[_Line], size: int) -> Misfit:
-    return Misfit(f"{len(rows)} rows of {size} cells stand together; a board has {size}")
+def _too_few(rows: Sequence[_Line], size: int) -> str:
+    return f"{len(rows)} rows of {size} cells stand together; a board has {size}"
 
 
 def _board(lines: Sequence[_Line]) -> PastedBoard:
