@@ -27,6 +27,7 @@ _COMMENT = ("#", ";", "//")
 _OTHER_SIZES = {cells for size in BOX_SHAPES for cells in (size, size**2)}
 """Cells of rows and boards of any size: who has so many means another size, who has not has lost some."""
 _TITLE = re.compile(r"(grid|puzzle|sudoku|board)\s*(no\.?|#)?\s*\d+\s*:?", re.IGNORECASE)
+_SECTION = re.compile(r"\[([A-Za-z ]+)\]")
 _REMARK = re.compile(r"\s+[#;].*")
 """A comment behind a board."""
 
@@ -120,9 +121,10 @@ def _parts(text: str, size: int) -> list[list[_Line]]:
     for number, raw in enumerate(text.splitlines(), 1):
         line = _REMARK.sub("", raw.rstrip())
         bare = line.strip()
-        if bare.startswith("[") and bare.endswith("]"):
-            elsewhere = bare.lower() != "[puzzle]"
-        if not bare or bare.startswith("[") or _TITLE.fullmatch(bare):
+        section = _SECTION.fullmatch(bare)
+        if section is not None:
+            elsewhere = section[1].lower() != "puzzle"
+        if not bare or section is not None or _TITLE.fullmatch(bare):
             parts.append([])
         elif not elsewhere and not bare.startswith(_COMMENT):
             cells = bare.translate(_BARS)
