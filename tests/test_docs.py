@@ -3,33 +3,22 @@
 from __future__ import annotations
 
 import importlib.util
-import itertools
 import os
 import re
-import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import gymnasium
 import pytest
 
-from hrm_rl.cli.flags import parse
-from hrm_rl.cli.main import module_of
 from hrm_rl.config import PRESETS
 from hrm_rl.runs.folder import read_metrics
 from hrm_rl.training.local import LocalWorker
 from hrm_rl.training.loop import Trainer
+from tests.helpers.pages import PAGES, SCRIPTS, TODAY, commands
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny import make_decisive, tiny_config
-
-PAGES = {
-    str(path.relative_to(ROOT)): path.read_text()
-    for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
-}
-TODAY = [page for page in PAGES if page != "CHANGELOG.md"]
-"""Pages about the project as it is; the others name what has gone."""
 
 INVENTED = ("hrm_rl/Name-v0", "hrm_rl/Parity-v0")
 """Ids of tasks that a reader adds."""
@@ -39,16 +28,6 @@ assert _spec is not None
 assert _spec.loader is not None
 render = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(render)
-
-SCRIPTS = {
-    "train_ray": "train",
-    "tune_ray": "tune",
-    "build_dataset": "dataset",
-    "convert_checkpoint": "convert",
-    "compare_recipes": "recipes",
-    **{name: name for name in ("evaluate", "solve", "analyze", "export", "benchmark")},
-}
-"""scripts/NAME.py -> the same command of hrm-rl."""
 
 
 def section(page: str, heading: str) -> str:
@@ -97,19 +76,6 @@ def _is_module(name: str) -> bool:
         return False
 
 
-def commands(page: str, in_lines: bool = True) -> Iterator[list[str]]:
-    """The commands of this project that a page shows, in blocks and in lines, as words."""
-    blocks = re.findall(r"^```(?:bash|text)?\n(.*?)^```", PAGES[page], flags=re.MULTILINE | re.DOTALL)
-    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    if in_lines:
-        lines += re.findall(r"`((?:hrm-rl|python scripts/|make )[^`]+)`", PAGES[page])
-    for line in lines:
-        found = re.match(r"(?:\w+=\S+ )*(?:\S*/)?(hrm-rl|python|make)\s+(.*)", line.strip())
-        if found is None or (found[1] == "python" and "scripts/" not in found[2].split()[0]):
-            continue
-        yield [found[1], *shlex.split(found[2], comments=True)]
-
-
 @pytest.mark.parametrize("page", TODAY)
 def test_every_command_has_flags_and_files_that_there_are(page: str) -> None:
     for program, *words in commands(page):
@@ -128,18 +94,6 @@ def test_every_command_has_flags_and_files_that_there_are(page: str) -> None:
                 assert value in PRESETS
             if word in ("--space", "--config") and value.startswith(("tune_configs/", "examples/")):
                 assert (ROOT / value).is_file(), value
-
-
-@pytest.mark.parametrize("page", TODAY)
-def test_every_command_in_a_block_is_one_that_can_be_typed(page: str) -> None:
-    for program, *words in commands(page, in_lines=False):
-        name = words[0] if program == "hrm-rl" else SCRIPTS.get(Path(words[0]).stem, "")
-        if name not in render.COMMANDS:
-            continue
-        args = list(itertools.takewhile(lambda word: word not in ("|", ">", "&&", "&"), words[1:]))
-        parse(getattr(module_of(name), f"{name.title()}Command")(), args, name)
-        if name == "dataset":
-            assert {"--task", "--check"} & set(args), f"{args} does not say which task"
 
 
 def flags_of(text: str) -> set[str]:

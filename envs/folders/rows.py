@@ -60,6 +60,11 @@ class PuzzleFile:
             rated = "" if min_rating is None else f" rated {min_rating:g} or more"
             raise DataError(f"{path}: has a header but no rows{rated}")
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the file had to be read whole."""
+        return self._whole is not None
+
     rows: NDArray[np.int64]
     """(N,) numbers of the rows on offer, ascending; row 0 is the first after the header."""
 
@@ -141,7 +146,7 @@ class _Excerpt:
                 return task.read(file)
             except DataError as error:
                 reason = re.sub(r"\bline (\d+)", self._original, str(error).removeprefix(str(file)))
-                raise DataError(f"{path}{reason}") from None
+                raise type(error)(f"{path}{reason}") from None
 
     def _original(self, match: re.Match[str]) -> str:
         number = int(match[1])

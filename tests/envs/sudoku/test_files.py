@@ -96,7 +96,11 @@ def test_a_full_board_has_no_level(good):
     ("row", "reason"),
     [
         (PUZZLE[:-1] + ",", "the puzzle has 15 characters, not 16"),
-        ("x" + PUZZLE[1:] + ",", "character 1 of the puzzle is 'x', not one of '1234.0'"),
+        ("y" + PUZZLE[1:] + ",", "character 1 of the puzzle is 'y', not one of '1234.0_*Xx?-'"),
+        (
+            "x" + PUZZLE[1:] + ",",
+            "character 2 of the puzzle is '.', but a blank was 'x' before: write all alike",
+        ),
         (PUZZLE[:-1] + "5,", "character 16 of the puzzle is '5'"),
         (PUZZLE[:-1] + "é,", "character 16 of the puzzle is 'é'"),
         ("11" + "." * 14 + ",", "two equal clues see each other"),
@@ -140,6 +144,8 @@ def test_many_bad_rows_are_counted_and_five_are_shown(good):
             "a.csv",
             "has columns board, result; one of them must be question or puzzle",
         ),
+        (b'a,"long\nname"\n12,34\n', "a.csv", "has columns a, long name; one of them must be"),
+        (b"n," * 500 + b"\n12,34\n", "a.csv", f"has columns {'n, ' * 9}n and 491 more; one of them must be"),
         (b"plain text", "a.csv.gz", "is named .gz but is no gzip file"),
         (gzip.compress(b"puzzle\n" * 100, mtime=0)[:-20], "a.csv.gz", "is a damaged gzip file"),
         (b"\xff\xfe\x00\x01", "a.csv", "is no text file"),
