@@ -83,7 +83,9 @@ class Trainer:
             self.saved_at = state.update
             best = selection.best(self.folder.checkpoints, newest=self.folder.checkpoint(state.update))
             self.best_score = selection.score(best) if best else None
-        self.telemetry = Telemetry(worker.run_dir, config, self.learner.updates) if worker.rank == 0 else None
+        self.telemetry = (
+            Telemetry(worker.run_dir, config, self.learner.updates, self._say) if worker.rank == 0 else None
+        )
         self.pictures = Pictures()
         self.update_seconds = 0.0
         self._first_update = self.learner.updates
@@ -203,7 +205,7 @@ class Trainer:
         improved = self.best_score is None or score > self.best_score
         if self.telemetry is not None:
             self.telemetry.scalars(update, self.metrics)
-            self.telemetry.flush()
+            self.telemetry.flush(update)
             self._say(evaluation_line(update, self.metrics, improved, time.perf_counter() - began))
         if improved:
             self.best_score = score
