@@ -28,6 +28,7 @@ from hrm_rl.training.resuming import begin, resume
 from hrm_rl.training.telemetry import Telemetry
 from hrm_rl.training.worker import Evaluated, RunOutcome, Worker
 from hrm_rl.utils.console import evaluation_line, status_line
+from hrm_rl.utils.errors import UserError
 
 STATUS_SECONDS = 3.0
 """Least time between two status lines."""
@@ -181,6 +182,7 @@ class Trainer:
     def _evaluate(self) -> bool:
         """Evaluate the weights that `train.eval_weights` names on the held-out puzzles. Returns whether more
         of them than ever before are solved."""
+        self._refuse_lost_weights()
         began = time.perf_counter()
         learner, worker, config = self.learner, self.worker, self.config
         task, held_out = self.data.task, self.data.held_out
@@ -221,6 +223,7 @@ class Trainer:
     def _save(self) -> Path | None:
         """Write a checkpoint of this update; its folder, if this run saves any."""
         update, worker = self.learner.updates, self.worker
+        self._refuse_lost_weights()
         self.saved_at = update
         if not self.saves:
             return None
@@ -236,6 +239,16 @@ class Trainer:
         return checkpoint.save(
             self.folder.checkpoints, self.learner, state, worker.rank, self.agree, self.keep
         )
+
+    def _refuse_lost_weights(self) -> None:
+        """Raise UserError if weights are not finite, which no further update mends: they are neither judged nor
+        saved, and the checkpoint before stays the last one."""
+        lost = [name for name, weight in self.learner.model.named_parameters() if not weight.isfinite().all()]
+        if lost:
+            raise UserError(
+                f"{lost[0]} is not finite at update {self.learner.updates}, past saving: start a new "
+                f"run with a lower --optim.lr (now {self.config.optim.lr}); the checkpoints before are as they were"
+            )
 
     def _say(self, line: str) -> None:
         if self.worker.rank == 0:

@@ -1,4 +1,4 @@
-"""Processes that are killed, or asked to stop, at random moments: afterwards the run is as if nothing had been."""
+"""Processes killed, or asked to stop, at random moments: afterwards the run is as if nothing had been."""
 
 from __future__ import annotations
 
