@@ -241,14 +241,14 @@ class Trainer:
         )
 
     def _refuse_lost_weights(self) -> None:
-        """Raise UserError if weights are not finite, which no further update mends: they are neither judged
-        nor saved, and the checkpoint before stays the last one."""
+        """Raise UserError if weights are not finite, which no further update mends. They are neither judged
+        nor saved."""
         weights = self.learner.model.named_parameters()
         lost = [name for name, weight in weights if not weight.isfinite().all()]
         if lost:
             raise UserError(
-                f"{lost[0]} is not finite at update {self.learner.updates}, past saving: start a new run with "
-                f"a lower --optim.lr (now {self.config.optim.lr}); the checkpoints before are as they were"
+                f"{lost[0]} is not finite at update {self.learner.updates}, past saving: start a new run "
+                f"with a lower --optim.lr (now {self.config.optim.lr}); earlier checkpoints are as they were"
             )
 
     def _say(self, line: str) -> None:
