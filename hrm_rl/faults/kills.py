@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable
 from pathlib import Path
 
-from hrm_rl.faults.commands import Running, verdict
+from hrm_rl.faults.commands import LONGEST, Running, verdict
 from hrm_rl.faults.subject import Subject, differences
 from hrm_rl.runs.folder import RunFolder
 
@@ -79,7 +79,7 @@ def killed(
         running.kill()
         if moment == "kill -9 in a metrics line":
             _cut_last_line(folder.metrics, chance)
-    return _finished(subject, folder, whole)
+    return finished(subject, folder, whole)
 
 
 def asked_to_stop(
@@ -95,7 +95,7 @@ def asked_to_stop(
     allowed = (0, 128 + number, -number)  # it was over; it stopped; the signal came before any of our code
     if running.status not in allowed or "Traceback" in running.output:
         return f"exit {running.status} after {signal.Signals(number).name}"
-    return _finished(subject, folder, whole)
+    return finished(subject, folder, whole)
 
 
 def killed_exporting(subject: Subject, whole: RunFolder, chance: random.Random) -> str | None:
@@ -118,9 +118,10 @@ def killed_exporting(subject: Subject, whole: RunFolder, chance: random.Random) 
     return said
 
 
-def _finished(subject: Subject, folder: RunFolder, whole: RunFolder) -> str | None:
+def finished(subject: Subject, folder: RunFolder, whole: RunFolder, seconds: float = LONGEST) -> str | None:
+    """Let a run that was struck finish, and compare it with the whole one. Returns what is wrong, or None."""
     if not _complete(folder, whole):
-        ended = subject.finish(folder.name)
+        ended = subject.finish(folder.name, seconds)
         if ended.status != 0:
             return verdict(ended) or f"exit {ended.status}: {ended.output.strip().splitlines()[-1]}"
     found = differences(folder, whole)

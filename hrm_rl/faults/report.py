@@ -11,6 +11,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from hrm_rl.faults import cluster
+from hrm_rl.faults.cluster import VICTIMS, killed_under_ray
 from hrm_rl.faults.commands import Commands
 from hrm_rl.faults.files import DAMAGES, damaged, prepare
 from hrm_rl.faults.kills import MOMENTS, asked_to_stop, killed, killed_exporting
@@ -20,6 +22,8 @@ from hrm_rl.utils.errors import UserError
 
 Fault = Callable[[random.Random], str | None]
 """Strikes once, with a source of chance. Returns what was wrong afterwards, or None."""
+RAY_EVERY = 10
+"""One fault in so many is under Ray, if there are as many."""
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
 
@@ -60,28 +64,47 @@ def kinds_of_fault(subject: Subject) -> dict[str, Fault]:
     return kinds
 
 
+def kinds_under_ray(subject: Subject) -> dict[str, Fault]:
+    """Those of a run with two workers, which takes most of a minute."""
+    ended = subject.finish("whole", cluster.LONGEST)
+    if ended.status != 0:
+        raise UserError(f"the run under Ray ended with exit status {ended.status}; see {ended.log}")
+    whole = subject.folder("whole")
+    return {
+        f"kill -9 of {victim}": lambda chance, victim=victim: killed_under_ray(subject, whole, victim, chance)  # type: ignore[misc]
+        for victim in VICTIMS
+    }
+
+
 def strike(times: int, seed: int, say: Callable[[str], None]) -> list[Outcome]:
-    """Break things `times` times, each kind in turn, the rest drawn from `seed`. What went wrong is left in a
-    folder that `say` is told of."""
+    """Break things `times` times, each kind in turn, the rest drawn from `seed`; one time in RAY_EVERY under
+    Ray. What went wrong is left in a folder that `say` is told of."""
     place = Path(tempfile.mkdtemp(prefix="hrm-rl-faults-"))
-    (place / "runs").mkdir()
+    place.chmod(0o755)
+    for name in ("runs", "ray"):
+        (place / name).mkdir()
+    outcomes: dict[str, Outcome] = {}
     with Commands(place) as commands:
-        kinds = kinds_of_fault(Subject(commands, place / "runs"))
-        outcomes = {kind: Outcome(kind) for kind in kinds}
+        here = kinds_of_fault(Subject(commands, place / "runs"))
+        remote = kinds_under_ray(Subject(commands, place / "ray", workers=2)) if times >= RAY_EVERY else {}
         for n in range(times):
-            kind = list(kinds)[n % len(kinds)]
-            outcome, began = outcomes[kind], time.monotonic()
+            far = remote and n % RAY_EVERY == RAY_EVERY - 1
+            kinds, turn = (remote, n // RAY_EVERY) if far else (here, n - n // RAY_EVERY if remote else n)
+            kind = list(kinds)[turn % len(kinds)]
+            outcome, began = outcomes.setdefault(kind, Outcome(kind)), time.monotonic()
             wrong = kinds[kind](random.Random(f"{seed} {n}"))
             outcome.times += 1
             outcome.seconds += time.monotonic() - began
             if wrong is not None:
                 outcome.wrong.append(f"fault {n}: {wrong}")
                 say(f"{kind}: {outcome.wrong[-1]}")
+            elif n % 10 == 9:
+                say(f"{n + 1} of {times} faults")
     if any(outcome.wrong for outcome in outcomes.values()):
         say(f"what is left of these runs is in {place}")
     else:
         shutil.rmtree(place)
-    return [outcome for outcome in outcomes.values() if outcome.times]
+    return [outcomes[kind] for kind in [*here, *remote] if kind in outcomes]
 
 
 def table(outcomes: list[Outcome]) -> str:

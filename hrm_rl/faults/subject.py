@@ -7,20 +7,20 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from hrm_rl.faults.commands import Commands, Running
+from hrm_rl.faults.commands import LONGEST, Commands, Running
 from hrm_rl.runs.folder import RunFolder, read_metrics
 from hrm_rl.runs.selection import checkpoints, damage
 
 UPDATES = 40
 SETTINGS = (
-    "--preset", "sudoku4-quick", "--model.hidden-size", "16", "--model.num-heads", "2",
-    "--model.swiglu-multiple", "16", "--halting.halt-max-steps", "4",
-    "--train.global-batch-size", "8", "--data.eval-puzzles", "16",
-    "--optim.ema-decay", "0.9", "--optim.warmup-updates", "0", "--train.max-updates", str(UPDATES),
-    "--train.log-every", "2", "--train.eval-every", "10", "--train.checkpoint-every", "5",
-    "--train.device", "cpu", "--curriculum.stages", "easy=1", "easy=1,medium=1",
-    "--curriculum.threshold", "0", "--curriculum.min-updates", "15", "--curriculum.min-episodes", "1",
-    "--curriculum.window", "4",
+    "--preset", "sudoku4-quick", "--train.device", "cpu",
+    "--model.hidden-size", "16", "--model.num-heads", "2", "--model.swiglu-multiple", "16",
+    "--halting.halt-max-steps", "4", "--train.global-batch-size", "8", "--data.eval-puzzles", "16",
+    "--optim.ema-decay", "0.9", "--optim.warmup-updates", "0", "--optim.lr-min-ratio", "1",
+    "--train.max-updates", str(UPDATES), "--train.log-every", "2",
+    "--train.eval-every", "10", "--train.checkpoint-every", "5",
+    "--curriculum.stages", "easy=1", "easy=1,medium=1", "--curriculum.threshold", "0",
+    "--curriculum.min-updates", "15", "--curriculum.min-episodes", "1", "--curriculum.window", "4",
 )  # fmt: skip
 """4x4 Sudoku, 16 numbers wide; two stages, of which the second begins in the middle."""
 TIMES = ("perf/",)
@@ -28,37 +28,30 @@ TIMES = ("perf/",)
 
 
 class Subject:
-    """A tiny run with one worker, in this process's folder of runs."""
+    """A tiny run, in a folder of runs."""
 
-    def __init__(self, commands: Commands, runs: Path, settings: Sequence[str] = SETTINGS):
+    def __init__(self, commands: Commands, runs: Path, settings: Sequence[str] = SETTINGS, workers: int = 0):
+        """workers: of Ray; 0 trains without it."""
         self.commands = commands
         self.runs = runs
         self.settings = tuple(settings)
+        self.workers = workers
 
     def folder(self, name: str) -> RunFolder:
         return RunFolder(self.runs / name)
 
     def command(self, name: str) -> list[str]:
         """What starts the run, or resumes it if it has begun."""
-        where = [
-            "train",
-            "--num-workers",
-            "0",
-            "--cpus-per-worker",
-            "1",
-            "--run-name",
-            name,
-            "--storage-path",
-            str(self.runs),
-        ]
+        where = f"train --num-workers {self.workers} --cpus-per-worker 1 --run-name {name}".split()
+        where += ["--storage-path", str(self.runs)]
         return [*where, "--resume"] if self.folder(name).config.exists() else [*where, *self.settings]
 
     def start(self, name: str) -> Running:
         return self.commands.start(self.command(name))
 
-    def finish(self, name: str) -> Running:
+    def finish(self, name: str, seconds: float = LONGEST) -> Running:
         """Start or resume the run, and let it end."""
-        return self.commands.run(self.command(name))
+        return self.commands.run(self.command(name), seconds)
 
 
 def differences(run: RunFolder, whole: RunFolder) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
@@ -52,6 +53,7 @@ class Telemetry:
         self.say = say
         self._folder = folder.tensorboard
         self._losing = False
+        _keep_writers_quiet()
         _drop_after(self.path, update)
         self.writer = self._opened(update)
         if not update:
@@ -136,6 +138,20 @@ class Telemetry:
         if not self._losing:
             self.say(f"records cannot be written ({error.strerror or error}): training goes on without them")
         self._losing = True
+
+
+def _keep_writers_quiet() -> None:
+    """Print no traceback where a TensorBoard writer's thread ends: the next write raises its error."""
+    before = threading.excepthook
+    if getattr(before, "keeps_writers_quiet", False):
+        return
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if not type(args.thread).__module__.startswith("tensorboard."):
+            before(args)
+
+    hook.keeps_writers_quiet = True  # type: ignore[attr-defined]
+    threading.excepthook = hook
 
 
 def _plain(value: float) -> float | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +15,13 @@ from hrm_rl.runs.folder import RunFolder
 
 
 @pytest.fixture(scope="session")
-def subject(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Subject]:
-    place = tmp_path_factory.mktemp("faults")
-    (place / "runs").mkdir()
-    with Commands(place) as commands:
-        yield Subject(commands, place / "runs")
+def subject() -> Iterator[Subject]:
+    # pytest's own folders are closed to other users, as which some commands run.
+    with tempfile.TemporaryDirectory(prefix="hrm-rl-faults-") as folder:
+        place = Path(folder)
+        (place / "runs").mkdir()
+        with Commands(place) as commands:
+            yield Subject(commands, place / "runs")
 
 
 @pytest.fixture(scope="session")
