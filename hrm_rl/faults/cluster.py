@@ -25,7 +25,7 @@ LONGEST = 300.0
 
 
 def killed_under_ray(subject: Subject, whole: RunFolder, victim: str, chance: random.Random) -> str | None:
-    """Kill a process of a run once it has a checkpoint. A run that loses a worker or the actor has to end as if
+    """Kill a process of a run that has a checkpoint. A run that loses a worker or the actor has to end as if
     nothing had been; one that loses its driver, after it was resumed."""
     folder = subject.folder(f"ray-{chance.randrange(10**9)}")
     running = subject.start(folder.name)
