@@ -26,6 +26,7 @@ ORDER = (
     "hrm_rl.sweeps",
     "hrm_rl.distributed",
     "hrm_rl.benchmarks",
+    "hrm_rl.faults",
     "hrm_rl.cli",
 )
 """The packages from the ground up. A package may import from those before it only."""

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from pydantic import Field
 from rich.console import Console
 
 from hrm_rl.benchmarks.adaptive import time_adaptive, time_tracing
@@ -51,6 +53,9 @@ class Timing(Section):
     """CPU threads of torch."""
     seconds: float = 2.0
     """Time spent on each measurement."""
+    faults: Annotated[int, Field(ge=0)] = 0
+    """Break things so often instead of timing anything: processes killed, files damaged, disks full, drawn
+    from --seed."""
     json_file: PathText | None = None
     """File to write the numbers to."""
 
@@ -71,6 +76,8 @@ def main(args: Sequence[str]) -> int:
     base["data"]["exclude_twins"] = False  # nobody is evaluated here
     given = parse(BenchmarkCommand(settings=Config(**base)), args, "benchmark")
     command, config = given.timing, given.settings
+    if command.faults:
+        return _break(command, config.seed)
     for part in command.only:
         if part not in PARTS:
             raise UserError(f"--only {part}: the parts are {', '.join(PARTS)}")
@@ -103,6 +110,18 @@ def main(args: Sequence[str]) -> int:
     _write(command.json_file, lambda path: write_atomically(path, json.dumps(results, indent=1)))
     _write(command.plot, lambda path: draw(results["growth"], results.get("ray"), path))
     return 0
+
+
+def _break(command: Timing, seed: int) -> int:
+    """Break things, and print what came of it. The exit status is 1 if anything was wrong afterwards."""
+    from hrm_rl.faults.report import strike, table
+
+    outcomes = strike(command.faults, seed, print)
+    print(table(outcomes))
+    found = {outcome.kind: asdict(outcome) for outcome in outcomes}
+    content = json.dumps({"versions": provenance(), "seed": seed, "faults": found}, indent=1)
+    _write(command.json_file, lambda path: write_atomically(path, content))
+    return int(any(outcome.wrong for outcome in outcomes))
 
 
 def _write(file: str | None, write: Callable[[Path], None]) -> None:

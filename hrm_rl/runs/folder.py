@@ -108,11 +108,14 @@ class RunFolder:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The records of a metrics.jsonl, the last one left out if it was cut off while being written."""
+    """The records of a metrics.jsonl. Lines that are none, such as one cut off while it was being written,
+    are left out."""
     records = []
-    for line in path.read_text().splitlines():
+    for line in path.read_text(errors="replace").splitlines():
         try:
-            records.append(json.loads(line))
-        except json.JSONDecodeError:
-            break
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and isinstance(record.get("update"), int):
+            records.append(record)
     return records

@@ -30,6 +30,7 @@ from hrm_rl.training.resuming import begin, resume
 from hrm_rl.training.telemetry import Telemetry
 from hrm_rl.training.worker import Evaluated, RunOutcome, Worker
 from hrm_rl.utils.console import evaluation_line, status_line
+from hrm_rl.utils.errors import NotResumable
 
 STATUS_SECONDS = 3.0
 """Least time between two status lines."""
@@ -99,7 +100,9 @@ class Trainer:
             self.owed = state.evaluation_owed
             best = selection.best(self.folder.checkpoints, newest=self.folder.checkpoint(state.update))
             self.best_score = selection.score(best) if best else None
-        self.telemetry = Telemetry(worker.run_dir, config, self.learner.updates) if worker.rank == 0 else None
+        self.telemetry = (
+            Telemetry(worker.run_dir, config, self.learner.updates, self._say) if worker.rank == 0 else None
+        )
         self.pictures = Pictures()
         self.update_seconds = 0.0
         self._first_update = self.learner.updates
@@ -216,6 +219,7 @@ class Trainer:
         """Evaluate the weights that `train.eval_weights` names on the held-out puzzles. Returns whether more
         of them than ever before are solved, or None if the user does not wait for that; the last evaluation
         is waited for."""
+        self._refuse_lost_weights()
         began = time.perf_counter()
         learner, worker, config = self.learner, self.worker, self.config
         task, held_out = self.data.task, self.data.held_out
@@ -250,7 +254,7 @@ class Trainer:
         improved = self.best_score is None or score > self.best_score
         if self.telemetry is not None:
             self.telemetry.scalars(update, self.metrics)
-            self.telemetry.flush()
+            self.telemetry.flush(update)
             self._say(evaluation_line(update, self.metrics, improved, time.perf_counter() - began))
         if improved:
             self.best_score = score
@@ -266,6 +270,7 @@ class Trainer:
     def _save(self) -> Path | None:
         """Write a checkpoint of this update; its folder, if this run saves any."""
         update, worker = self.learner.updates, self.worker
+        self._refuse_lost_weights()
         self.saved_at = update
         if not self.saves:
             return None
@@ -283,6 +288,17 @@ class Trainer:
         return checkpoint.save(
             self.folder.checkpoints, self.learner, state, worker.rank, self.agree, self.keep
         )
+
+    def _refuse_lost_weights(self) -> None:
+        """Raise NotResumable if weights are not finite, which no further update mends. They are neither judged
+        nor saved."""
+        weights = self.learner.model.named_parameters()
+        lost = [name for name, weight in weights if not weight.isfinite().all()]
+        if lost:
+            raise NotResumable(
+                f"{lost[0]} is not finite at update {self.learner.updates}, past saving: start a new run "
+                f"with a lower --optim.lr (now {self.config.optim.lr}); earlier checkpoints are as they were"
+            )
 
     def _say(self, line: str) -> None:
         if self.worker.rank == 0:

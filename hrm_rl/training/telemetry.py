@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+import os
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -38,24 +42,29 @@ LAYOUT = {
 
 
 class Telemetry:
-    """The metrics of one run folder."""
+    """The metrics of one run folder. What a disk refuses is lost and said once: it does not end the
+    training."""
 
-    def __init__(self, run_dir: Path, config: Config, update: int):
-        """update: the one that the run starts or resumes from; whatever was recorded after it is dropped."""
+    def __init__(self, run_dir: Path, config: Config, update: int, say: Callable[[str], None] = print):
+        """update: the one that the run starts or resumes from; whatever was recorded after it is dropped.
+        say: is told of what is lost."""
         folder = RunFolder(run_dir)
         self.path = folder.metrics
+        self.say = say
+        self._folder = folder.tensorboard
+        self._losing = False
+        _keep_writers_quiet()
         _drop_after(self.path, update)
-        self.writer = SummaryWriter(str(folder.tensorboard), purge_step=update + 1, flush_secs=10)
+        self.writer = self._opened(update)
         if not update:
-            self.writer.add_custom_scalars(LAYOUT)
-            self.writer.add_text("config", "```yaml\n" + config.to_yaml() + "```", 0)
-            self.writer.add_text("eval/weights", config.evaluated_weights, 0)
+            self._show(lambda writer: writer.add_custom_scalars(LAYOUT))
+            self._show(lambda writer: writer.add_text("config", "```yaml\n" + config.to_yaml() + "```", 0))
+            self._show(lambda writer: writer.add_text("eval/weights", config.evaluated_weights, 0))
 
     def scalars(self, update: int, values: Mapping[str, float]) -> None:
         for tag, value in values.items():
-            self.writer.add_scalar(tag, value, update)
-        with self.path.open("a") as file:
-            file.write(json.dumps({"update": update, **{k: _plain(v) for k, v in values.items()}}) + "\n")
+            self._show(partial(SummaryWriter.add_scalar, tag=tag, scalar_value=value, global_step=update))
+        self._append(json.dumps({"update": update, **{k: _plain(v) for k, v in values.items()}}) + "\n")
 
     def segments_histogram(self, update: int, halted_after: NDArray[np.float64]) -> None:
         """halted_after[k]: episodes that ended after k segments; k = 0 is unused."""
@@ -63,28 +72,86 @@ class Telemetry:
         k = np.arange(1, len(count) + 1)
         if not count.sum():
             return
-        self.writer.add_histogram_raw(
-            "halting/segments",
-            min=float(k[count > 0].min()),
-            max=float(k[count > 0].max()),
-            num=int(count.sum()),
-            sum=float((k * count).sum()),
-            sum_squares=float((k * k * count).sum()),
-            bucket_limits=(k + 0.5).tolist(),
-            bucket_counts=count.tolist(),
-            global_step=update,
+        self._show(
+            lambda writer: writer.add_histogram_raw(
+                "halting/segments",
+                min=float(k[count > 0].min()),
+                max=float(k[count > 0].max()),
+                num=int(count.sum()),
+                sum=float((k * count).sum()),
+                sum_squares=float((k * k * count).sum()),
+                bucket_limits=(k + 0.5).tolist(),
+                bucket_counts=count.tolist(),
+                global_step=update,
+            )
         )
 
     def images(self, update: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
         """Images (height, width, 3) by tag."""
         for tag, image in images.items():
-            self.writer.add_image(tag, image, update, dataformats="HWC")
+            self._show(
+                partial(
+                    SummaryWriter.add_image, tag=tag, img_tensor=image, global_step=update, dataformats="HWC"
+                )
+            )
 
-    def flush(self) -> None:
-        self.writer.flush()
+    def flush(self, update: int) -> None:
+        """Bring everything up to `update` to the disk; begin again where it was full."""
+        if self.writer is None:
+            self.writer = self._opened(update)
+        self._show(lambda writer: writer.flush())
 
     def close(self) -> None:
-        self.writer.close()
+        self._show(lambda writer: writer.close())
+
+    def _opened(self, update: int) -> SummaryWriter | None:
+        try:
+            return SummaryWriter(str(self._folder), purge_step=update + 1, flush_secs=10)
+        except OSError as error:
+            self._lost(error)
+            return None
+
+    def _show(self, what: Callable[[SummaryWriter], object]) -> None:
+        """Write to TensorBoard's file, if there is one."""
+        if self.writer is None:
+            return
+        try:
+            what(self.writer)
+        except OSError as error:  # its thread has ended: this writer will write nothing more
+            self.writer = None
+            self._lost(error)
+
+    def _append(self, line: str) -> None:
+        """Add a whole line to metrics.jsonl, or nothing."""
+        size = self.path.stat().st_size if self.path.exists() else 0
+        try:
+            with self.path.open("a") as file:
+                file.write(line)
+        except OSError as error:
+            self._lost(error)
+            with suppress(OSError):
+                os.truncate(self.path, size)
+        else:
+            self._losing = self._losing and self.writer is None
+
+    def _lost(self, error: OSError) -> None:
+        if not self._losing:
+            self.say(f"records cannot be written ({error.strerror or error}): training goes on without them")
+        self._losing = True
+
+
+def _keep_writers_quiet() -> None:
+    """Print no traceback where a TensorBoard writer's thread ends: the next write raises its error."""
+    before = threading.excepthook
+    if getattr(before, "keeps_writers_quiet", False):
+        return
+
+    def hook(args: threading.ExceptHookArgs) -> None:
+        if not type(args.thread).__module__.startswith("tensorboard."):
+            before(args)
+
+    hook.keeps_writers_quiet = True  # type: ignore[attr-defined]
+    threading.excepthook = hook
 
 
 def _plain(value: float) -> float | None:

@@ -36,7 +36,7 @@ class NotResumable(UserError):
 
 def refused_by_disk(error: OSError) -> UserError | None:
     """What to tell the user when the disk takes no more; None for any other error."""
-    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS):
+    if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG):
         return None
     where = f" ({error.filename})" if error.filename else ""
     return UserError(

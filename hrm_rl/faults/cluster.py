@@ -1,0 +1,76 @@
+"""Faults that end one process of a run under Ray: a worker, the curriculum's actor, the driver."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+from hrm_rl.faults.commands import Running, verdict
+from hrm_rl.faults.kills import finished
+from hrm_rl.faults.subject import Subject, differences
+from hrm_rl.runs.folder import RunFolder
+from hrm_rl.runs.selection import checkpoints
+
+VICTIMS = {
+    "a Ray worker": "ray::RayTrainWorker",
+    "the curriculum's actor": "ray::CurriculumActor",
+    "the driver of a Ray run": None,
+}
+"""What is killed, by the beginning of its process's title; None for the command itself."""
+LONGEST = 300.0
+"""Seconds that a run under Ray may take."""
+
+
+def killed_under_ray(subject: Subject, whole: RunFolder, victim: str, chance: random.Random) -> str | None:
+    """Kill a process of a run that has a checkpoint. A run that loses a worker or the actor has to end as if
+    nothing had been; one that loses its driver, after it was resumed."""
+    folder = subject.folder(f"ray-{chance.randrange(10**9)}")
+    running = subject.start(folder.name)
+    if not running.until(lambda: bool(checkpoints(folder.checkpoints)), LONGEST, every=0.05):
+        return verdict(running) or "it ended before it could be killed"
+    running.until(lambda: False, chance.uniform(0, 0.5))
+    title = VICTIMS[victim]
+    if title is None:
+        running.kill()
+        return finished(subject, folder, whole, LONGEST)
+    struck = _kill_one(running, title, chance)
+    if running.wait(LONGEST) != 0:
+        return verdict(running) or f"exit {running.status}"
+    if not struck:
+        return f"there was no {title} to kill"
+    return "; ".join(differences(folder, whole)) or None
+
+
+def _kill_one(running: Running, title: str, chance: random.Random) -> bool:
+    """Kill one of the processes with this title that the command started."""
+    found = [pid for pid in descendants(running.pid) if _title(pid).startswith(title)]
+    if found:
+        os.kill(chance.choice(found), signal.SIGKILL)
+    return bool(found)
+
+
+def descendants(pid: int) -> Iterator[int]:
+    """The processes that a process started, and those that these started."""
+    children: dict[int, list[int]] = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            # The name, in brackets, may hold blanks; the state and the parent come after it.
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+        except OSError:
+            continue
+        children.setdefault(parent, []).append(int(folder.name))
+    waiting = [pid]
+    while waiting:
+        for child in children.get(waiting.pop(), []):
+            waiting.append(child)
+            yield child
+
+
+def _title(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except OSError:
+        return ""
