@@ -14,6 +14,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+PROGRAM = (
+    "hrm_rl.cli.main", "hrm_rl.cli.train", "hrm_rl.cli.evaluate", "hrm_rl.cli.export",
+    "hrm_rl.data.streams", "hrm_rl.training.local", "hrm_rl.training.plan",
+)  # fmt: skip
+"""The program, and what its commands would import."""
 LONGEST = 120.0
 """Seconds after which a command on a tiny run is said to hang."""
 
@@ -78,7 +83,7 @@ class Commands:
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "NO_COLOR": "1", "PYTHONUNBUFFERED": "1"}
         environment.pop("RAY_ADDRESS", None)
         self._forker = subprocess.Popen(
-            [sys.executable, "-m", "hrm_rl.faults.forker"],
+            [sys.executable, "-m", "hrm_rl.faults.forker", *PROGRAM],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
         )  # fmt: skip
         self._read()

@@ -13,27 +13,22 @@ import os
 import resource
 import sys
 import traceback
+from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 
 def main() -> None:
-    """Serve until standard input ends."""
+    """Serve until standard input ends. Arguments: the module whose `main` is the program, and modules that its
+    commands would import."""
     import torch
 
-    from hrm_rl.cli.main import COMMANDS, module_of
-
-    for name in ("train", "evaluate", "solve", "export"):
-        assert name in COMMANDS
-        module_of(name)
-    import hrm_rl.data.streams
-    import hrm_rl.training.local
-    import hrm_rl.training.plan  # noqa: F401
-
+    program, *others = (import_module(name) for name in sys.argv[1:])
     torch.set_num_threads(1)
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         asked = json.loads(line)
-        answer = _status(asked["wait"]) if "wait" in asked else {"pid": _fork(asked)}
+        answer = _status(asked["wait"]) if "wait" in asked else {"pid": _fork(asked, program.main)}
         print(json.dumps(answer), flush=True)
 
 
@@ -42,14 +37,17 @@ def _status(pid: int) -> dict[str, int | None]:
     return {"status": os.waitstatus_to_exitcode(status) if done else None}
 
 
-def _fork(asked: dict[str, Any]) -> int:
+def _fork(asked: dict[str, Any], program: Callable[[], int]) -> int:
     pid = os.fork()
     if pid:
         return pid
     status = 1
     try:
         _become(asked)
-        status = _run(asked["args"])
+        sys.argv[1:] = asked["args"]
+        status = program()
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
     except BaseException:
         traceback.print_exc()
     finally:
@@ -80,16 +78,6 @@ def _become(asked: dict[str, Any]) -> None:
         os.setgroups([])
         os.setgid(asked["user"])
         os.setuid(asked["user"])
-
-
-def _run(args: list[str]) -> int:
-    """`hrm-rl ARGS`, as from a shell. Returns its exit status."""
-    from hrm_rl.cli.main import main as command
-
-    try:
-        return command(args)
-    except SystemExit as end:
-        return end.code if isinstance(end.code, int) else int(end.code is not None)
 
 
 if __name__ == "__main__":

@@ -290,8 +290,8 @@ class Trainer:
         )
 
     def _refuse_lost_weights(self) -> None:
-        """Raise NotResumable if weights are not finite, which no further update mends. They are neither judged
-        nor saved."""
+        """Raise NotResumable if weights are not finite, which no further update mends. They are neither
+        judged nor saved."""
         weights = self.learner.model.named_parameters()
         lost = [name for name, weight in weights if not weight.isfinite().all()]
         if lost:
