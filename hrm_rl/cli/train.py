@@ -25,7 +25,7 @@ from hrm_rl.config import (
     read_settings,
     validate,
 )
-from hrm_rl.utils.claims import Kind, new_folder, resumed_folder
+from hrm_rl.utils.claims import Kind
 from hrm_rl.utils.console import (
     duration,
     held_out_result,
@@ -40,8 +40,10 @@ from hrm_rl.utils.locks import held_by
 
 if TYPE_CHECKING:
     from hrm_rl.runs.folder import RunFolder
+    from hrm_rl.runs.stored import Kept
     from hrm_rl.training.resources import Machine, Plan
     from hrm_rl.training.worker import RunOutcome
+    from hrm_rl.utils.stores import Store
 
 DEFAULT_PRESET = "sudoku9-curriculum"
 RUN = Kind("run", "run-name", "config.yaml")
@@ -64,7 +66,8 @@ class Launch(Section):
     run_name: str | None = None
     """Name of the run's folder; the preset and the time if not given."""
     storage_path: PathText = "runs"
-    """Folder that holds the run folders; on a cluster, one that all nodes share."""
+    """Folder that holds the run folders; on a cluster, one that all nodes share. Or a URI, such as
+    s3://BUCKET/runs: the run is kept there as well."""
     resume: bool = False
     """Resume the run called --run-name from its last checkpoint."""
     max_updates: int | None = None
@@ -98,28 +101,30 @@ def main(args: Sequence[str]) -> int:
     command = parse(TrainCommand(settings=_defaults(args)), args, "train")
     config, launch = absolute_paths(command.config), command.launch
 
+    from hrm_rl.runs.stored import Kept, folder_for
+
+    name = _name(launch, config)
+    path = folder_named(name, "run-name", launch.storage_path)
     if launch.dry_run:
-        return _train(config, launch, _run_dir(launch, config), args)
+        if not launch.resume:
+            RUN.refuse_taken(path)
+        return _train(config, launch, Kept(path), args)
     if launch.resume:
-        path = folder_named(str(launch.run_name), "run-name", launch.storage_path)
         _refuse_trial_of_running_sweep(path)
-        folder = resumed_folder(path, RUN)
-    else:
-        name = _name(launch, config)
-        root = folder_named(name, "run-name", launch.storage_path).parent
-        folder = new_folder(root, name, launch.run_name is not None, RUN)
-    with folder as path:
-        return _train(config, launch, path, args)
+    given = launch.run_name is not None
+    with folder_for(launch.storage_path, name, given, launch.resume, RUN) as kept:
+        status = _train(config, launch, kept, args)
+    return status or int(bool(kept.left))
 
 
-def _train(config: Config, launch: Launch, path: Path, args: Sequence[str]) -> int:
-    """Train in the folder at `path`, whose lock is held, or do a dry run."""
+def _train(config: Config, launch: Launch, kept: Kept, args: Sequence[str]) -> int:
+    """Train in a folder whose lock is held, or do a dry run."""
     from hrm_rl.data.streams import build_data
     from hrm_rl.runs.folder import RunFolder
     from hrm_rl.training.plan import banner, dry_run
     from hrm_rl.training.resources import check, make_plan, this_machine
 
-    run = RunFolder(path)
+    run = RunFolder(kept.path)
     machine = this_machine()
     remote = launch.address or os.environ.get("RAY_ADDRESS")
     if remote and not launch.dry_run:
@@ -138,16 +143,22 @@ def _train(config: Config, launch: Launch, path: Path, args: Sequence[str]) -> i
         # worker starts.
         data = build_data(config, progress=progress)
     data.source.close()
-    about = banner(config, data, plan, run.path)
+    about = banner(config, data, plan, run.path, kept.store.located() if kept.store else None)
     if launch.resume:
         _check_resumable(run, config)
     run.begin(config, f"{program('train')} {shlex.join(args)}")
     print(about, *data.notes, sep="\n", flush=True)
-    return _run(launch, config, plan, machine, run, args)
+    return _run(launch, config, plan, machine, run, kept.store, args)
 
 
 def _run(
-    launch: Launch, config: Config, plan: Plan, machine: Machine, run: RunFolder, args: Sequence[str]
+    launch: Launch,
+    config: Config,
+    plan: Plan,
+    machine: Machine,
+    run: RunFolder,
+    store: Store | None,
+    args: Sequence[str],
 ) -> int:
     from hrm_rl.runs import selection
     from hrm_rl.training.local import train_here
@@ -182,7 +193,7 @@ def _run(
         return 130
     except Exception as error:
         return failed(error, run.error_log, resume)
-    _print_summary(outcome, config, run, resume)
+    _print_summary(outcome, config, run, store, resume)
     return 0 if outcome.finished else 130
 
 
@@ -197,9 +208,12 @@ def _defaults(args: Sequence[str]) -> Config:
                 raise UserError(
                     f"--resume takes the run's own settings: leave out --{flag}, or start a new run"
                 )
-        stored = Path(flag_value(args, "storage-path") or "runs").expanduser() / name / "config.yaml"
-        if not stored.exists():
-            raise UserError(f"there is no run to resume in {stored.parent}; leave out --resume to start it")
+        from hrm_rl.runs.stored import file_of
+
+        storage = flag_value(args, "storage-path") or "runs"
+        stored = file_of(storage, name, RUN.mark)
+        if stored is None:
+            raise UserError(f"there is no run to resume in {storage}/{name}; leave out --resume to start it")
         return load_config(stored, Config())
     preset, file = flag_value(args, "preset"), flag_value(args, "config")
     if file is None:
@@ -224,14 +238,6 @@ def _preset_under(file: Path, settings: dict[str, Any], given: str | None) -> Co
 
 def _name(launch: Launch, config: Config) -> str:
     return launch.run_name or f"{config.preset}-{time.strftime('%Y%m%d-%H%M%S')}"
-
-
-def _run_dir(launch: Launch, config: Config) -> Path:
-    """The run's folder, as far as can be told before it is made. Raises UserError."""
-    path = folder_named(_name(launch, config), "run-name", launch.storage_path)
-    if not launch.resume:
-        RUN.refuse_taken(path)
-    return path
 
 
 def _refuse_trial_of_running_sweep(path: Path) -> None:
@@ -266,8 +272,10 @@ def _check_resumable(run: RunFolder, config: Config) -> None:
         )
 
 
-def _print_summary(outcome: RunOutcome, config: Config, run: RunFolder, resume: str) -> None:
-    shown = shown_path(run.path)
+def _print_summary(
+    outcome: RunOutcome, config: Config, run: RunFolder, store: Store | None, resume: str
+) -> None:
+    shown = shlex.quote(store.located()) if store else shown_path(run.path)
     end = "finished" if outcome.finished else "stopped"
     print(
         f"\n{end} at update {outcome.update} of {config.train.max_updates} after {duration(outcome.seconds)}"
