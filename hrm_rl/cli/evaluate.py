@@ -257,7 +257,7 @@ def _warn_of_shared_streams(command: EvaluateCommand, first: LoadedModel, other:
 
 def _about(command: EvaluateCommand, model: LoadedModel) -> dict[str, Any]:
     return {
-        "checkpoint": str(model.path),
+        "checkpoint": model.place,
         "update": model.update,
         "weights": model.weights,
         "puzzles": command.origin,

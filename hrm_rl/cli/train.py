@@ -134,6 +134,11 @@ def _train(config: Config, launch: Launch, kept: Kept, args: Sequence[str]) -> i
     plan = make_plan(
         launch.num_workers, launch.cpus_per_worker, launch.gpus_per_worker, machine, config.train.device
     )
+    if kept.store is not None and len(machine.nodes) > 1:
+        raise UserError(
+            f"a run on {len(machine.nodes)} nodes needs a folder that they share, not {kept.store.uri}: give "
+            "one with --storage-path"
+        )
     check(plan, machine, config.train.global_batch_size, retyped("train", without(args, RESOURCE_FLAGS)))
     if launch.dry_run:
         dry_run(config, plan, machine, run.path)

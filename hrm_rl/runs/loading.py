@@ -44,6 +44,13 @@ class LoadedModel:
     """Of what its run depended on by path, as far as that is known."""
 
     @property
+    def place(self) -> str:
+        """The folder or URI that its weights came from, to show."""
+        if not is_uri(self.name) or self.run is None or self.name.endswith(self.path.name):
+            return self.name if is_uri(self.name) else str(self.path)
+        return f"{self.name.rstrip('/')}/checkpoints/{self.path.name}"
+
+    @property
     def solver(self) -> Solver:
         """The model with all that it takes to read its answers."""
         return Solver.of(self.config, self.model, self.task)

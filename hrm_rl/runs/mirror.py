@@ -30,7 +30,7 @@ LAST_SECONDS = 120.0
 FIRST_PAUSE, LONGEST_PAUSE, LAST_PAUSE = 1.0, 60.0, 5.0
 """Seconds between two attempts at a store that is away: at first, doubled up to, and while the end waits."""
 LEFT_HERE = ("checkpoints", "ray", "tune", "lock", "stop-requested", "writer.json")
-"""Names not among the small files that are sent: checkpoints go by themselves, the rest means nothing there."""
+"""Names not among the small files: checkpoints go by themselves, the rest means nothing in a store."""
 CHECKPOINT = re.compile(r"(.*/)?checkpoints/update-\d{8}(?=/)")
 """The start of a checkpoint's files' names."""
 Say = Callable[[str], None]

@@ -123,6 +123,12 @@ def new_stored(uri: str, name: str, given: bool, kind: Kind) -> Iterator[Kept]:
     """Make a new run or sweep under `uri`, and keep it there. given: the user named it, so that it may be no
     other. Raises UserError before anything is made: the store does not answer, or the name is taken."""
     root, parent, number = folder_of(uri, "runs"), Store(uri), 1
+    taken = UserError(
+        f"{kind.name} {name} exists in {uri}: resume it with --{kind.flag} {name} --resume, or choose "
+        f"another --{kind.flag}"
+    )
+    if given and parent.below(name).sizes():
+        raise taken
     while True:
         with new_folder(root, name if number == 1 else f"{name}-{number}", given, kind) as path:
             store, holder = parent.below(path.name), Holder.me()
@@ -131,10 +137,7 @@ def new_stored(uri: str, name: str, given: bool, kind: Kind) -> Iterator[Kept]:
                     yield kept
                 return
         if given:
-            raise UserError(
-                f"{kind.name} {name} exists in {parent.uri}: resume it with --{kind.flag} {name} --resume, "
-                f"or choose another --{kind.flag}"
-            )
+            raise taken
         number += 1
 
 

@@ -187,7 +187,8 @@ def _reason(error: Exception, kind: str) -> str:
     """In words, what an error of a file system means."""
     text = one_line(error)
     found = next((words for signs, words in _REASONS.items() if re.search(signs, text)), None)
-    if kind == "s3" and found not in (_REASONS[key] for key in list(_REASONS)[:2]) and not _s3_credentials():
+    reached = found not in list(_REASONS.values())[:2]
+    if kind == "s3" and reached and not _s3_credentials():
         return "no credentials were found: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
     return found or f"{type(error).__name__}: {text[:200]}"
 
