@@ -58,8 +58,9 @@ class Mirror:
         threading.Thread(target=self._work, name="mirror", daemon=True).start()
         return self
 
-    def close(self, seconds: float = LAST_SECONDS) -> list[str]:
-        """Wait until all is sent, at most so long. Returns the names of what was not."""
+    def close(self, seconds: float | None = None) -> list[str]:
+        """Wait until all is sent, at most so long or LAST_SECONDS. Returns the names of what was not."""
+        seconds = LAST_SECONDS if seconds is None else seconds
         self._ending.set()
         if not self._done.wait(min(1.0, seconds)):
             self.say(f"waiting up to {duration(seconds)} for the last upload to {self.store.uri}")

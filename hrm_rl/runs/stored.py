@@ -164,7 +164,7 @@ def resumed_stored(uri: str, name: str, kind: Kind) -> Iterator[Kept]:
 
 def file_of(storage: str, name: str, file: str) -> Path | None:
     """A small file of a run or sweep in a folder or under a URI, to look at: the one here if this machine
-    wrote last. None if there is none. Raises UserError."""
+    wrote last, or nothing is there. None if there is none. Raises UserError."""
     if not is_uri(storage):
         path = Path(storage).expanduser() / name / file
         return path if path.exists() else None
@@ -174,8 +174,8 @@ def file_of(storage: str, name: str, file: str) -> Path | None:
     copy = folder_of(storage, "read") / name / file
     try:
         store.fetch(file, copy)
-    except FileNotFoundError:
-        return None
+    except FileNotFoundError:  # nor is anything else, where a store lost all
+        return path / file if (path / file).exists() else None
     return copy
 
 

@@ -46,7 +46,9 @@ class S3Server:
                 urllib.request.urlopen(request, timeout=5).close()
                 return
             except (urllib.error.URLError, OSError):
-                assert self.process.poll() is None, "moto's server ended: pip install 'moto[s3]' flask flask-cors"
+                assert self.process.poll() is None, (
+                    "moto's server ended: pip install 'moto[s3]' flask flask-cors"
+                )
                 time.sleep(0.1)
         raise AssertionError("moto's server does not answer")
 

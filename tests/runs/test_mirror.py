@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -49,14 +49,14 @@ def store(tmp_path: Path) -> FlakyStore:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Iterator[Path]:
+def folder(tmp_path: Path) -> Path:
     path = tmp_path / "run"
     path.mkdir()
     (path / "config.yaml").write_text("seed: 1\n")
     (path / "lock").write_text("mine")
     (path / "ray").mkdir()
     (path / "ray" / "session").write_text("Ray's")
-    yield path
+    return path
 
 
 def make_checkpoint(folder: Path, update: int, content: str = "weights") -> Path:
@@ -76,7 +76,7 @@ def make_checkpoint(folder: Path, update: int, content: str = "weights") -> Path
     return path.rename(final)
 
 
-def until(reached, seconds: float = 10.0) -> None:
+def until(reached: Callable[[], bool], seconds: float = 10.0) -> None:
     ends = time.monotonic() + seconds
     while not reached():
         assert time.monotonic() < ends, "it never came to this"
