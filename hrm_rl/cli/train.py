@@ -121,6 +121,7 @@ def _train(config: Config, launch: Launch, kept: Kept, args: Sequence[str]) -> i
     """Train in a folder whose lock is held, or do a dry run."""
     from hrm_rl.data.streams import build_data
     from hrm_rl.runs.folder import RunFolder
+    from hrm_rl.runs.stored import refuse_nodes
     from hrm_rl.training.plan import banner, dry_run
     from hrm_rl.training.resources import check, make_plan, this_machine
 
@@ -134,11 +135,7 @@ def _train(config: Config, launch: Launch, kept: Kept, args: Sequence[str]) -> i
     plan = make_plan(
         launch.num_workers, launch.cpus_per_worker, launch.gpus_per_worker, machine, config.train.device
     )
-    if kept.store is not None and len(machine.nodes) > 1:
-        raise UserError(
-            f"a run on {len(machine.nodes)} nodes needs a folder that they share, not {kept.store.uri}: give "
-            "one with --storage-path"
-        )
+    refuse_nodes(kept, len(machine.nodes))
     check(plan, machine, config.train.global_batch_size, retyped("train", without(args, RESOURCE_FLAGS)))
     if launch.dry_run:
         dry_run(config, plan, machine, run.path)

@@ -23,6 +23,7 @@ from hrm_rl.utils.errors import UserError, nearest
 from hrm_rl.utils.locks import held_by
 
 if TYPE_CHECKING:
+    from hrm_rl.runs.stored import Kept
     from hrm_rl.sweeps.space import Space
     from hrm_rl.utils.stores import Store
 
@@ -94,21 +95,23 @@ def main(args: Sequence[str]) -> int:
         print(write_report(small_files(command.report)))
         return 0
 
+    from hrm_rl.runs.stored import Kept, folder_for
+
     sweep = _resumed(command, args) if command.resume else _new(command)
     if command.dry_run:
-        return _search(command, sweep, args)
-    from hrm_rl.runs.stored import folder_for
+        return _search(command, sweep, args, Kept(sweep.folder))
 
     if command.resume:
         _refuse_trials_in_use(sweep.folder)
     name, given = sweep.folder.name, command.sweep_name is not None
     with folder_for(command.storage_path, name, given, command.resume, SWEEP) as kept:
-        status = _search(command, replace(sweep, folder=kept.path), args, kept.store)
+        status = _search(command, replace(sweep, folder=kept.path), args, kept)
     return status or int(bool(kept.left))
 
 
-def _search(command: TuneCommand, sweep: SweepPlan, args: Sequence[str], store: Store | None = None) -> int:
+def _search(command: TuneCommand, sweep: SweepPlan, args: Sequence[str], kept: Kept) -> int:
     """Run the sweep in its folder, whose lock is held, or do a dry run."""
+    from hrm_rl.runs.stored import refuse_nodes
     from hrm_rl.sweeps.plan import check_data, dry_run, first_samples, plan_resources
     from hrm_rl.sweeps.results.records import Book, write_sweep
     from hrm_rl.training.resources import this_machine
@@ -119,11 +122,7 @@ def _search(command: TuneCommand, sweep: SweepPlan, args: Sequence[str], store: 
         from hrm_rl.distributed.cluster import connect
 
         machine = connect(remote, machine, command.verbose)
-    if store is not None and len(machine.nodes) > 1:
-        raise UserError(
-            f"a sweep on {len(machine.nodes)} nodes needs a folder that they share, not {store.uri}: give "
-            "one with --storage-path"
-        )
+    refuse_nodes(kept, len(machine.nodes))
     resources = plan_resources(
         command.workers_per_trial,
         command.cpus_per_trial,
@@ -141,7 +140,7 @@ def _search(command: TuneCommand, sweep: SweepPlan, args: Sequence[str], store: 
     write_sweep(sweep.folder, sweep.content, sweep.file, sweep.space, sweep.seed, sweep.trials)
     book = Book.open(sweep.folder)
     over = sum(record.over for record in book.records.values())
-    about = _banner(sweep, resources.describe(sweep.trials, machine), over, store)
+    about = _banner(sweep, resources.describe(sweep.trials, machine), over, kept.store)
     print(about, *notes, sep="\n", flush=True)
 
     from hrm_rl.distributed.cluster import connect

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from hrm_rl.runs.selection import MANIFEST, checkpoints
 from hrm_rl.utils.console import count, duration
-from hrm_rl.utils.errors import one_line
+from hrm_rl.utils.errors import UserError, one_line
 from hrm_rl.utils.stores import Store, StoreAway
 
 LOOK_SECONDS = 1.0
@@ -36,12 +36,16 @@ CHECKPOINT = re.compile(r"(.*/)?checkpoints/update-\d{8}(?=/)")
 Say = Callable[[str], None]
 
 
+class TakenOver(UserError):
+    """Somebody else writes to the store by now."""
+
+
 class Mirror:
     """Keeps the folder of a run or a sweep in a store, from `start` to `close`."""
 
     def __init__(self, folder: Path, store: Store, say: Say, beat: Callable[[], None] = lambda: None):
-        """say: hears, in the thread, that the store is away, and that it is back.  beat: called with the
-        small files."""
+        """say: hears, in the thread, that the store is away, and that it is back.  beat: called before
+        anything is sent; raises TakenOver."""
         self.folder, self.store, self.say, self.beat = folder, store, say, beat
         self.files = self.bytes = self.failures = 0
         self.seconds = 0.0
@@ -62,7 +66,7 @@ class Mirror:
         """Wait until all is sent, at most so long or LAST_SECONDS. Returns the names of what was not."""
         seconds = LAST_SECONDS if seconds is None else seconds
         self._ending.set()
-        if not self._done.wait(min(1.0, seconds)):
+        if not self._done.wait(min(1.0, seconds)) and not self._given_up.is_set():
             self.say(f"waiting up to {duration(seconds)} for the last upload to {self.store.uri}")
             self._done.wait(seconds)
         self._given_up.set()
@@ -82,10 +86,10 @@ class Mirror:
         while self._go_on_after(pause):
             ending, began = self._ending.is_set(), time.monotonic()
             try:
-                sent = self._send_checkpoints()
-                if sent or ending or began >= small_at:
-                    self._send_others()
+                if ending or began >= small_at or self._new():
                     self.beat()
+                    self._send_checkpoints()
+                    self._send_others()
                     small_at = time.monotonic() + SMALL_SECONDS
                 if self._away:
                     self.say(f"the store {self.store.uri} answers again: uploads go on")
@@ -94,6 +98,10 @@ class Mirror:
                 if ending:
                     self._done.set()
                     return
+            except TakenOver as error:
+                self.say(f"{error}: nothing more is uploaded from here")
+                self._given_up.set()
+                return
             except FileNotFoundError:  # pruned or replaced meanwhile: look again
                 pause = LOOK_SECONDS
             except Exception as error:  # the store's, or a disk's that cannot be read just now
@@ -129,20 +137,23 @@ class Mirror:
         """Names of the checkpoints that are not in the store as they are here."""
         return [name for name, path in self._here().items() if self._published.get(name) != _made(path)]
 
-    def _send_checkpoints(self) -> bool:
-        """Send what is new and remove what was pruned. Returns whether there was anything."""
+    def _send_checkpoints(self) -> None:
+        """Send what is new and remove what was pruned."""
         if not self._new() and self._here().keys() >= self._published.keys():
-            return False
+            return
         there = self.store.sizes()
         for name in [name for name in self._published if f"{name}/{MANIFEST}" not in there]:
             del self._published[name]  # the store lost it
         for name in self._new():
             try:
                 self._publish(name, self.folder / name, there)
+            except TakenOver as error:
+                self.say(f"{error}: nothing more is uploaded from here")
+                self._given_up.set()
+                return
             except FileNotFoundError:  # pruned meanwhile
                 continue
         self._prune(there)
-        return True
 
     def _publish(self, name: str, path: Path, there: dict[str, int]) -> None:
         made, manifest = _made(path), (path / MANIFEST).read_bytes()

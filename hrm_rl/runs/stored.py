@@ -23,7 +23,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from hrm_rl.runs import selection
-from hrm_rl.runs.mirror import CHECKPOINT, SMALL_SECONDS, Mirror
+from hrm_rl.runs.mirror import CHECKPOINT, SMALL_SECONDS, Mirror, TakenOver
 from hrm_rl.runs.selection import MANIFEST, STATE
 from hrm_rl.utils.claims import Kind, new_folder, resumed_folder
 from hrm_rl.utils.errors import UserError
@@ -39,6 +39,7 @@ PATIENCE_SECONDS = 3 * SMALL_SECONDS
 ATTEMPTS = 6
 """At a name that others want in the same moment."""
 HOME = "HRM_RL_CACHE"
+"""Names the folder for copies."""
 CHECKPOINT_NAME = re.compile(r"/checkpoints/update-\d{8}$")
 
 
@@ -116,6 +117,14 @@ def folder_for(storage: str, name: str, given: bool, resume: bool, kind: Kind) -
     root = Path(storage).absolute()
     with resumed_folder(root / name, kind) if resume else new_folder(root, name, given, kind) as path:
         yield Kept(path)
+
+
+def refuse_nodes(kept: Kept, nodes: int) -> None:
+    """Refuse to work in a folder that the nodes of a cluster do not share. Raises UserError."""
+    if kept.store is not None and nodes > 1 and not os.environ.get(HOME):
+        raise UserError(
+            f"{nodes} nodes need a folder that they share, also with {kept.store.uri}: name one with {HOME}"
+        )
 
 
 @contextmanager
@@ -306,6 +315,8 @@ def _kept(path: Path, store: Store, holder: Holder, kind: Kind) -> Iterator[Kept
     write_atomically(path / WRITER, writer.to_json())
 
     def beat(ended: bool = False) -> None:
+        if (now := read_writer(store)) is not None and now.holder.token != holder.token:
+            raise TakenOver(f"{store.uri} was taken over by {now.holder}, to whom this process seemed dead")
         store.put(WRITER, replace(writer, heard=time.time(), ended=ended).to_json())
 
     kept, mirror = Kept(path, store), Mirror(path, store, _tell, beat).start()

@@ -16,7 +16,8 @@ from hrm_rl.cli import evaluate, export
 from hrm_rl.cli import train as launch
 from hrm_rl.runs import stored
 from hrm_rl.runs.loading import load_model
-from hrm_rl.runs.stored import Writer
+from hrm_rl.runs.stored import Kept, Writer
+from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.locks import Holder
 from hrm_rl.utils.stores import Store
 from tests.helpers.commands import evaluated, refusal
@@ -56,6 +57,7 @@ def weights(path: Path, update: int) -> bytes:
     return (path / "checkpoints" / f"update-{update:08d}" / "optimizer.safetensors").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_run_is_kept_resumed_on_another_machine_and_read_from_there(
     uri: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -188,3 +190,26 @@ def test_a_run_that_is_not_there_and_a_folder_for_copies_that_cannot_be_made(
 def test_a_wrong_uri_is_refused_before_anything_is_made(uri: str, given: str, says: str) -> None:
     assert says in refused(*TINY, "--storage-path", given, "--run-name", "r")
     assert not list(stored.home().glob("**/r"))
+
+
+def test_a_run_that_another_machine_took_over_uploads_nothing_more(
+    uri: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As after a machine that slept for so long that it seemed dead."""
+    elsewhere = replace(Holder.me(), host="gpu7", token="other")
+    with stored.new_stored(uri, "r", True, launch.RUN) as kept:
+        (kept.path / "config.yaml").write_text("seed: 1\n")
+        Store(f"{uri}/r").put(stored.WRITER, Writer(elsewhere, time.time()).to_json())
+    assert "was taken over by process" in capsys.readouterr().err
+    assert kept.left == ["config.yaml"]
+    assert Store(f"{uri}/r").sizes().keys() == {stored.WRITER}
+
+
+def test_nodes_that_share_no_folder_are_refused(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    kept = Kept(Path("here"), Store(f"{uri}/r"))
+    stored.refuse_nodes(kept, 2)  # HRM_RL_CACHE names one
+    monkeypatch.delenv(stored.HOME)
+    stored.refuse_nodes(kept, 1)
+    stored.refuse_nodes(Kept(Path("here")), 2)
+    with pytest.raises(UserError, match=r"2 nodes need a folder that they share.*HRM_RL_CACHE"):
+        stored.refuse_nodes(kept, 2)
