@@ -10,6 +10,7 @@ runs/NAME/
     console.log       what workers of Ray say
     error.log         the traceback of an unexpected error
     stop-requested    while a run with Ray is asked to stop
+    writer.json       in a run that is kept in a store: who writes there (hrm_rl/runs/stored.py)
     ray/              Ray Train's own files
 """
 

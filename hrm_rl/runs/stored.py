@@ -89,7 +89,8 @@ def home() -> Path:
         tried = [Path(given).expanduser()]
     else:
         cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-        tried = [Path(cache) / "hrm-rl", Path(tempfile.gettempdir()) / f"hrm-rl-{os.getuid()}"]
+        own = [Path(cache) / "hrm-rl"] if os.path.isabs(cache) else []  # a user may have no home
+        tried = [*own, Path(tempfile.gettempdir()) / f"hrm-rl-{os.getuid()}"]
     for path in tried:
         with contextlib.suppress(OSError):
             path.mkdir(parents=True, exist_ok=True, mode=0o700)
