@@ -4,6 +4,7 @@ scripts/train_ray.py and scripts/tune_ray.py have in common."""
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import sys
 import traceback
@@ -14,6 +15,9 @@ from hrm_rl.cli.flags import flag_value
 from hrm_rl.utils.console import shown_path, typed_command
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.stores import is_uri
+
+LONGEST_NAME = 200
+"""Of a run or sweep, in bytes; file systems take 255, and a number may come behind it."""
 
 
 def without(args: Sequence[str], flags: Sequence[str]) -> list[str]:
@@ -49,10 +53,13 @@ def resume_command(name: str, name_flag: str, folder: Path, args: Sequence[str],
 def folder_named(name: str, name_flag: str, storage_path: str) -> Path:
     """The folder of a run or sweep; for one that is kept under a URI, the one here. Raises UserError for a
     name that is none."""
-    if Path(name).name != name or name.startswith("."):
+    if not name or Path(name).name != name or name.startswith("."):
         raise UserError(
-            f"--{name_flag} {name} must be a plain folder name; --storage-path says where it lies"
+            f"--{name_flag} {name or repr(name)} must be a plain folder name; --storage-path says where it "
+            "lies"
         )
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        raise UserError(f"--{name_flag} {name[:20]}... is too long for the name of a folder")
     if is_uri(storage_path):
         from hrm_rl.runs.stored import folder_of
 

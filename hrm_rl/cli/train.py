@@ -25,7 +25,7 @@ from hrm_rl.config import (
     read_settings,
     validate,
 )
-from hrm_rl.utils.claims import Kind
+from hrm_rl.utils.claims import FolderKind
 from hrm_rl.utils.console import (
     duration,
     held_out_result,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from hrm_rl.utils.stores import Store
 
 DEFAULT_PRESET = "sudoku9-curriculum"
-RUN = Kind("run", "run-name", "config.yaml")
+RUN = FolderKind("run", "run-name", "config.yaml")
 RESOURCE_FLAGS = ("num-workers", "gpus-per-worker", "cpus-per-worker")
 
 
@@ -62,9 +62,9 @@ class Launch(Section):
     address: str | None = None
     """Ray cluster to run on, for example auto; Ray is started on this machine if not given."""
     config: Annotated[PathText | None, tyro.conf.arg(metavar="FILE")] = None
-    """YAML file of settings, put over the preset."""
+    """YAML file of settings, put over the preset: the one that it names, else --preset."""
     run_name: str | None = None
-    """Name of the run's folder; the preset and the time if not given."""
+    """Name of the run's folder; the preset and the time, and a number if that is taken, if not given."""
     storage_path: PathText = "runs"
     """Folder that holds the run folders; on a cluster, one that all nodes share. Or a URI, such as
     s3://BUCKET/runs: the run is kept there as well."""
@@ -213,6 +213,7 @@ def _defaults(args: Sequence[str]) -> Config:
         from hrm_rl.runs.stored import file_of
 
         storage = flag_value(args, "storage-path") or "runs"
+        folder_named(name, "run-name", storage)  # refuses
         stored = file_of(storage, name, RUN.mark)
         if stored is None:
             raise UserError(f"there is no run to resume in {storage}/{name}; leave out --resume to start it")
@@ -239,7 +240,9 @@ def _preset_under(file: Path, settings: dict[str, Any], given: str | None) -> Co
 
 
 def _name(launch: Launch, config: Config) -> str:
-    return launch.run_name or f"{config.preset}-{time.strftime('%Y%m%d-%H%M%S')}"
+    if launch.run_name is not None:
+        return launch.run_name
+    return f"{config.preset}-{time.strftime('%Y%m%d-%H%M%S')}"
 
 
 def _refuse_trial_of_running_sweep(path: Path) -> None:

@@ -17,7 +17,7 @@ import hrm_rl
 from hrm_rl.cli.flags import flag_value, parse
 from hrm_rl.cli.resuming import failed, folder_named, resume_command, retyped, without
 from hrm_rl.config import PathText, Section, absolute_paths, flatten
-from hrm_rl.utils.claims import Kind
+from hrm_rl.utils.claims import FolderKind
 from hrm_rl.utils.console import duration, shown_path
 from hrm_rl.utils.errors import UserError, nearest
 from hrm_rl.utils.locks import held_by
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from hrm_rl.utils.stores import Store
 
 RESOURCE_FLAGS = ("workers-per-trial", "cpus-per-trial", "gpus-per-trial", "max-concurrent")
-SWEEP = Kind("sweep", "sweep-name", "sweep.yaml")
+SWEEP = FolderKind("sweep", "sweep-name", "sweep.yaml")
 SPACES = Path(hrm_rl.__file__).parents[1] / "tune_configs"
 """The sweeps that come with the package, in a checkout as in a wheel."""
 
@@ -46,7 +46,8 @@ class TuneCommand(Section):
     seed: int = 0
     """Seed of the samples. What is random in a trial goes by its own setting `seed`."""
     sweep_name: str | None = None
-    """Name of the sweep's folder; the file's name and the time if not given."""
+    """Name of the sweep's folder; the file's name and the time, and a number if that is taken, if not
+    given."""
     storage_path: PathText = "sweeps"
     """Folder that holds the sweeps; on a cluster, one that all nodes share. Or a URI, such as
     s3://BUCKET/sweeps: the sweep is kept there as well."""
@@ -194,7 +195,9 @@ def _new(command: TuneCommand) -> SweepPlan:
     settings = flatten(space.base.model_dump(mode="json"))
     content = {**content, "set": {name: settings[name] for name in space.file.set}}
     trials = number_of_trials(space, command.num_samples)
-    name = command.sweep_name or f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    name = command.sweep_name
+    if name is None:
+        name = f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder = folder_named(name, "sweep-name", command.storage_path)
     if command.sweep_name is not None:
         SWEEP.refuse_taken(folder)

@@ -96,8 +96,8 @@ def _generated(task: PuzzleTask, config: Config, rank: int, progress: ReportProg
         )
     if config.data.max_puzzles is not None:
         raise UserError(
-            f"data.max_puzzles={config.data.max_puzzles} takes a part of given puzzles, and these are generated "
-            "without end: leave it out, or give a file with --data.path FILE.csv"
+            f"data.max_puzzles={config.data.max_puzzles} takes a part of given puzzles, and these are "
+            "generated without end: leave it out, or give a file with --data.path FILE.csv"
         )
     prepare(task, levels, progress)
     if config.data.eval_path is not None:

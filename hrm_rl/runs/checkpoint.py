@@ -135,7 +135,7 @@ def _mend(reason: str) -> str:
     """What to do about a file system that refused for this reason."""
     if any(os.strerror(code) in reason for code in (errno.ENOSPC, errno.EDQUOT)):
         return "free some space, or choose another --storage-path"
-    return "see to it that this process can write there"
+    return "see to it that all processes of the run can write there"
 
 
 def _attempt(action: Callable[[], None]) -> str | None:

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
 
-from hrm_rl.models.saving import not_finite
 from hrm_rl.utils.files import digest
 
 KEEP_LAST = 2
@@ -88,6 +87,8 @@ def damage(path: Path) -> str | None:
 
 
 def _not_finite(file: Path) -> str | None:
+    from hrm_rl.models.saving import not_finite  # and torch with it: names in a folder are known without
+
     with safe_open(file, "pt") as tensors:
         return not_finite({name: tensors.get_tensor(name) for name in tensors.keys()})  # noqa: SIM118
 

@@ -25,7 +25,7 @@ from pathlib import Path
 from hrm_rl.runs import selection
 from hrm_rl.runs.mirror import CHECKPOINT, SMALL_SECONDS, Mirror, TakenOver
 from hrm_rl.runs.selection import MANIFEST, STATE
-from hrm_rl.utils.claims import Kind, new_folder, resumed_folder
+from hrm_rl.utils.claims import FolderKind, new_folder, resumed_folder
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import write_atomically
 from hrm_rl.utils.locks import LOCK, Holder
@@ -107,7 +107,7 @@ def folder_of(uri: str, kind: str) -> Path:
 
 
 @contextmanager
-def folder_for(storage: str, name: str, given: bool, resume: bool, kind: Kind) -> Iterator[Kept]:
+def folder_for(storage: str, name: str, given: bool, resume: bool, kind: FolderKind) -> Iterator[Kept]:
     """The folder of a run or sweep, which is made or goes on, and which nobody else writes to. storage: the
     folder or URI that it lies in. given: the user named it. Raises UserError."""
     if is_uri(storage):
@@ -129,7 +129,7 @@ def refuse_nodes(kept: Kept, nodes: int) -> None:
 
 
 @contextmanager
-def new_stored(uri: str, name: str, given: bool, kind: Kind) -> Iterator[Kept]:
+def new_stored(uri: str, name: str, given: bool, kind: FolderKind) -> Iterator[Kept]:
     """Make a new run or sweep under `uri`, and keep it there. given: the user named it, so that it may be no
     other. Raises UserError before anything is made: the store does not answer, or the name is taken."""
     root, parent, number = folder_of(uri, "runs"), Store(uri), 1
@@ -152,7 +152,7 @@ def new_stored(uri: str, name: str, given: bool, kind: Kind) -> Iterator[Kept]:
 
 
 @contextmanager
-def resumed_stored(uri: str, name: str, kind: Kind) -> Iterator[Kept]:
+def resumed_stored(uri: str, name: str, kind: FolderKind) -> Iterator[Kept]:
     """Go on with a run or sweep that is kept under `uri`: here if this machine wrote last, else from a copy
     of what is there. Raises UserError."""
     store, path = Store(uri).below(name), folder_of(uri, "runs") / name
@@ -308,7 +308,7 @@ def _best(store: Store, found: list[str]) -> str | None:
 
 
 @contextmanager
-def _kept(path: Path, store: Store, holder: Holder, kind: Kind) -> Iterator[Kept]:
+def _kept(path: Path, store: Store, holder: Holder, kind: FolderKind) -> Iterator[Kept]:
     """Sign as the writer, and mirror the folder until the end; then say what was sent, and what was not."""
     writer = Writer(holder, time.time())
     store.put(WRITER, writer.to_json())

@@ -15,7 +15,7 @@ from hrm_rl.utils.locks import LOCK, FolderLock, Held
 
 
 @dataclass(frozen=True)
-class Kind:
+class FolderKind:
     """What the folder is of."""
 
     name: str
@@ -27,31 +27,43 @@ class Kind:
 
     def refuse_taken(self, path: Path) -> None:
         """Raise UserError if a new one may not lie at `path`, as far as can be seen without its lock."""
-        if (path / self.mark).exists():
+        try:
+            there, foreign = (path / self.mark).exists(), _foreign(path)
+        except OSError as error:
+            raise self.unwritable(path, error) from None
+        if there:
             raise UserError(
                 f"{self.name} {path.name} exists in {path.parent}: resume it with --{self.flag} {path.name} "
                 f"--resume, or choose another --{self.flag}"
             )
-        if path.exists() and (
-            not path.is_dir() or any(p.name.lstrip(".").split(".")[0] != LOCK for p in path.iterdir())
-        ):
+        if foreign:
             raise UserError(
                 f"{path} is there, and is no {self.name}: choose another --{self.flag} or --storage-path"
             )
 
+    def unwritable(self, path: Path, error: OSError) -> UserError:
+        return UserError(f"cannot write the {self.name} folder {path}: {error.strerror}")
+
+
+def _foreign(path: Path) -> bool:
+    """Whether something lies at `path` other than a folder with nothing in it but perhaps a lock."""
+    if not path.is_dir():
+        return path.exists() or path.is_symlink()
+    return any(p.name.lstrip(".").split(".")[0] != LOCK for p in path.iterdir())
+
 
 @contextmanager
-def new_folder(root: Path, name: str, given: bool, kind: Kind) -> Iterator[Path]:
+def new_folder(root: Path, name: str, given: bool, kind: FolderKind) -> Iterator[Path]:
     """Make root/name and hold its lock. given: the user named it, so that it may be no other; else a number
     is put behind a name that is taken. Raises UserError.
 
     A folder that holds nothing at the end but the lock is removed again.
     """
-    missing = [folder for folder in (root / name, root, *root.parents) if not folder.exists()]
     try:
+        missing = [folder for folder in (root / name, root, *root.parents) if not folder.exists()]
         path, lock = _made(root, name, given, kind)
     except OSError as error:
-        raise UserError(f"cannot write the {kind.name} folder {root / name}: {error.strerror}") from None
+        raise kind.unwritable(root / name, error) from None
     if path.name != name:
         missing[:0] = [path]
     try:
@@ -63,7 +75,7 @@ def new_folder(root: Path, name: str, given: bool, kind: Kind) -> Iterator[Path]
                 folder.rmdir()
 
 
-def _made(root: Path, name: str, given: bool, kind: Kind) -> tuple[Path, FolderLock]:
+def _made(root: Path, name: str, given: bool, kind: FolderKind) -> tuple[Path, FolderLock]:
     number = 1
     while True:
         path = root / (name if number == 1 else f"{name}-{number}")
@@ -94,7 +106,7 @@ def _made(root: Path, name: str, given: bool, kind: Kind) -> tuple[Path, FolderL
 
 
 @contextmanager
-def resumed_folder(path: Path, kind: Kind) -> Iterator[Path]:
+def resumed_folder(path: Path, kind: FolderKind) -> Iterator[Path]:
     """Hold the lock of a folder that is there. Raises UserError if another process writes to it."""
     try:
         lock = FolderLock(path, _note)
@@ -104,7 +116,7 @@ def resumed_folder(path: Path, kind: Kind) -> Iterator[Path]:
             f"--{kind.flag}"
         ) from None
     except OSError as error:
-        raise UserError(f"cannot write the {kind.name} folder {path}: {error.strerror}") from None
+        raise kind.unwritable(path, error) from None
     try:
         yield path
     finally:

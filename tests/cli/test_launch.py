@@ -23,14 +23,9 @@ from hrm_rl.runs.folder import read_metrics
 from hrm_rl.training import resources
 from hrm_rl.training.resources import Machine
 from hrm_rl.training.telemetry import Telemetry
+from tests.helpers.commands import TINY_RUN as TINY
 from tests.helpers.commands import files, refusal
 from tests.helpers.tiny import metrics
-
-TINY = """
-    --preset sudoku4-quick --num-workers 0 --cpus-per-worker 1 --model.hidden-size 16 --model.num-heads 2
-    --model.swiglu-multiple 16 --train.global-batch-size 4 --halting.halt-max-steps 2 --data.eval-puzzles 8
-    --train.log-every 2 --train.eval-every 4 --train.checkpoint-every 4 --run-name r
-""".split()  # noqa: SIM905
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 refused = partial(refusal, launch.main)
@@ -127,6 +122,9 @@ def test_a_dry_run_writes_nothing_and_shows_the_plan(capsys: pytest.CaptureFixtu
             ["--train.device cuda"],
         ),
         ("--run-name a/b", ["plain folder name", "--storage-path"]),
+        ("--run-name=", ["--run-name '' must be a plain folder name"]),
+        ("--resume --run-name=..", ["--run-name .. must be a plain folder name"]),
+        (f"--run-name {'n' * 201}", ["--run-name nnnn", "... is too long"]),
         ("--config gone.yaml", ["cannot read configuration gone.yaml"]),
         ("--data.path gone.csv", ["gone.csv"]),
         ("--preset sudoku-extreme-1k --num-workers 0", ["--data.path FILE.csv", "puzzle,solution"]),
