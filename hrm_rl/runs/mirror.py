@@ -8,6 +8,7 @@ every SMALL_SECONDS and at the end. While the store is away the thread tries aga
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -208,9 +209,10 @@ class Mirror:
         """Names of the small files that were not sent as they are now."""
         found = []
         for name, path in self._others():
-            stat = path.stat()
-            if self._sent.get(name) != (stat.st_mtime_ns, stat.st_size):
-                found.append(name)
+            with contextlib.suppress(FileNotFoundError):
+                stat = path.stat()
+                if self._sent.get(name) != (stat.st_mtime_ns, stat.st_size):
+                    found.append(name)
         return found
 
     def _send_others(self) -> None:
