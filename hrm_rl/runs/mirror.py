@@ -143,8 +143,9 @@ class Mirror:
         if not self._new() and self._here().keys() >= self._published.keys():
             return
         there = self.store.sizes()
-        for name in [name for name in self._published if f"{name}/{MANIFEST}" not in there]:
-            del self._published[name]  # the store lost it
+        # What the store lost is sent again.
+        self._published = {n: made for n, made in self._published.items() if f"{n}/{MANIFEST}" in there}
+        self._sent = {name: version for name, version in self._sent.items() if name in there}
         for name in self._new():
             try:
                 self._publish(name, self.folder / name, there)

@@ -65,8 +65,9 @@ class Writer:
 
     @property
     def alive(self) -> bool:
-        """Whether it may still write."""
-        if self.ended:
+        """Whether it may still write. An earlier start in this very process has ended."""
+        me, it = Holder.me(), self.holder
+        if self.ended or (me.pid, me.boot, me.space, me.born) == (it.pid, it.boot, it.space, it.born):
             return False
         alive = self.holder.alive()
         return abs(time.time() - self.heard) < PATIENCE_SECONDS if alive is None else alive

@@ -154,6 +154,7 @@ def test_what_the_store_lost_is_sent_again(folder: Path, store: FlakyStore, tmp_
     make_checkpoint(folder, 20)
     assert mirror.close() == []
     names = store.sizes()
+    assert "config.yaml" in names
     for update in (10, 20):
         assert f"checkpoints/update-{update:08d}/model.safetensors" in names
         assert f"checkpoints/update-{update:08d}/manifest.json" in names
