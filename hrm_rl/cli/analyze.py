@@ -167,7 +167,7 @@ def _facts(
             (
                 f"model {study.name}",
                 f"{config.name}, {config.mixer}, hidden {config.hidden_size}, {config.h_cycles} x "
-                f"{config.l_cycles} cycles, budget {trained}; {loaded.path} (update {loaded.update}, "
+                f"{config.l_cycles} cycles, budget {trained}; {loaded.place} (update {loaded.update}, "
                 f"{loaded.weights} weights)",
             ),
             (

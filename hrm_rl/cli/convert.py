@@ -25,9 +25,11 @@ from hrm_rl.models import RecurrentModel, count_parameters
 from hrm_rl.models.saving import description
 from hrm_rl.runs.loading import load_model
 from hrm_rl.runs.pretrained import About, is_pretrained
+from hrm_rl.runs.stored import model_here
 from hrm_rl.utils.console import shown_path, typed_command, typed_path
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import provenance
+from hrm_rl.utils.stores import is_uri
 
 ROUNDING = 1e-3
 """Difference of rotary tables that float32 explains and bfloat16 does not."""
@@ -91,7 +93,8 @@ def main(args: Sequence[str]) -> int:
         raise UserError(f"{out} exists already: give another --out, or delete it first")
     try:
         if command.to == "official":
-            _to_official(Path(command.source), out)
+            source = model_here(command.source) if is_uri(command.source) else Path(command.source)
+            _to_official(source, out)
         else:
             _to_ours(command, Path(command.source), out)
     except OSError as error:

@@ -263,7 +263,7 @@ def _warn_of_shared_streams(command: EvaluateCommand, first: LoadedModel, other:
 
 
 def _about(command: EvaluateCommand, model: LoadedModel, rule: Stopping | None = None) -> dict[str, Any]:
-    about: dict[str, Any] = {"checkpoint": str(model.path), "update": model.update, "weights": model.weights}
+    about: dict[str, Any] = {"checkpoint": model.place, "update": model.update, "weights": model.weights}
     about["puzzles"] = command.origin
     if rule is not None:
         about |= {"halting": rule.halting, "rule": _in_words(rule), "budget": rule.budget}

@@ -42,7 +42,7 @@ def main(args: Sequence[str]) -> int:
         if out.exists():
             raise UserError(f"{out} exists already: give another --out, or delete it first")
         try:
-            about = export_run(Path(command.checkpoint), out, command.weights)
+            about = export_run(command.checkpoint, out, command.weights)
         except OSError as error:
             where = f" {error.filename}" if error.filename else ""
             raise UserError(f"cannot read or write{where}: {error.strerror or error}") from None

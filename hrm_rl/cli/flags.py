@@ -22,7 +22,7 @@ Command = TypeVar("Command", bound=BaseModel)
 
 CHECKPOINT = (
     "Run folder (its best checkpoint is taken, else the last), one checkpoint's folder, or a folder made by "
-    "the commands export or convert."
+    "the commands export or convert; a URI such as s3://BUCKET/runs/NAME too."
 )
 CheckpointFlag = Annotated[PathText, Field(description=CHECKPOINT)]
 WeightsFlag = Annotated[

@@ -14,6 +14,7 @@ from pathlib import Path
 from hrm_rl.cli.flags import flag_value
 from hrm_rl.utils.console import shown_path, typed_command
 from hrm_rl.utils.errors import UserError
+from hrm_rl.utils.stores import is_uri
 
 LONGEST_NAME = 200
 """Of a run or sweep, in bytes; file systems take 255, and a number may come behind it."""
@@ -50,7 +51,8 @@ def resume_command(name: str, name_flag: str, folder: Path, args: Sequence[str],
 
 
 def folder_named(name: str, name_flag: str, storage_path: str) -> Path:
-    """The folder of a run or sweep. Raises UserError for a name that is none."""
+    """The folder of a run or sweep; for one that is kept under a URI, the one here. Raises UserError for a
+    name that is none."""
     if not name or Path(name).name != name or name.startswith((".", "-")):
         raise UserError(
             f"--{name_flag} {name or repr(name)} must be a plain folder name; --storage-path says where it "
@@ -60,6 +62,10 @@ def folder_named(name: str, name_flag: str, storage_path: str) -> Path:
         raise UserError(f"--{name_flag} {name!a} must be one line of text")
     if len(os.fsencode(name)) > LONGEST_NAME:
         raise UserError(f"--{name_flag} {name[:20]}... is too long for the name of a folder")
+    if is_uri(storage_path):
+        from hrm_rl.runs.stored import folder_of
+
+        return folder_of(storage_path, "runs") / name
     return Path(storage_path).absolute() / name
 
 

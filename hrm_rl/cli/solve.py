@@ -91,7 +91,7 @@ def main(args: Sequence[str]) -> int:
         limits, ending = f"at most {budget} segments", outcome(steps)
     console = Console(highlight=False)
     console.print(
-        f"{loaded.path} (update {loaded.update}, {loaded.weights} weights), {limits}", soft_wrap=True
+        f"{loaded.place} (update {loaded.update}, {loaded.weights} weights), {limits}", soft_wrap=True
     )
     console.print("! wrong  * changed in this segment" + "  ~ assumed" * command.searching.search)
     print_boards(console, task, puzzle, steps)

@@ -26,7 +26,7 @@ from hrm_rl.config import (
     validate,
 )
 from hrm_rl.utils import output, stops
-from hrm_rl.utils.claims import FolderKind, new_folder, resumed_folder
+from hrm_rl.utils.claims import FolderKind
 from hrm_rl.utils.console import (
     duration,
     held_out_result,
@@ -42,8 +42,10 @@ from hrm_rl.utils.locks import held_by
 
 if TYPE_CHECKING:
     from hrm_rl.runs.folder import RunFolder
+    from hrm_rl.runs.stored import Kept
     from hrm_rl.training.resources import Plan
     from hrm_rl.training.worker import RunOutcome
+    from hrm_rl.utils.stores import Store
 
 DEFAULT_PRESET = "sudoku9-curriculum"
 RUN = FolderKind("run", "run-name", "config.yaml")
@@ -66,7 +68,8 @@ class Launch(Section):
     run_name: str | None = None
     """Name of the run's folder; the preset and the time, and a number if that is taken, if not given."""
     storage_path: PathText = "runs"
-    """Folder that holds the run folders; on a cluster, one that all nodes share."""
+    """Folder that holds the run folders; on a cluster, one that all nodes share. Or a URI, such as
+    s3://BUCKET/runs: the run is kept there as well."""
     resume: bool = False
     """Resume the run called --run-name from its last checkpoint."""
     max_updates: int | None = None
@@ -100,28 +103,31 @@ def main(args: Sequence[str]) -> int:
     command = parse(TrainCommand(settings=_defaults(args)), args, "train")
     config, launch = absolute_paths(command.config), command.launch
 
+    from hrm_rl.runs.stored import Kept, folder_for
+
+    name = _name(launch, config)
+    path = folder_named(name, "run-name", launch.storage_path)
     if launch.dry_run:
-        return _train(config, launch, _run_dir(launch, config), args)
+        if not launch.resume:
+            RUN.refuse_taken(path)
+        return _train(config, launch, Kept(path), args)
     if launch.resume:
-        path = folder_named(str(launch.run_name), "run-name", launch.storage_path)
         _refuse_trial_of_running_sweep(path)
-        folder = resumed_folder(path, RUN)
-    else:
-        name = _name(launch, config)
-        root = folder_named(name, "run-name", launch.storage_path).parent
-        folder = new_folder(root, name, launch.run_name is not None, RUN)
-    with folder as path:
-        return _train(config, launch, path, args)
+    given = launch.run_name is not None
+    with folder_for(launch.storage_path, name, given, launch.resume, RUN) as kept:
+        status = _train(config, launch, kept, args)
+    return status or int(bool(kept.left))
 
 
-def _train(config: Config, launch: Launch, path: Path, args: Sequence[str]) -> int:
-    """Train in the folder at `path`, whose lock is held, or do a dry run."""
+def _train(config: Config, launch: Launch, kept: Kept, args: Sequence[str]) -> int:
+    """Train in a folder whose lock is held, or do a dry run."""
     from hrm_rl.data.streams import build_data
     from hrm_rl.runs.folder import RunFolder
+    from hrm_rl.runs.stored import refuse_nodes
     from hrm_rl.training.plan import banner, dry_run
     from hrm_rl.training.resources import check, cluster_address, in_this_process, make_plan, this_machine
 
-    run = RunFolder(path)
+    run = RunFolder(kept.path)
     machine = this_machine()
     remote = None
     if not in_this_process(launch.num_workers, launch.address) and not launch.dry_run:
@@ -133,6 +139,7 @@ def _train(config: Config, launch: Launch, path: Path, args: Sequence[str]) -> i
     plan = make_plan(
         launch.num_workers, launch.cpus_per_worker, launch.gpus_per_worker, machine, config.train.device
     )
+    refuse_nodes(kept, len(machine.nodes))
     check(plan, machine, config.train.global_batch_size, retyped("train", without(args, RESOURCE_FLAGS)))
     if launch.dry_run:
         dry_run(config, plan, machine, run.path)
@@ -142,7 +149,7 @@ def _train(config: Config, launch: Launch, path: Path, args: Sequence[str]) -> i
         # worker starts.
         data = build_data(config, progress=progress)
     data.source.close()
-    about = banner(config, data, plan, run.path)
+    about = banner(config, data, plan, run.path, kept.store.located() if kept.store else None)
     if launch.resume:
         _check_resumable(run, config)
     print(about, *data.notes, sep="\n", flush=True)
@@ -153,10 +160,10 @@ def _train(config: Config, launch: Launch, path: Path, args: Sequence[str]) -> i
     run.begin(config, f"{program('train')} {shlex.join(args)}")
     resume = resume_command("train", "run-name", run.path, args, RESOURCE_FLAGS)
     with stops.at_once(f"stopped at once; resume with: {resume}"):
-        return _run(launch, config, plan, run, resume)
+        return _run(launch, config, plan, run, kept.store, resume)
 
 
-def _run(launch: Launch, config: Config, plan: Plan, run: RunFolder, resume: str) -> int:
+def _run(launch: Launch, config: Config, plan: Plan, run: RunFolder, store: Store | None, resume: str) -> int:
     from hrm_rl.runs import selection
     from hrm_rl.training.local import train_here
 
@@ -188,7 +195,7 @@ def _run(launch: Launch, config: Config, plan: Plan, run: RunFolder, resume: str
         raise stops.Stopped.of(error, at_once) from None
     except Exception as error:
         return failed(error, run.error_log, resume)
-    _print_summary(outcome, config, run, resume)
+    _print_summary(outcome, config, run, store, resume)
     return 0 if outcome.finished else stops.status()
 
 
@@ -203,10 +210,13 @@ def _defaults(args: Sequence[str]) -> Config:
                 raise UserError(
                     f"--resume takes the run's own settings: leave out --{flag}, or start a new run"
                 )
-        root = Path(os.path.expanduser(flag_value(args, "storage-path") or "runs"))
-        stored = folder_named(name, "run-name", str(root)) / "config.yaml"
-        if not stored.exists():
-            raise UserError(f"there is no run to resume in {stored.parent}; leave out --resume to start it")
+        from hrm_rl.runs.stored import file_of
+
+        storage = flag_value(args, "storage-path") or "runs"
+        folder_named(name, "run-name", storage)  # refuses
+        stored = file_of(storage, name, RUN.mark)
+        if stored is None:
+            raise UserError(f"there is no run to resume in {storage}/{name}; leave out --resume to start it")
         return load_config(stored, Config())
     preset, file = flag_value(args, "preset"), flag_value(args, "config")
     if file is None:
@@ -233,14 +243,6 @@ def _name(launch: Launch, config: Config) -> str:
     if launch.run_name is not None:
         return launch.run_name
     return f"{config.preset}-{time.strftime('%Y%m%d-%H%M%S')}"
-
-
-def _run_dir(launch: Launch, config: Config) -> Path:
-    """The run's folder, as far as can be told before it is made. Raises UserError."""
-    path = folder_named(_name(launch, config), "run-name", launch.storage_path)
-    if not launch.resume:
-        RUN.refuse_taken(path)
-    return path
 
 
 def _refuse_trial_of_running_sweep(path: Path) -> None:
@@ -275,7 +277,10 @@ def _check_resumable(run: RunFolder, config: Config) -> None:
         )
 
 
-def _print_summary(outcome: RunOutcome, config: Config, run: RunFolder, resume: str) -> None:
+def _print_summary(
+    outcome: RunOutcome, config: Config, run: RunFolder, store: Store | None, resume: str
+) -> None:
+    shown = shlex.quote(store.located()) if store else typed_path(run.path)
     end = "finished" if outcome.finished else "stopped"
     print(
         f"\n{end} at update {outcome.update} of {config.train.max_updates} after {duration(outcome.seconds)}"
@@ -289,6 +294,6 @@ def _print_summary(outcome: RunOutcome, config: Config, run: RunFolder, resume: 
     if len(config.curriculum.stages) > 1:
         print(f"  stage {outcome.stage + 1} of {len(config.curriculum.stages)}")
     if outcome.update:
-        print(f"  evaluate:    {typed_command('evaluate')} --checkpoint {typed_path(run.path)}")
+        print(f"  evaluate:    {typed_command('evaluate')} --checkpoint {shown}")
     print(f"  watch:       {typed('tensorboard')} --logdir {typed_path(run.tensorboard)}")
     print(f"  resume:      {resume}" if not outcome.finished else f"  train on:    {resume} --max-updates N")

@@ -16,13 +16,15 @@ from hrm_rl.cli.flags import flag_value, parse
 from hrm_rl.cli.resuming import failed, folder_named, resume_command, retyped, without
 from hrm_rl.config import PathText, Section, absolute_paths, flatten
 from hrm_rl.utils import output, stops
-from hrm_rl.utils.claims import FolderKind, new_folder, resumed_folder
+from hrm_rl.utils.claims import FolderKind
 from hrm_rl.utils.console import duration, shown_path, typed_path
 from hrm_rl.utils.errors import UserError, nearest
 from hrm_rl.utils.locks import held_by
 
 if TYPE_CHECKING:
+    from hrm_rl.runs.stored import Kept
     from hrm_rl.sweeps.space import Space
+    from hrm_rl.utils.stores import Store
 
 RESOURCE_FLAGS = ("workers-per-trial", "cpus-per-trial", "gpus-per-trial", "max-concurrent")
 SWEEP = FolderKind("sweep", "sweep-name", "sweep.yaml")
@@ -46,7 +48,8 @@ class TuneCommand(Section):
     """Name of the sweep's folder; the file's name and the time, and a number if that is taken, if not
     given."""
     storage_path: PathText = "sweeps"
-    """Folder that holds the sweeps; on a cluster, one that all nodes share."""
+    """Folder that holds the sweeps; on a cluster, one that all nodes share. Or a URI, such as
+    s3://BUCKET/sweeps: the sweep is kept there as well."""
     resume: bool = False
     """Resume the sweep called --sweep-name; finished trials are left alone. --num-samples adds to it."""
     report: Annotated[PathText | None, tyro.conf.arg(metavar="DIR")] = None
@@ -86,25 +89,29 @@ def main(args: Sequence[str]) -> int:
     """Run the command. Returns the exit status; raises UserError."""
     command = parse(TuneCommand(), args, "tune")
     if command.report is not None:
+        from hrm_rl.runs.stored import small_files
         from hrm_rl.sweeps.results.report import write_report
 
-        print(write_report(Path(command.report)))
+        print(write_report(small_files(command.report)))
         return 0
+
+    from hrm_rl.runs.stored import Kept, folder_for
 
     sweep = _resumed(command, args) if command.resume else _new(command)
     if command.dry_run:
-        return _search(command, sweep, args)
+        return _search(command, sweep, args, Kept(sweep.folder))
+
     if command.resume:
         _refuse_trials_in_use(sweep.folder)
-        folder = resumed_folder(sweep.folder, SWEEP)
-    else:
-        folder = new_folder(sweep.folder.parent, sweep.folder.name, command.sweep_name is not None, SWEEP)
-    with folder as path:
-        return _search(command, replace(sweep, folder=path), args)
+    name, given = sweep.folder.name, command.sweep_name is not None
+    with folder_for(command.storage_path, name, given, command.resume, SWEEP) as kept:
+        status = _search(command, replace(sweep, folder=kept.path), args, kept)
+    return status or int(bool(kept.left))
 
 
-def _search(command: TuneCommand, sweep: SweepPlan, args: Sequence[str]) -> int:
+def _search(command: TuneCommand, sweep: SweepPlan, args: Sequence[str], kept: Kept) -> int:
     """Run the sweep in its folder, whose lock is held, or do a dry run."""
+    from hrm_rl.runs.stored import refuse_nodes
     from hrm_rl.sweeps.plan import check_data, dry_run, first_samples, plan_resources
     from hrm_rl.sweeps.results.records import Book, write_sweep
     from hrm_rl.training.resources import cluster_address, this_machine
@@ -115,6 +122,7 @@ def _search(command: TuneCommand, sweep: SweepPlan, args: Sequence[str]) -> int:
         from hrm_rl.distributed.cluster import connect
 
         machine = connect(remote, machine, command.verbose)
+    refuse_nodes(kept, len(machine.nodes))
     resources = plan_resources(
         command.workers_per_trial,
         command.cpus_per_trial,
@@ -135,7 +143,8 @@ def _search(command: TuneCommand, sweep: SweepPlan, args: Sequence[str]) -> int:
     write_sweep(sweep.folder, sweep.content, sweep.file, sweep.space, sweep.seed, sweep.trials)
     book = Book.open(sweep.folder)
     over = sum(record.over for record in book.records.values())
-    print(_banner(sweep, resources.describe(sweep.trials, machine), over), *notes, sep="\n", flush=True)
+    about = _banner(sweep, resources.describe(sweep.trials, machine), over, kept.store)
+    print(about, *notes, sep="\n", flush=True)
 
     from hrm_rl.distributed.sweep import run_sweep
     from hrm_rl.distributed.trial import TrialPlan
@@ -224,6 +233,7 @@ def _space_file(given: str | None) -> Path:
 
 def _resumed(command: TuneCommand, args: Sequence[str]) -> SweepPlan:
     from hrm_rl.runs.dependencies import moved, refusal
+    from hrm_rl.runs.stored import file_of
     from hrm_rl.sweeps.checks import build_space
     from hrm_rl.sweeps.file import read_content
     from hrm_rl.sweeps.results.folder import SweepFolder
@@ -235,16 +245,19 @@ def _resumed(command: TuneCommand, args: Sequence[str]) -> SweepPlan:
             raise UserError(
                 f"--resume takes the sweep's own settings: leave out --{flag}, or start a new sweep"
             )
-    root = Path(command.storage_path)
     if command.sweep_name is None:
-        names = sorted(path.name for path in root.glob("*") if SweepFolder(path).file.exists())
+        root = command.storage_path
+        names = sorted(p.name for p in Path(root).glob("*") if SweepFolder(p).file.exists())
         raise UserError(
             f"--resume needs --sweep-name NAME, the sweep to resume (in {root}: {', '.join(names) or 'none'})"
         )
     folder = folder_named(command.sweep_name, "sweep-name", command.storage_path)
-    stored = SweepFolder(folder).file
-    if not stored.exists():
-        raise UserError(f"there is no sweep to resume in {folder}; leave out --resume to start it")
+    stored = file_of(command.storage_path, command.sweep_name, SWEEP.mark)
+    if stored is None:
+        raise UserError(
+            f"there is no sweep to resume in {command.storage_path}/{command.sweep_name}; leave out --resume "
+            "to start it"
+        )
     record = read_content(stored)
     try:
         content, file = record["space"], str(record["file"])
@@ -260,7 +273,7 @@ def _resumed(command: TuneCommand, args: Sequence[str]) -> SweepPlan:
     return SweepPlan(folder, content, file, space, seed, trials)
 
 
-def _banner(sweep: SweepPlan, resources: str, over: int) -> str:
+def _banner(sweep: SweepPlan, resources: str, over: int, store: Store | None) -> str:
     file = sweep.space.file
     names = ", ".join(sweep.space.dimensions)
     rows = [
@@ -273,6 +286,8 @@ def _banner(sweep: SweepPlan, resources: str, over: int) -> str:
         ("trials", resources),
         ("folder", shown_path(sweep.folder)),
     ]
+    if store is not None:
+        rows.append(("kept in", f"{store.located()}, uploaded beside the trials"))
     if over:
         rows.append(("resumed", f"{over} of {sweep.trials} trials over already"))
     lines = [f"{sweep.folder.name}: {sweep.file} on preset {file.base}"]

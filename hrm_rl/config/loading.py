@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from hrm_rl.config.config import Config, field_names
 from hrm_rl.utils.errors import UserError, dotted, first_problem, nearest
 from hrm_rl.utils.files import read_yaml
+from hrm_rl.utils.stores import is_uri
 
 REMOVED: dict[str, tuple[str, tuple[Any, ...] | None]] = {
     "train.batch_warmup_updates": ("0.2.0", (0,)),
@@ -102,7 +103,7 @@ def absolute_paths(config: Config) -> Config:
             if isinstance(value, dict):
                 values[section][key] = {k: _absolute(v) for k, v in value.items()}
             elif value is not None:
-                values[section][key] = str(Path(value).absolute())
+                values[section][key] = value if is_uri(value) else str(Path(value).absolute())
     return validate(values, "flags")
 
 

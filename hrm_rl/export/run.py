@@ -15,7 +15,7 @@ from hrm_rl.runs.pretrained import About
 from hrm_rl.utils.errors import UserError
 
 
-def export_run(path: Path, out: Path, weights: Weights | None = None) -> About:
+def export_run(path: str | Path, out: Path, weights: Weights | None = None) -> About:
     """Write the model of a run, or of one of its checkpoints, as a folder for others. Raises UserError."""
     loaded = load_model(path, weights)
     if loaded.run is None:

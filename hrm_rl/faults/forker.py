@@ -19,11 +19,13 @@ from typing import Any
 
 
 def main() -> None:
-    """Serve until standard input ends. Arguments: the module whose `main` is the program, and modules that its
-    commands would import."""
+    """Serve until standard input ends. Arguments: the module whose `main` is the program, and modules that
+    its commands would import."""
     import torch
 
-    program, *others = (import_module(name) for name in sys.argv[1:])
+    program = import_module(sys.argv[1])
+    for name in sys.argv[2:]:
+        import_module(name)
     torch.set_num_threads(1)
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:

@@ -14,8 +14,10 @@ from hrm_rl.config import Config
 from hrm_rl.runs.loading import find_checkpoint
 from hrm_rl.runs.pretrained import is_pretrained
 from hrm_rl.runs.selection import AVERAGED, WEIGHTS
+from hrm_rl.runs.stored import model_here
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import digest
+from hrm_rl.utils.stores import is_uri
 
 PATHS = ("data.path", "data.eval_path", "train.init_from")
 """The settings that name files or folders."""
@@ -31,7 +33,7 @@ def digests(config: Config) -> dict[str, str]:
     is left out: whoever reads it will say so."""
     found = digests_of_puzzles(config)
     start = config.train.init_from
-    weights = None if start is None else _digest_of_weights(Path(start))
+    weights = None if start is None else _digest_of_weights(start)
     return found if weights is None else found | {f"{START} {start}": weights}
 
 
@@ -80,9 +82,10 @@ def _digest(path: Path) -> str | None:
     return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
-def _digest_of_weights(folder: Path) -> str | None:
+def _digest_of_weights(start: str) -> str | None:
     """Of the weights that a run would start from now; None if there are none."""
     try:
+        folder = model_here(start) if is_uri(start) else Path(start)
         path = folder if is_pretrained(folder) else find_checkpoint(folder)
         parts = [digest(path / name) for name in (WEIGHTS, AVERAGED) if (path / name).exists()]
     except (OSError, UserError):

@@ -11,6 +11,7 @@ runs/NAME/
     error.log         the traceback of an unexpected error
     begun             while workers of Ray train
     stop-requested    while a run with Ray is asked to stop
+    writer.json       in a run that is kept in a store: who writes there (hrm_rl/runs/stored.py)
     ray/              Ray Train's own files
 """
 

@@ -19,7 +19,9 @@ from hrm_rl.runs.checkpoint import Weights
 from hrm_rl.runs.folder import RunFolder
 from hrm_rl.runs.pretrained import is_pretrained, read_about
 from hrm_rl.runs.selection import STATE, best, damage, latest_sound
+from hrm_rl.runs.stored import model_here
 from hrm_rl.utils.errors import UserError
+from hrm_rl.utils.stores import is_uri
 
 
 @dataclass(frozen=True)
@@ -43,6 +45,13 @@ class LoadedModel:
     """Of what its run depended on by path, as far as that is known."""
 
     @property
+    def place(self) -> str:
+        """The folder or URI that its weights came from, to show."""
+        if not is_uri(self.name) or self.run is None or self.name.endswith(self.path.name):
+            return self.name if is_uri(self.name) else str(self.path)
+        return f"{self.name.rstrip('/')}/checkpoints/{self.path.name}"
+
+    @property
     def solver(self) -> Solver:
         """The model with all that it takes to read its answers."""
         return Solver.of(self.config, self.model, self.task)
@@ -50,9 +59,9 @@ class LoadedModel:
 
 def load_model(path: str | Path, weights: Weights | None = None) -> LoadedModel:
     """The model in a run folder (its best checkpoint, else the last), in one checkpoint's folder, or in a
-    folder of scripts/export.py or scripts/convert_checkpoint.py. weights: those that its run evaluates if not
-    given. Raises UserError."""
-    name, path = str(path), Path(path)
+    folder of scripts/export.py or scripts/convert_checkpoint.py; from a store if it is a URI. weights: those
+    that its run evaluates if not given. Raises UserError."""
+    name, path = str(path), model_here(str(path)) if is_uri(path) else Path(path)
     return _exported(name, path, weights) if is_pretrained(path) else _of_run(name, path, weights)
 
 

@@ -16,7 +16,7 @@ OWN = ("puzzle_emb.weight", "dropout_stream")
 """Not taken over where it does not fit: puzzles have other identifiers in another data set."""
 
 
-def read_weights(folder: Path) -> dict[str, Tensor]:
+def read_weights(folder: str | Path) -> dict[str, Tensor]:
     """The weights of the model in any folder that `load_model` takes. Raises UserError."""
     try:
         return dict(load_model(folder).model.state_dict())
@@ -52,7 +52,7 @@ def check(weights: dict[str, Tensor], model: RecurrentModel, folder: str) -> dic
 @torch.no_grad()
 def start_from(folder: str, model: RecurrentModel) -> None:
     """Give `model` the weights in `folder`. Raises UserError."""
-    model.load_state_dict(check(read_weights(Path(folder)), model, folder), strict=False)
+    model.load_state_dict(check(read_weights(folder), model, folder), strict=False)
 
 
 def _shape(tensor: Tensor) -> str:

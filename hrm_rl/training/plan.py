@@ -20,18 +20,20 @@ from hrm_rl.runs.warm_start import check, read_weights
 from hrm_rl.training.resources import Machine, Plan
 from hrm_rl.utils.console import count, duration, shown_path, slow_work, typed, typed_path
 from hrm_rl.utils.devices import choose_device, use_threads
+from hrm_rl.utils.stores import is_uri
 
 DRY_RUN_SLOTS = 16
 """Most slots of the update that --dry-run does; a whole batch can take a minute on a CPU."""
 
 
-def banner(config: Config, data: Data, plan: Plan, run_dir: Path) -> str:
-    """What, where, how large, and how to watch it. Raises UserError if the network cannot be built."""
+def banner(config: Config, data: Data, plan: Plan, run_dir: Path, kept: str | None = None) -> str:
+    """What, where, how large, and how to watch it. kept: the URI where the folder is kept as well. Raises
+    UserError if the network cannot be built."""
     rows, columns = data.task.grid_shape
     with torch.device("meta"):
         model = build_model(config.model, data.task.vocab_size, data.task.coordinates(), data.identifiers)
     if config.train.init_from is not None:
-        check(read_weights(Path(config.train.init_from)), model, config.train.init_from)
+        check(read_weights(config.train.init_from), model, config.train.init_from)
     device = (
         choose_device(config.train.device).type
         if plan.high == 0
@@ -46,9 +48,14 @@ def banner(config: Config, data: Data, plan: Plan, run_dir: Path) -> str:
   parameters   {count(count_parameters(model))} ({config.model.dtype})
   workers      {plan.describe()}, on {device}
   batch        {batch} slots, budget {budget} segments{_searching(config)}{_started_from(config)}
-  folder       {shown}
+  folder       {shown}{_kept_in(kept)}
   watch        {typed("tensorboard")} --logdir {typed_path(RunFolder(run_dir).tensorboard)}
 """
+
+
+def _kept_in(uri: str | None) -> str:
+    """The banner's line on it, if there is anything to say."""
+    return "" if uri is None else f"\n  kept in      {uri}, uploaded beside the updates"
 
 
 def _searching(config: Config) -> str:
@@ -60,7 +67,9 @@ def _searching(config: Config) -> str:
 def _started_from(config: Config) -> str:
     """The banner's line on it, if there is anything to say."""
     folder = config.train.init_from
-    return "" if folder is None else f"\n  weights      of {shown_path(Path(folder))}"
+    if folder is None:
+        return ""
+    return f"\n  weights      of {folder if is_uri(folder) else shown_path(Path(folder))}"
 
 
 def dry_run(config: Config, plan: Plan, machine: Machine, run_dir: Path) -> None:
