@@ -71,8 +71,8 @@ def _refuse_few_files() -> None:
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)  # Ray raises the soft limit to the hard one
     if most != resource.RLIM_INFINITY and most < LEAST_FILES:
         raise UserError(
-            f"this process may open {most} files, and Ray needs {LEAST_FILES} or more: raise the limit (ulimit -n, "
-            "docker run --ulimit nofile=65536), or train with --num-workers 0"
+            f"this process may open {most} files, and Ray needs {LEAST_FILES} or more: raise the limit "
+            "(ulimit -n, docker run --ulimit nofile=65536), or train with --num-workers 0"
         )
 
 
