@@ -64,7 +64,7 @@ class Launch(Section):
     address: str | None = None
     """Ray cluster to run on, for example auto; Ray is started on this machine if not given."""
     config: Annotated[PathText | None, tyro.conf.arg(metavar="FILE")] = None
-    """YAML file of settings, put over the preset: the one that it names, else --preset."""
+    """YAML file of settings, put over the preset: the one that it names, else the one given."""
     run_name: str | None = None
     """Name of the run's folder; the preset and the time, and a number if that is taken, if not given."""
     storage_path: PathText = "runs"

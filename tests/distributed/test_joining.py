@@ -88,7 +88,7 @@ def test_a_token_that_is_given_is_left_alone(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_too_few_files_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (64, 64))
-    with pytest.raises(UserError, match=r"may open 64 files, and Ray needs 512: .*ulimit -n"):
+    with pytest.raises(UserError, match=r"may open 64 files, and Ray needs 256 or more: .*ulimit -n"):
         make_ready()
 
 
