@@ -74,3 +74,48 @@ def _title(pid: int) -> str:
         return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
     except OSError:
         return ""
+
+
+SWEEP = """\
+base: sudoku4-quick
+metric: eval/cell_accuracy
+scheduler: {name: none}
+searcher: {name: grid}
+budget: {max_updates: 40}
+set:
+  {model.hidden_size: 16, model.num_heads: 2, model.swiglu_multiple: 16, halting.halt_max_steps: 4,
+   train.global_batch_size: 8, train.log_every: 2, train.eval_every: 10, train.checkpoint_every: 5,
+   train.device: cpu, data.eval_puzzles: 16, optim.ema_decay: 0.9}
+space:
+  optim.lr: {dist: grid, values: [0.001, 0.002]}
+"""
+"""Two trials of runs like the others."""
+
+
+def swept(subject: Subject, name: str) -> Running:
+    """Start the sweep."""
+    file = subject.runs / "sweep.yaml"
+    file.write_text(SWEEP)
+    where = f"tune --space {file} --sweep-name {name} --storage-path {subject.runs} --cpus-per-trial 1"
+    return subject.commands.start([*where.split(), "--max-concurrent", "2"])
+
+
+def killed_in_a_sweep(subject: Subject, whole: Path, chance: random.Random) -> str | None:
+    """Kill a trial of a sweep once one has a checkpoint. It is tried again, and all trials have to end as those
+    of a sweep that nothing happened to."""
+    folder = subject.runs / f"swept-{chance.randrange(10**9)}"
+    running = swept(subject, folder.name)
+    if not running.until(lambda: any(folder.glob("trials/*/checkpoints/update-*")), LONGEST, every=0.05):
+        return verdict(running) or "it ended before it could be killed"
+    struck = _kill_one(running, "ray::ImplicitFunc", chance)
+    if running.wait(LONGEST) != 0:
+        return verdict(running) or f"exit {running.status}"
+    if not struck:
+        return "there was no trial to kill"
+    trials = sorted(path.name for path in whole.glob("trials/*"))
+    found = [
+        line
+        for id in trials
+        for line in differences(RunFolder(folder / "trials" / id), RunFolder(whole / "trials" / id))
+    ]
+    return "; ".join(found) or None

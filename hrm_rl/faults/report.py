@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from hrm_rl.faults import cluster
-from hrm_rl.faults.cluster import VICTIMS, killed_under_ray
+from hrm_rl.faults.cluster import VICTIMS, killed_in_a_sweep, killed_under_ray, swept
 from hrm_rl.faults.commands import Commands
 from hrm_rl.faults.files import DAMAGES, damaged, prepare
 from hrm_rl.faults.kills import MOMENTS, asked_to_stop, killed, killed_exporting
@@ -69,11 +69,16 @@ def kinds_under_ray(subject: Subject) -> dict[str, Fault]:
     ended = subject.finish("whole", cluster.LONGEST)
     if ended.status != 0:
         raise UserError(f"the run under Ray ended with exit status {ended.status}; see {ended.log}")
-    whole = subject.folder("whole")
-    return {
-        f"kill -9 of {victim}": lambda chance, victim=victim: killed_under_ray(subject, whole, victim, chance)  # type: ignore[misc]
+    whole, sweep = subject.folder("whole"), subject.runs / "sweep"
+    swept(subject, sweep.name).wait(cluster.LONGEST)
+    kinds: dict[str, Fault] = {
+        f"kill -9 of {victim}": lambda chance, victim=victim: killed_under_ray(  # type: ignore[misc]
+            subject, whole, victim, chance
+        )
         for victim in VICTIMS
     }
+    kinds["kill -9 of a trial of a sweep"] = lambda chance: killed_in_a_sweep(subject, sweep, chance)
+    return kinds
 
 
 def strike(times: int, seed: int, say: Callable[[str], None]) -> list[Outcome]:
