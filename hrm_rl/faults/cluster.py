@@ -101,7 +101,7 @@ def swept(subject: Subject, name: str) -> Running:
 
 
 def killed_in_a_sweep(subject: Subject, whole: Path, chance: random.Random) -> str | None:
-    """Kill a trial of a sweep once one has a checkpoint. It is tried again, and all trials have to end as those
+    """Kill a trial of a sweep once one has a checkpoint. It is tried again, and all have to end as those
     of a sweep that nothing happened to."""
     folder = subject.runs / f"swept-{chance.randrange(10**9)}"
     running = swept(subject, folder.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import shutil
 import signal
@@ -22,7 +23,7 @@ from hrm_rl.utils.errors import UserError
 
 Fault = Callable[[random.Random], str | None]
 """Strikes once, with a source of chance. Returns what was wrong afterwards, or None."""
-RAY_EVERY = 10
+RAY_EVERY = 25
 """One fault in so many is under Ray, if there are as many."""
 STOPS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
 
@@ -82,8 +83,8 @@ def kinds_under_ray(subject: Subject) -> dict[str, Fault]:
 
 
 def strike(times: int, seed: int, say: Callable[[str], None]) -> list[Outcome]:
-    """Break things `times` times, each kind in turn, the rest drawn from `seed`; one time in RAY_EVERY under
-    Ray. What went wrong is left in a folder that `say` is told of."""
+    """Break things `times` times, every second time by a kill and one time in RAY_EVERY under Ray, each kind in
+    turn, the rest drawn from `seed`. What went wrong is left in a folder that `say` is told of."""
     place = Path(tempfile.mkdtemp(prefix="hrm-rl-faults-"))
     place.chmod(0o755)
     for name in ("runs", "ray"):
@@ -92,12 +93,14 @@ def strike(times: int, seed: int, say: Callable[[str], None]) -> list[Outcome]:
     with Commands(place) as commands:
         here = kinds_of_fault(Subject(commands, place / "runs"))
         remote = kinds_under_ray(Subject(commands, place / "ray", workers=2)) if times >= RAY_EVERY else {}
+        kills = {kind: fault for kind, fault in here.items() if kind.startswith("kill")}
+        others = {kind: fault for kind, fault in here.items() if kind not in kills}
+        turns = [(group, itertools.cycle(group)) for group in (kills, others, remote)]
         for n in range(times):
-            far = remote and n % RAY_EVERY == RAY_EVERY - 1
-            kinds, turn = (remote, n // RAY_EVERY) if far else (here, n - n // RAY_EVERY if remote else n)
-            kind = list(kinds)[turn % len(kinds)]
+            group, turn = turns[2 if remote and n % RAY_EVERY == RAY_EVERY - 1 else n % 2]
+            kind = next(turn)
             outcome, began = outcomes.setdefault(kind, Outcome(kind)), time.monotonic()
-            wrong = kinds[kind](random.Random(f"{seed} {n}"))
+            wrong = group[kind](random.Random(f"{seed} {n}"))
             outcome.times += 1
             outcome.seconds += time.monotonic() - began
             if wrong is not None:
