@@ -83,7 +83,7 @@ def kinds_under_ray(subject: Subject) -> dict[str, Fault]:
 
 
 def strike(times: int, seed: int, say: Callable[[str], None]) -> list[Outcome]:
-    """Break things `times` times, every second time by a kill and one time in RAY_EVERY under Ray, each kind in
+    """Break things `times` times, every second time by a kill, one time in RAY_EVERY under Ray, each kind in
     turn, the rest drawn from `seed`. What went wrong is left in a folder that `say` is told of."""
     place = Path(tempfile.mkdtemp(prefix="hrm-rl-faults-"))
     place.chmod(0o755)
