@@ -1,8 +1,16 @@
 """hrm-rl: Hierarchical Reasoning Models trained as agents that decide how long to think."""
 
-from importlib.metadata import PackageNotFoundError, version
+__version__: str
 
-try:
-    __version__ = version("hrm-rl")
-except PackageNotFoundError:  # a checkout on PYTHONPATH that is not installed
-    __version__ = "unknown"
+
+def __getattr__(name: str) -> str:
+    """`__version__`, looked up when it is asked for: a command must hear Ctrl-C before it imports anything
+    else (hrm_rl/utils/stops.py)."""
+    if name != "__version__":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib.metadata import PackageNotFoundError, version
+
+    try:
+        return version("hrm-rl")
+    except PackageNotFoundError:  # a checkout on PYTHONPATH that is not installed
+        return "unknown"

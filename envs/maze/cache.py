@@ -31,6 +31,7 @@ try:
 except ImportError:  # Windows: two processes may make the same mazes, and both keep them
     fcntl = None  # type: ignore[assignment]
 
+from envs.cores import usable_cpus
 from envs.maze.generator import CHUNK, advance
 from envs.maze.grid import GOAL, WALL
 from envs.maze.levels import Level
@@ -119,7 +120,7 @@ class _Making:
         """Make the mazes on all cores. They are saved from time to time, and when this is interrupted."""
         for maze in [] if self.mazes else _read_partial(self.partial, self.level):
             self._keep(maze)
-        threads = _cores()
+        threads = usable_cpus()
         stop = Event()
         running: dict[int, Future[Tokens | None]] = {}
         saved = time.monotonic()
@@ -260,8 +261,3 @@ def _lock(path: Path, what: str, progress: ReportProgress) -> Iterator[None]:
                     told = True
                 time.sleep(0.1)
         yield
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -12,12 +12,12 @@ Legend: N mazes, L = rows * columns cells of the canvas, C cells with the border
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from envs.compiling import compiled
 from envs.maze.grid import FREE, GOAL, PAD, PATH, START, WALL
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _load(maze, rows, columns, passable):
     """Fill passable (C,) from the tokens of a maze (L,). Returns the cells of S and G, 0 for one that is
     missing or there twice."""
@@ -38,7 +38,7 @@ def _load(maze, rows, columns, passable):
     return (start if starts == 1 else 0), (goal if goals == 1 else 0)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _spread(passable, width, source, target, distance, queue):
     """Breadth-first distances of passable cells (C,) from `source`, in steps, -1 where it cannot be reached.
 
@@ -63,7 +63,7 @@ def _spread(passable, width, source, target, distance, queue):
     return tail
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def label_all(mazes, rows, columns, solutions, lengths):
     """The deterministic shortest path of each maze (N, L), into solutions (N, L) and lengths (N,); see
     `label`."""
@@ -91,7 +91,7 @@ def label_all(mazes, rows, columns, solutions, lengths):
             solutions[n, (cell // width - 1) * columns + cell % width - 1] = PATH
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def distances_all(mazes, rows, columns, distances):
     """Steps to G from each cell of each maze (N, L), into distances (N, L); -1 for walls, for cells that do
     not reach G, and everywhere in a maze without exactly one G."""
@@ -110,7 +110,7 @@ def distances_all(mazes, rows, columns, distances):
                 distances[n, row * columns + column] = distance[(row + 1) * width + column + 1]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _line_steps(maze, answer, rows, columns, marked):
     """Steps of the line from S to G that an answer (L,) draws in a maze (L,), 0 if it draws none.
 
@@ -166,7 +166,7 @@ def _line_steps(maze, answer, rows, columns, marked):
     return steps if ends == 1 and steps == marks - 1 else 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def judge_all(mazes, answers, rows, columns, solved, excess):
     """Whether each answer (N, L) is a shortest path, into solved (N,), and the steps that a line is
     longer, into excess (N,); see `judge`."""
@@ -185,7 +185,7 @@ def judge_all(mazes, answers, rows, columns, solved, excess):
             solved[n] = steps == distance[start]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def contradicts_all(boards, rows, columns, result):
     """Whether the marks of each board (N, L) cannot be part of an answer, into result (N,); see
     `contradicts`."""
@@ -212,7 +212,7 @@ def contradicts_all(boards, rows, columns, result):
             result[n] = line.any()  # a loop has no end to be taken away from
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _misplaced(board, rows, columns, passable, line, joined):
     """Fill line (C,), the cells of a board (L,) that are S, G or marked, and joined (C,), how many of its
     neighbours each of them has in the line. Returns whether one has more than it can have, two or for an
@@ -239,7 +239,7 @@ def _misplaced(board, rows, columns, passable, line, joined):
     return False
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _take_away(cell, width, line):
     """Take the piece that ends in `cell` out of line (C,). Returns its other end and the steps between."""
     steps = 0
@@ -256,7 +256,7 @@ def _take_away(cell, width, line):
         steps += 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def transform_all(mazes, size, transforms, moved):
     """Each maze (N, L) of a square canvas under one of the eight symmetries of the square, numbered by
     transforms (N,), into moved (N, L).
@@ -270,7 +270,7 @@ def transform_all(mazes, size, transforms, moved):
         _transform(mazes[n], size, extent, transforms[n], moved[n])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def canonical_all(mazes, size, smallest):
     """The lexicographically smallest of the eight transforms of each maze (N, L), into smallest (N, L)."""
     extent = np.zeros(4, np.int64)
@@ -289,7 +289,7 @@ def canonical_all(mazes, size, smallest):
                     break
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _bounds(maze, size, extent):
     """Top, left, height and width of the rectangle of a maze (L,) that holds all cells that are not padding,
     into extent (4,); an empty maze has height and width 0."""
@@ -303,7 +303,7 @@ def _bounds(maze, size, extent):
     extent[2], extent[3] = max(0, bottom - top + 1), max(0, right - left + 1)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _transform(maze, size, extent, transform, moved):
     """Write the rectangle of a maze (L,) to the top left of moved (L,): rows reversed if bit 0 of `transform`
     is set, columns reversed if bit 1, then rows and columns exchanged if bit 2."""
@@ -319,7 +319,7 @@ def _transform(maze, size, extent, transform, moved):
                 moved[i * size + j] = token
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def extents_all(mazes, size, extents):
     """Height and width of each maze (N, L) without its padding, into extents (N, 2)."""
     extent = np.zeros(4, np.int64)

@@ -19,8 +19,8 @@ Legend: N mazes; n rows and columns, 64 at most; rows are numbered 1..n, columns
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from envs.compiling import compiled
 from envs.maze.grid import FREE, GOAL, START, WALL
 
 # Numba makes a float of a uint64 and a Python integer.
@@ -28,7 +28,7 @@ _0, _1, _2, _3, _4, _5, _6 = (np.uint64(number) for number in range(7))
 _32 = np.uint64(32)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _next_random(seed):
     """One step of splitmix64: the new state and 64 random bits. A maze depends on its seed alone, never on
     which thread made it."""
@@ -39,14 +39,14 @@ def _next_random(seed):
     return seed, z ^ (z >> np.uint64(31))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _random_below(seed, bound):
     """The new state and an integer in 0..bound-1 (bias below 2^-19 for the bounds used here)."""
     seed, z = _next_random(seed)
     return seed, ((z >> _32) * np.uint64(bound)) >> _32
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _ones(word):
     """The number of bits that are set."""
     word -= (word >> _1) & np.uint64(0x5555555555555555)
@@ -55,7 +55,7 @@ def _ones(word):
     return (word * np.uint64(0x0101010101010101)) >> np.uint64(56)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _draw_walls(n, walls, seed, board):
     """Draw a board with exactly `walls` walls, every choice of their cells as likely as any other.
 
@@ -93,7 +93,7 @@ def _draw_walls(n, walls, seed, board):
     return seed
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _free_cell(n, seed, board):
     """A random free cell: the new state, its row and its column."""
     size = np.uint64(n)
@@ -104,7 +104,7 @@ def _free_cell(n, seed, board):
             return seed, row, column
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _begin(n, search, row, column, board):
     """Let search 0 or 1 begin at a cell."""
     group = np.uint64(n + 2)
@@ -117,7 +117,7 @@ def _begin(n, search, row, column, board):
     board[unseen + row] ^= _1 << column
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _advance(board, front, after, unseen, other, top, bottom):
     """Take one search a step further, where its next front lies in rows top..bottom; the arguments are where
     the groups of rows begin. Returns the bits of the next front and those that it shares with the other
@@ -134,7 +134,7 @@ def _advance(board, front, after, unseen, other, top, bottom):
     return reached, shared
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _path_length(n, start_row, start_column, goal_row, goal_column, board):
     """Cells of the shortest path between two cells, 0 if there is none.
 
@@ -161,7 +161,7 @@ def _path_length(n, start_row, start_column, goal_row, goal_column, board):
         top, bottom, other_top, other_bottom = other_top, other_bottom, top, bottom
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def draw_all(n, fewest, most, seeds, tries, most_tries, budget, mazes):
     """Draw mazes until each of N has a shortest path of `fewest` to `most` cells, into mazes (N, n * n).
 

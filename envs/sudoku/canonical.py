@@ -26,9 +26,9 @@ from functools import cache
 from itertools import permutations, product
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from envs.compiling import compiled
 from envs.sudoku.board import board_of
 from envs.sudoku.solver import check_tokens, solve
 
@@ -86,7 +86,7 @@ def line_orders(size: int, length: int) -> NDArray[np.int64]:
     return np.array(sorted(orders), np.int64)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _smallest_images(puzzles, row_orders, column_orders, sharing, transposes, images):
     """Fill images (N, L). sharing: (n,) how many of the sorted `row_orders` begin with the same k + 1 rows:
     an image that is too large in row k is so under all of these, and they are passed over together."""
@@ -109,7 +109,7 @@ def _smallest_images(puzzles, row_orders, column_orders, sharing, transposes, im
                     at = at + 1 if row < 0 else (at // sharing[row] + 1) * sharing[row]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _lower(board, rows, columns, names, best):
     """Write the image of `board` (n, n) with these `rows` and `columns` to `best` (n, n) if it is smaller.
     Returns the row in which it is larger, or -1. names: (n + 2,) scratch, the new token of each token."""
@@ -132,7 +132,7 @@ def _lower(board, rows, columns, names, best):
     return -1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _forms_by_solution(puzzles, solutions, orders, forms, boards):
     """Fill forms (N, 81) and boards (N, 81). orders: (6, 3) every order of three columns.
 
@@ -182,7 +182,7 @@ def _forms_by_solution(puzzles, solutions, orders, forms, boards):
                         _lower_both(solution, puzzle, rows, columns, names, best, form)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _follow(above, columns):
     """Fill columns[3:] so that, with columns[:3] as they are, the second row is smallest. Returns False if
     another order of the first three makes it smaller still. above: (9,) the column in which the first row has
@@ -206,7 +206,7 @@ def _follow(above, columns):
     return True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _lower_both(solution, puzzle, rows, columns, names, best, form):
     """Write the image of `solution` to `best` and that of `puzzle` to `form`, all (9, 9), if the first is
     smaller, or equal and the second smaller. rows: the first three are given, the others are sorted here."""
@@ -224,7 +224,7 @@ def _lower_both(solution, puzzle, rows, columns, names, best, form):
         _write(puzzle, rows, columns, names, form)
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _sort_lower_bands(solution, rows, columns, names):
     """Fill rows[3:] in the order that makes the image smallest: by the name of their first digit
     within a band, and the bands likewise."""
@@ -247,7 +247,7 @@ def _sort_lower_bands(solution, rows, columns, names):
             last += 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _compare(board, rows, columns, names, start, stop, best):
     """-1, 0 or 1: whether rows start..stop of the image of `board` (9, 9) are smaller than those of `best`
     (9, 9), equal or larger."""
@@ -259,7 +259,7 @@ def _compare(board, rows, columns, names, start, stop, best):
     return 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _write(board, rows, columns, names, best):
     """Write the image of `board` (9, 9) to `best` (9, 9)."""
     for i in range(9):

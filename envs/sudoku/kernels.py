@@ -14,8 +14,9 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from envs.compiling import compiled
 
 SOLVED = -1
 CONTRADICTION = -2
@@ -40,7 +41,7 @@ class Workspace(NamedTuple):
     found: NDArray[np.int32]  # (L,) the first solution, as digit bits
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _new_workspace(board):
     n, units = board.size * board.size, 3 * board.size
     return Workspace(
@@ -56,7 +57,7 @@ def _new_workspace(board):
     )
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _toggle(board, work, cell, bit):
     """Mark `bit` as used in the three units of `cell`, or as free again."""
     work.used[board.units_of[cell, 0]] ^= bit
@@ -64,7 +65,7 @@ def _toggle(board, work, cell, bit):
     work.used[board.units_of[cell, 2]] ^= bit
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _candidates_of(board, work, cell):
     """Mask of the digits that no unit of `cell` holds yet."""
     used = (
@@ -75,7 +76,7 @@ def _candidates_of(board, work, cell):
     return ((1 << board.size) - 1) & ~used
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _next_random(state):
     """One step of splitmix64; `state` is a (1,) uint64 array. The kernels carry their own generator so that
     a puzzle depends on its seed alone, never on which thread made it."""
@@ -86,13 +87,13 @@ def _next_random(state):
     return z ^ (z >> np.uint64(31))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _random_below(state, bound):
     """Integer in 0..bound-1 (bias below 2^-25 for the bounds used here)."""
     return np.int64(((_next_random(state) >> np.uint64(32)) * np.uint64(bound)) >> np.uint64(32))
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _place(board, work, length, cell, bit):
     """Assign `bit` to the empty `cell` and note it on the trail; returns the trail's new length."""
     work.cells[cell] = bit
@@ -101,7 +102,7 @@ def _place(board, work, length, cell, bit):
     return length + 1
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _undo(board, work, length, mark):
     """Take assignments back until the trail has `mark` cells."""
     while length > mark:
@@ -111,7 +112,7 @@ def _undo(board, work, length, mark):
         work.cells[cell] = 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _propagate(board, work, length):
     """Place naked and hidden singles until there are none.
 
@@ -175,7 +176,7 @@ def _propagate(board, work, length):
             return length, branch, branch_candidates
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _search(board, work, limit, root_cell, root_candidates, state):
     """Depth-first search for solutions of the board in `work`, which is left as it was found.
 
@@ -220,7 +221,7 @@ def _search(board, work, limit, root_cell, root_candidates, state):
     return count, guesses
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _place_clues(board, work, puzzle):
     """Put the clues of a puzzle (L,) on the board; False if two of them clash."""
     work.cells[:] = 0
@@ -235,7 +236,7 @@ def _place_clues(board, work, puzzle):
     return True
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def search_all(board, puzzles, limit, solutions, counts, guesses):
     work = _new_workspace(board)
     state = np.zeros(1, np.uint64)
@@ -249,7 +250,7 @@ def search_all(board, puzzles, limit, solutions, counts, guesses):
                 solutions[i, cell] = _POPCOUNT[work.found[cell] - 1] + 2
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def solved_all(board, inputs, answer, result):
     n = board.size
     used = np.zeros(3 * n, np.int32)
@@ -271,7 +272,7 @@ def solved_all(board, inputs, answer, result):
         result[i] = right
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def contradicts_all(board, boards, result):
     work = _new_workspace(board)
     for i in range(len(boards)):
@@ -282,7 +283,7 @@ def contradicts_all(board, boards, result):
             result[i] = work.cells[cell] == 0 and _candidates_of(board, work, cell) == 0
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _shuffled(state, order):
     for i in range(len(order)):
         order[i] = i
@@ -291,7 +292,7 @@ def _shuffled(state, order):
         order[i], order[j] = order[j], order[i]
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _fill(board, work, state, digits):
     """Put a random full board into `work`: the boxes on the diagonal do not see each other and are shuffled
     freely, the rest is searched with digits in random order."""
@@ -312,7 +313,7 @@ def _fill(board, work, state, digits):
             return
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _forced(board, work, cell, bit):
     """Whether some unit of the empty `cell` has no other place for `bit` (a hidden single)."""
     for k in range(3):
@@ -328,7 +329,7 @@ def _forced(board, work, cell, bit):
     return False
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _remove(board, work, state, order, target):
     """Take clues away until `target` are left or none can go; returns how many are left."""
     _shuffled(state, order)
@@ -352,7 +353,7 @@ def _remove(board, work, state, order, target):
     return clues
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def generate_all(board, seeds, targets, most_clues, max_boards, puzzles, solutions):
     """Fill puzzles and solutions (N, L); returns the number made, which is N unless `max_boards` in a row
     kept more than `most_clues`."""

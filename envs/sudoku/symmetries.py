@@ -12,9 +12,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from envs.compiling import compiled
 from envs.sudoku.board import BLANK, board_of, board_of_size
 
 
@@ -87,7 +87,7 @@ def symmetry_hash(inputs: NDArray[np.uint8]) -> NDArray[np.uint64]:
     return hashes
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _hash_all(board, puzzles, hashes):
     """Fill hashes (N,). Sums wrap around at 64 bits."""
     n = board.size
@@ -133,7 +133,7 @@ def _hash_all(board, puzzles, hashes):
         hashes[i] = _mix(hashes[i])
 
 
-@njit(cache=True, nogil=True)
+@compiled
 def _mix(value):
     """The output function of splitmix64: spreads every bit over all others."""
     value = (value ^ (value >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)

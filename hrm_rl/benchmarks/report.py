@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from hrm_rl.benchmarks.measure import Aim
+from hrm_rl.utils.console import print_whole
 
 
 def print_part(console: Console, part: str, numbers: Mapping[str, Any]) -> None:
@@ -24,10 +25,10 @@ def print_part(console: Console, part: str, numbers: Mapping[str, Any]) -> None:
         else:
             table.add_row(name, shown(name, value))
     if table.row_count:
-        console.print(table)
+        print_whole(console, table)
     for value in numbers.values():
         if isinstance(value, list):
-            console.print(rows_table(part, value))
+            print_whole(console, rows_table(part, value))
 
 
 def rows_table(part: str, rows: Sequence[Mapping[str, Any]]) -> Table:

@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from envs.cores import usable_cpus
 from hrm_rl.benchmarks.measure import Aim
 from hrm_rl.runs.folder import RunFolder
 from hrm_rl.utils.errors import UserError
@@ -55,7 +56,7 @@ class Pace:
 def time_ray() -> dict[str, Any]:
     """Segments a second by number of workers, how two workers scale, what Ray costs one,
     and seconds until the first update."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = usable_cpus()
     paces: dict[int, list[Pace]] = {workers: [] for workers in WORKERS if workers <= cores}
     strangers: list[float] = []
     with TemporaryDirectory() as folder:
@@ -120,7 +121,12 @@ def _train(workers: Sequence[int], folder: Path) -> list[Pace]:
         ]
         pipe = subprocess.PIPE
         runs.append(subprocess.Popen(command, env=environment, stdout=pipe, stderr=pipe, text=True))
-    outputs = [run.communicate() for run in runs]
+    try:
+        outputs = [run.communicate() for run in runs]
+    except BaseException:
+        for run in runs:
+            run.terminate()
+        raise
     for run, count, (told, wrong) in zip(runs, workers, outputs, strict=True):
         if run.returncode:
             said = (wrong or told).strip().splitlines() or ["it said nothing"]

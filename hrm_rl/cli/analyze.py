@@ -21,7 +21,7 @@ from hrm_rl.evaluation.puzzles import PuzzleChoice, choose_puzzles, for_folder, 
 from hrm_rl.evaluation.search import evaluate_search
 from hrm_rl.runs.loading import LoadedModel, described, load_model, refuse_other_tasks
 from hrm_rl.utils.console import progress_bar, shown_path, typed_command
-from hrm_rl.utils.devices import choose_device, use_threads
+from hrm_rl.utils.devices import choose_device, choose_threads
 from hrm_rl.utils.errors import UserError
 
 BEYOND = 2
@@ -54,8 +54,7 @@ def main(args: Sequence[str]) -> int:
     command = parse(AnalyzeCommand(), args, "analyze")
     folders = _folders(command)
     command.searching.refuse_contradictions({})
-    if command.threads:
-        use_threads(command.threads)
+    choose_threads(command.threads)
     models = [load_model(folder, command.weights) for folder in folders]
     refuse_other_tasks(models)
     searches = [

@@ -26,6 +26,7 @@ from hrm_rl.benchmarks.update import time_update
 from hrm_rl.benchmarks.workers import time_ray
 from hrm_rl.cli.flags import flag_value, parse
 from hrm_rl.config import Config, Positive, Section, get_preset
+from hrm_rl.utils.console import print_whole
 from hrm_rl.utils.devices import choose_device, use_threads
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import provenance, write_atomically
@@ -105,7 +106,7 @@ def main(args: Sequence[str]) -> int:
         print_part(console, part, results[part])
     results["aims"] = [{**vars(aim), "reached": aim.reached} for aim in aims]
     if aims:
-        console.print(summary(aims))
+        print_whole(console, summary(aims))
     _write(command.json_file, lambda path: write_atomically(path, json.dumps(results, indent=1)))
     _write(command.plot, lambda path: draw(results["growth"], results.get("ray"), path))
     return 0

@@ -25,7 +25,7 @@ from hrm_rl.models import RecurrentModel, count_parameters
 from hrm_rl.models.saving import description
 from hrm_rl.runs.loading import load_model
 from hrm_rl.runs.pretrained import About, is_pretrained
-from hrm_rl.utils.console import shown_path, typed_command
+from hrm_rl.utils.console import shown_path, typed_command, typed_path
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import provenance
 
@@ -124,7 +124,7 @@ def _to_ours(command: ConvertCommand, path: Path, out: Path) -> None:
         model.save_pretrained(out, about.model_dump(), model_card(model, config, about))
     print(f"wrote {shown_path(out)}: {model.config.name}, {count_parameters(model):,} parameters")
     if task is not None:
-        print(f"evaluate: {typed_command('evaluate')} --checkpoint {shown_path(out)}")
+        print(f"evaluate: {typed_command('evaluate')} --checkpoint {typed_path(out)}")
 
 
 def _sizes(command: ConvertCommand, arch: Arch, task: PuzzleTask | None) -> Sizes:

@@ -22,7 +22,7 @@ from hrm_rl.config import Positive, Section, parse_weights
 from hrm_rl.data import builder
 from hrm_rl.data.leaks import Keys, twins
 from hrm_rl.utils import hub
-from hrm_rl.utils.console import shown_path, slow_work, typed_command
+from hrm_rl.utils.console import print_whole, shown_path, slow_work, typed_command
 from hrm_rl.utils.errors import UserError
 
 
@@ -205,7 +205,7 @@ def _check(command: DatasetCommand, path: Path) -> None:
     console.print(
         f"{shown_path(path)} is sound: {task.name} of {task.grid_shape[0]} x {task.grid_shape[1]} cells"
     )
-    console.print(_table(summaries))
+    print_whole(console, _table(summaries))
     if leaked:
         console.print(
             f"warning: {leaked:,} of the {summaries[1].examples:,} test puzzles also occur in the training "

@@ -39,7 +39,7 @@ from hrm_rl.evaluation.tradeoff import Point, curve
 from hrm_rl.evaluation.votes import Asker, MultiPass, offered, retry, vote
 from hrm_rl.runs.loading import LoadedModel, load_model, refuse_other_tasks
 from hrm_rl.utils.console import progress_bar, typed_command
-from hrm_rl.utils.devices import choose_device, use_threads
+from hrm_rl.utils.devices import choose_device, choose_threads
 from hrm_rl.utils.errors import UserError
 
 FORMATS = (".csv", ".npz")
@@ -109,8 +109,7 @@ def main(args: Sequence[str]) -> int:
     if not command.checkpoint:
         raise UserError(f"say which model: {typed_command('evaluate')} --checkpoint runs/NAME")
     _refuse_contradictions(command)
-    if command.threads:
-        use_threads(command.threads)
+    choose_threads(command.threads)
     models = [load_model(name, command.weights) for name in command.checkpoint]
     refuse_other_tasks(models)
     rules = [_stopping(command, model) for model in models]

@@ -33,7 +33,10 @@ DeviceFlag = Annotated[
     Literal["auto", "cpu", "cuda", "mps"],
     Field(description="Where the network runs; auto takes a GPU if there is one."),
 ]
-ThreadsFlag = Annotated[Positive | None, Field(description="CPU threads; torch's choice if not given.")]
+ThreadsFlag = Annotated[
+    Positive | None,
+    Field(description="CPU threads; torch's choice if not given."),
+]
 
 
 @dataclass(frozen=True)

@@ -6,15 +6,12 @@ A command is a module of this package, with a class of its flags (`TrainCommand`
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, NoReturn
+from types import ModuleType
 
-from hrm_rl import __version__
-from hrm_rl.utils.console import commands_by_name
-from hrm_rl.utils.errors import UserError, nearest
+from hrm_rl.utils import output, stops  # light; all else is imported when Ctrl-C is heard already
 
 COMMANDS = {
     "train": "Train a recurrent reasoning model.",
@@ -28,6 +25,8 @@ COMMANDS = {
     "benchmark": "Time the parts of the system.",
     "recipes": "Compare models, gradients and Q-targets on small Sudokus.",
 }
+SHIELDED = ("train", "tune")
+"""Those that start Ray and end with a checkpoint when they are asked to stop."""
 SHELLS = ("bash", "zsh", "fish", "tcsh")
 COMPLETION = f"""Usage: hrm-rl completion {"|".join(SHELLS)}
 
@@ -38,40 +37,75 @@ For zsh, into a folder of your $fpath:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """`hrm-rl`. Returns the exit status."""
-    with commands_by_name():
-        return ended(_choose, sys.argv[1:] if args is None else args)
+    """`hrm-rl`. Returns the exit status. Without `args` this process is the command: its arguments are taken,
+    its signals and its output are seen to."""
+    if args is None:
+        args = sys.argv[1:]
+        _begin(args[0] if args else "")
+
+    def choose(args: Sequence[str]) -> int | None:
+        from hrm_rl.utils.console import commands_by_name
+
+        with commands_by_name():
+            return _choose(args)
+
+    return ended(choose, args)
 
 
-def run_script(name: str) -> NoReturn:
-    """Run the command `name` for its file in scripts/."""
-    sys.exit(ended(lambda args: module_of(name).main(args), sys.argv[1:]))
+def run_script(name: str) -> None:
+    """Run the command `name` for its file in scripts/, and exit."""
+    _begin(name)
+    sys.exit(ended(lambda args: _run(name, args), sys.argv[1:]))
+
+
+def _begin(name: str) -> None:
+    """Make this process the command `name`."""
+    stops.listen(shielded=name in SHIELDED)
+    output.forgive()
 
 
 def ended(run: Callable[[Sequence[str]], int | None], args: Sequence[str]) -> int:
-    """The exit status of `run(args)`; a UserError becomes one line on standard error."""
+    """The exit status of `run(args)`; a UserError or a signal becomes one line on standard error."""
     try:
+        from hrm_rl.utils import shadowed
+
+        if (place := shadowed.stranger()) is not None:
+            print(f"error: {shadowed.in_words(place)}", file=sys.stderr)
+            return 2
+        from hrm_rl.utils.errors import UserError
+
         try:
             return run(args) or 0
-        finally:
+        except UserError as error:
             sys.stdout.flush()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
-        return 130
-    except BrokenPipeError:  # as of `hrm-rl train --help | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 1
+            print(f"error: {error}", file=sys.stderr)
+            return 2
+    except KeyboardInterrupt as error:
+        stop = error if isinstance(error, stops.Stopped) else stops.Stopped.of(error)
+        print(stop.line, file=sys.stderr)
+        return stops.status(stop.signum)
+    finally:
+        sys.stdout.flush()
+        stops.let_go()
 
 
-def module_of(name: str) -> Any:
+def _run(name: str, args: Sequence[str]) -> int | None:
+    """Import the command `name`, and run it."""
+    module = module_of(name)
+    with stops.raising():
+        status: int | None = module.main(args)
+        return status
+
+
+def module_of(name: str) -> ModuleType:
     """The module of the command `name`."""
     return import_module(f"hrm_rl.cli.{name}")
 
 
 def _choose(args: Sequence[str]) -> int | None:
+    from hrm_rl import __version__
+    from hrm_rl.utils.errors import UserError, nearest
+
     name, rest = (args[0], args[1:]) if args else ("--help", ())
     if name in ("-h", "--help"):
         print(_overview())
@@ -80,7 +114,7 @@ def _choose(args: Sequence[str]) -> int | None:
     elif name == "completion":
         _complete(rest)
     elif name in COMMANDS:
-        return module_of(name).main(rest)
+        return _run(name, rest)
     else:
         near = nearest(name, [*COMMANDS, "completion"])
         raise UserError(f"unknown command '{name}'{near} (commands: {', '.join(COMMANDS)})")
@@ -97,6 +131,8 @@ def _overview() -> str:
 
 
 def _complete(args: Sequence[str]) -> None:
+    from hrm_rl.utils.errors import UserError
+
     if args and args[0] in ("-h", "--help"):
         print(COMPLETION)
         return

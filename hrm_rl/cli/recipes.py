@@ -27,6 +27,7 @@ from hrm_rl.config import Positive, Section
 from hrm_rl.utils.console import slow_work
 from hrm_rl.utils.errors import UserError, nearest
 from hrm_rl.utils.files import write_atomically
+from hrm_rl.utils.stops import Stopped
 
 
 class RecipesCommand(Section):
@@ -134,11 +135,12 @@ def _run(command: RecipesCommand, path: Path, done: list[Measurement]) -> list[M
                 lines = sorted(json.dumps(m.__dict__) for m in done)
                 write_atomically(path, "\n".join(lines) + "\n")
                 progress("measuring", count, len(wanted))
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             pool.shutdown(wait=False, cancel_futures=True)
-            raise UserError(
-                f"interrupted; {len(done)} results are in {path}: the same command measures the rest"
-            ) from None
+            for process in multiprocessing.active_children():
+                process.terminate()  # what it is at would take minutes
+            line = f"interrupted; {len(done)} results are in {path}: the same command measures the rest"
+            raise Stopped.of(error, line) from None
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -4,6 +4,7 @@ scripts/train_ray.py and scripts/tune_ray.py have in common."""
 from __future__ import annotations
 
 import contextlib
+import os
 import shlex
 import sys
 import traceback
@@ -13,6 +14,9 @@ from pathlib import Path
 from hrm_rl.cli.flags import flag_value
 from hrm_rl.utils.console import shown_path, typed_command
 from hrm_rl.utils.errors import UserError
+
+LONGEST_NAME = 200
+"""Bytes of a folder's name. File systems take 255; what is made beside it has a longer one."""
 
 
 def without(args: Sequence[str], flags: Sequence[str]) -> list[str]:
@@ -47,10 +51,14 @@ def resume_command(name: str, name_flag: str, folder: Path, args: Sequence[str],
 
 def folder_named(name: str, name_flag: str, storage_path: str) -> Path:
     """The folder of a run or sweep. Raises UserError for a name that is none."""
-    if Path(name).name != name or name.startswith("."):
+    if Path(name).name != name or name.startswith((".", "-")):
         raise UserError(
             f"--{name_flag} {name} must be a plain folder name; --storage-path says where it lies"
         )
+    if not name.isprintable():  # a line break, or bytes that are no text
+        raise UserError(f"--{name_flag} {name!a} must be one line of text")
+    if len(os.fsencode(name)) > LONGEST_NAME:
+        raise UserError(f"--{name_flag} {name[:20]}... is too long: at most {LONGEST_NAME} bytes")
     return Path(storage_path).absolute() / name
 
 

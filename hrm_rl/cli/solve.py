@@ -28,7 +28,7 @@ from hrm_rl.data.held_out import prepare
 from hrm_rl.data.one_puzzle import puzzle_of_file
 from hrm_rl.runs.loading import described, load_model
 from hrm_rl.utils.console import slow_work, typed_command
-from hrm_rl.utils.devices import choose_device, use_threads
+from hrm_rl.utils.devices import choose_device, choose_threads
 from hrm_rl.utils.errors import UserError
 
 STANDARD_INPUT = "standard input"
@@ -73,8 +73,7 @@ def main(args: Sequence[str]) -> int:
         if path is not None and Path(path).suffix.lower() != ending:
             raise UserError(f"--{flag} writes a file whose name ends in {ending}, not {path}")
     command.searching.refuse_contradictions({"--think-on": command.think_on})
-    if command.threads:
-        use_threads(command.threads)
+    choose_threads(command.threads)
     loaded = load_model(command.checkpoint, command.weights)
     task, solver = loaded.task, loaded.solver
     puzzle = choose_puzzle(command, task)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 import sys
 import time
@@ -15,6 +14,7 @@ import tyro
 from hrm_rl.cli.flags import flag_value, parse
 from hrm_rl.cli.resuming import failed, folder_named, resume_command, retyped, without
 from hrm_rl.config import Config, Section, absolute_paths, get_preset, load_config, validate
+from hrm_rl.utils import output, stops
 from hrm_rl.utils.console import (
     duration,
     held_out_result,
@@ -23,12 +23,13 @@ from hrm_rl.utils.console import (
     slow_work,
     typed,
     typed_command,
+    typed_path,
 )
 from hrm_rl.utils.errors import UserError, refused_by_disk
 
 if TYPE_CHECKING:
     from hrm_rl.runs.folder import RunFolder
-    from hrm_rl.training.resources import Machine, Plan
+    from hrm_rl.training.resources import Plan
     from hrm_rl.training.worker import RunOutcome
 
 DEFAULT_PRESET = "sudoku9-curriculum"
@@ -88,12 +89,14 @@ def main(args: Sequence[str]) -> int:
     from hrm_rl.data.streams import build_data
     from hrm_rl.runs.folder import RunFolder
     from hrm_rl.training.plan import banner, dry_run
-    from hrm_rl.training.resources import check, make_plan, this_machine
+    from hrm_rl.training.resources import check, cluster_address, in_this_process, make_plan, this_machine
 
     run = RunFolder(_run_dir(launch, config))
     machine = this_machine()
-    remote = launch.address or os.environ.get("RAY_ADDRESS")
-    if remote and not launch.dry_run:
+    remote = None
+    if not in_this_process(launch.num_workers, launch.address) and not launch.dry_run:
+        remote = cluster_address(launch.address)
+    if remote:
         from hrm_rl.distributed.cluster import connect
 
         machine = connect(remote, machine, launch.verbose)
@@ -112,28 +115,31 @@ def main(args: Sequence[str]) -> int:
     about = banner(config, data, plan, run.path)
     if launch.resume:
         _check_resumable(run, config)
-    run.begin(config, f"{program('train')} {shlex.join(args)}")
     print(about, *data.notes, sep="\n", flush=True)
-    return _run(launch, config, plan, machine, run, args)
+    if plan.high:
+        from hrm_rl.distributed.cluster import connect
+
+        connect(remote, machine, launch.verbose)
+    run.begin(config, f"{program('train')} {shlex.join(args)}")
+    resume = resume_command("train", "run-name", run.path, args, RESOURCE_FLAGS)
+    with stops.at_once(f"stopped at once; resume with: {resume}"):
+        return _run(launch, config, plan, run, resume)
 
 
-def _run(
-    launch: Launch, config: Config, plan: Plan, machine: Machine, run: RunFolder, args: Sequence[str]
-) -> int:
+def _run(launch: Launch, config: Config, plan: Plan, run: RunFolder, resume: str) -> int:
     from hrm_rl.runs import selection
     from hrm_rl.training.local import train_here
 
-    resume = resume_command("train", "run-name", run.path, args, RESOURCE_FLAGS)
+    at_once = f"stopped at once; resume with: {resume}"
+    output.say_when_lost(f"nobody reads the output any more: the run goes on in {shown_path(run.path)}")
     try:
         if plan.high == 0:
-            outcome = train_here(config, run.path, plan.threads)
+            outcome = train_here(config, run.path, plan.threads, at_once=at_once)
         else:
-            from hrm_rl.distributed.cluster import connect
             from hrm_rl.distributed.train import RunFailed, train_with_ray
 
-            connect(launch.address or os.environ.get("RAY_ADDRESS"), machine, launch.verbose)
             try:
-                outcome = train_with_ray(config, run.path, plan, launch.verbose)
+                outcome = train_with_ray(config, run.path, plan, launch.verbose, at_once=at_once)
             except RunFailed as failure:
                 print(f"error: {failure}\nresume with: {resume}", file=sys.stderr)
                 return 1
@@ -146,13 +152,12 @@ def _run(
         if refused is None:
             return failed(error, run.error_log, resume)
         raise UserError(f"{refused}; resume with: {resume}") from None
-    except KeyboardInterrupt:
-        print(f"stopped at once; resume from the last checkpoint with: {resume}", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        raise stops.Stopped.of(error, at_once) from None
     except Exception as error:
         return failed(error, run.error_log, resume)
     _print_summary(outcome, config, run, resume)
-    return 0 if outcome.finished else 130
+    return 0 if outcome.finished else stops.status()
 
 
 def _defaults(args: Sequence[str]) -> Config:
@@ -180,7 +185,7 @@ def _run_dir(launch: Launch, config: Config) -> Path:
     run_dir = folder_named(name, "run-name", launch.storage_path)
     if run_dir.exists() and not launch.resume:
         raise UserError(
-            f"run {name} exists in {run_dir.parent}: resume it with --run-name {name} --resume, "
+            f"run {name} exists in {run_dir.parent}: resume it with --run-name {shlex.quote(name)} --resume, "
             "or choose another --run-name"
         )
     return run_dir
@@ -206,7 +211,6 @@ def _check_resumable(run: RunFolder, config: Config) -> None:
 
 
 def _print_summary(outcome: RunOutcome, config: Config, run: RunFolder, resume: str) -> None:
-    shown = shown_path(run.path)
     end = "finished" if outcome.finished else "stopped"
     print(
         f"\n{end} at update {outcome.update} of {config.train.max_updates} after {duration(outcome.seconds)}"
@@ -219,6 +223,7 @@ def _print_summary(outcome: RunOutcome, config: Config, run: RunFolder, resume: 
         )
     if len(config.curriculum.stages) > 1:
         print(f"  stage {outcome.stage + 1} of {len(config.curriculum.stages)}")
-    print(f"  evaluate:    {typed_command('evaluate')} --checkpoint {shown}")
-    print(f"  watch:       {typed('tensorboard')} --logdir {shown_path(run.tensorboard)}")
+    if outcome.update:
+        print(f"  evaluate:    {typed_command('evaluate')} --checkpoint {typed_path(run.path)}")
+    print(f"  watch:       {typed('tensorboard')} --logdir {typed_path(run.tensorboard)}")
     print(f"  resume:      {resume}" if not outcome.finished else f"  train on:    {resume} --max-updates N")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import sys
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -17,7 +16,8 @@ import hrm_rl
 from hrm_rl.cli.flags import flag_value, parse
 from hrm_rl.cli.resuming import failed, folder_named, resume_command, retyped, without
 from hrm_rl.config import Section, absolute_paths, flatten
-from hrm_rl.utils.console import duration, shown_path
+from hrm_rl.utils import output, stops
+from hrm_rl.utils.console import duration, shown_path, typed_path
 from hrm_rl.utils.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -90,12 +90,12 @@ def main(args: Sequence[str]) -> int:
 
     from hrm_rl.sweeps.plan import check_data, dry_run, first_samples, plan_resources
     from hrm_rl.sweeps.results.records import Book, write_sweep
-    from hrm_rl.training.resources import this_machine
+    from hrm_rl.training.resources import cluster_address, this_machine
 
     sweep = _resumed(command, args) if command.resume else _new(command)
     machine = this_machine()
-    remote = command.address or os.environ.get("RAY_ADDRESS")
-    if remote and not command.dry_run:
+    remote = None if command.dry_run else cluster_address(command.address)
+    if remote:
         from hrm_rl.distributed.cluster import connect
 
         machine = connect(remote, machine, command.verbose)
@@ -113,47 +113,52 @@ def main(args: Sequence[str]) -> int:
         dry_run(sweep.space, shown, sweep.seed, sweep.trials, resources, machine)
         return 0
     notes = check_data(sweep.space, first_samples(sweep.space, sweep.seed, sweep.trials))
+    from hrm_rl.distributed.cluster import connect
+
+    connect(remote, machine, command.verbose)
     write_sweep(sweep.folder, sweep.content, sweep.file, sweep.space, sweep.seed, sweep.trials)
     book = Book.open(sweep.folder)
     over = sum(record.over for record in book.records.values())
     print(_banner(sweep, resources.describe(sweep.trials, machine), over), *notes, sep="\n", flush=True)
 
-    from hrm_rl.distributed.cluster import connect
     from hrm_rl.distributed.sweep import run_sweep
     from hrm_rl.distributed.trial import TrialPlan
     from hrm_rl.sweeps.results.display import Display
     from hrm_rl.sweeps.results.report import write_report
 
-    connect(remote, machine, command.verbose)
     plan = TrialPlan(book.folder, sweep.space, resources.group, resources.cpus, resources.gpus)
     resume = resume_command("tune", "sweep-name", sweep.folder, args, RESOURCE_FLAGS)
-    try:
-        display = Display(book, sweep.trials, resources.concurrent, sweep.space.file.budget.max_updates)
-        with display:
-            spent = run_sweep(
-                plan,
-                book,
-                sweep.seed,
-                sweep.trials,
-                resources.concurrent,
-                display,
-                display.say,
-            )
-    except UserError as error:
-        raise UserError(f"{error}; resume with: {resume}") from None
-    except KeyboardInterrupt:
-        print(f"stopped at once; resume with: {resume}", file=sys.stderr)
-        return 130
-    except Exception as error:
-        return failed(error, sweep.folder / "error.log", resume)
-    print(write_report(sweep.folder))
+    at_once = f"stopped at once; resume with: {resume}"
+    output.say_when_lost(f"nobody reads the output any more: the sweep goes on in {shown_path(sweep.folder)}")
+    with stops.at_once(at_once):
+        connect(remote, machine, command.verbose)
+        try:
+            display = Display(book, sweep.trials, resources.concurrent, sweep.space.file.budget.max_updates)
+            with display:
+                spent = run_sweep(
+                    plan,
+                    book,
+                    sweep.seed,
+                    sweep.trials,
+                    resources.concurrent,
+                    display,
+                    display.say,
+                    at_once,
+                )
+        except UserError as error:
+            raise UserError(f"{error}; resume with: {resume}") from None
+        except KeyboardInterrupt as error:
+            raise stops.Stopped.of(error, at_once) from None
+        except Exception as error:
+            return failed(error, sweep.folder / "error.log", resume)
+        print(write_report(sweep.folder))
     print(
         f"updates    {spent.share:.0%} of the time since the first trial started "
         f"({duration(spent.seconds)} x {spent.concurrent} trials at once) was spent in updates"
     )
     if not spent.complete:
         print(f"stopped; resume with: {resume}")
-        return 130
+        return stops.status()
     return 1 if all(record.status == "failed" for record in book.records.values()) else 0
 
 
@@ -173,8 +178,8 @@ def _new(command: TuneCommand) -> SweepPlan:
     folder = folder_named(name, "sweep-name", command.storage_path)
     if folder.exists():
         raise UserError(
-            f"sweep {name} exists in {folder.parent}: resume it with --sweep-name {name} --resume, "
-            "or choose another --sweep-name"
+            f"sweep {name} exists in {folder.parent}: resume it with --sweep-name {shlex.quote(name)} "
+            "--resume, or choose another --sweep-name"
         )
     return SweepPlan(folder, content, file.name, space, command.seed, trials)
 
@@ -219,7 +224,7 @@ def _resumed(command: TuneCommand, args: Sequence[str]) -> SweepPlan:
         content, file = record["space"], str(record["file"])
         seed, trials, updates = int(record["seed"]), int(record["num_samples"]), int(record["max_updates"])
     except (KeyError, TypeError, ValueError) as error:
-        raise UserError(f"{stored} is damaged ({error}); --report {folder} still works") from None
+        raise UserError(f"{stored} is damaged ({error}); --report {typed_path(folder)} still works") from None
     space = build_space(content, str(stored), updates)
     if command.num_samples is not None:
         trials = number_of_trials(space, command.num_samples)

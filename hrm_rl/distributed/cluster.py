@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import logging
 import os
+import subprocess
 from importlib import import_module
 
 import ray
 
+from hrm_rl.distributed import joining
 from hrm_rl.training.resources import Machine
 from hrm_rl.utils.errors import UserError, one_line
+from hrm_rl.utils.stops import at_once, shields
 
 SEEN_WITH = "Ray 2.60.0"
 ENVIRONMENT = {
@@ -29,7 +32,7 @@ ENVIRONMENT = {
     "TUNE_WARN_INSUFFICENT_RESOURCE_THRESHOLD_S": "0",
 }
 """What Ray is started with, unless the shell says otherwise."""
-LOGGERS = ("ray.train", "ray.tune", "ray.air")
+LOGGERS = ("ray.train", "ray.tune", "ray.air", "ray._private.authentication")
 REPORTS_LOGGED_IN = "ray.train.v2._internal.execution.context"
 """The module whose logger, named after the file, says `Reporting training result ...` at every report."""
 STOPPED_TRIALS = "_stopped_trials"
@@ -37,30 +40,39 @@ STOPPED_TRIALS = "_stopped_trials"
 
 
 def connect(address: str | None, machine: Machine, verbose: bool) -> Machine:
-    """Join the cluster at `address`, or start Ray on this `machine`, and say what there is. Raises
-    UserError."""
+    """Join the cluster at `address`, or start Ray on this `machine`, and say what there is. Raises UserError,
+    also for what would only fail later in Ray's workers."""
     prepare(verbose)
     if not ray.is_initialized():
-        try:
-            ray.init(
-                address=address or "local",  # never a cluster that happens to run here
-                num_cpus=None if address else int(machine.cpus),
-                num_gpus=None if address else int(machine.gpus),
-                log_to_driver=verbose,
-                logging_level=logging.INFO if verbose else logging.ERROR,
-                configure_logging=True,
-            )
-        except (ConnectionError, ValueError, RuntimeError) as error:
-            reason = one_line(error)
-            raise UserError(
-                f"cannot reach a Ray cluster at {address or 'this machine'}: {reason}; start one with "
-                "`ray start --head`, or leave --address out"
-            ) from None
+        with at_once():  # an exception could be lost in Ray's own code
+            joining.knock(address) if address else joining.make_ready()
+            _start(address, machine, verbose)
     if not address:
+        if shields():
+            end_without_asking()
         return machine
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     nodes = tuple((node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive)
     return Machine(f"the cluster at {address}", sum(c for c, _ in nodes), sum(g for _, g in nodes), nodes)
+
+
+def _start(address: str | None, machine: Machine, verbose: bool) -> None:
+    """`ray.init`. Raises UserError."""
+    try:
+        ray.init(
+            address=address or "local",  # never a cluster that happens to run here
+            num_cpus=None if address else int(machine.cpus),
+            num_gpus=None if address else int(machine.gpus),
+            log_to_driver=verbose,
+            logging_level=logging.INFO if verbose else logging.ERROR,
+            configure_logging=True,
+        )
+    except Exception as error:  # whatever it is, the user hears of it in one line
+        if address:
+            raise joining.unreachable(address, one_line(error, 500)) from None
+        raise UserError(
+            f"cannot start Ray on this machine: {type(error).__name__}: {one_line(error, 500)}"
+        ) from None
 
 
 def prepare(verbose: bool = False) -> None:
@@ -73,6 +85,20 @@ def prepare(verbose: bool = False) -> None:
     if not verbose:
         for name in LOGGERS:
             logging.getLogger(name).setLevel(logging.ERROR)
+
+
+def ray_processes() -> list[subprocess.Popen[bytes]]:
+    """The processes that Ray has started for this one; none if Ray keeps them elsewhere now."""
+    node = getattr(import_module("ray._private.worker"), "_global_node", None)
+    kinds = getattr(node, "all_processes", {}).values()
+    return [info.process for kind in kinds for info in kind]
+
+
+def end_without_asking() -> None:
+    """Have the processes of the Ray that was started here killed when this one ends. They have SIGTERM
+    blocked (hrm_rl/utils/stops.py), with which Ray would ask each in turn, and wait a second in vain."""
+    for process in ray_processes():
+        process.terminate = process.kill  # type: ignore[method-assign]
 
 
 def silence_reports() -> None:

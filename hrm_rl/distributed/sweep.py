@@ -30,6 +30,7 @@ from hrm_rl.sweeps.results.reading import read_sweep
 from hrm_rl.sweeps.results.records import Book, trial_id
 from hrm_rl.sweeps.search import Tried, propose
 from hrm_rl.sweeps.space import Params, Space
+from hrm_rl.utils import stops
 from hrm_rl.utils.errors import UserError
 
 RETRIES = 2
@@ -146,11 +147,13 @@ def run_sweep(
     concurrent: int,
     show: Callable[[], None],
     say: Callable[[str], None] = print,
+    at_once: str = stops.AT_ONCE,
 ) -> Spent:
     """Run what is left of the sweep's `total` trials, `concurrent` at once; Ray must be connected.
 
-    show: called several times a second. After a Ctrl-C, or when its time is up, the sweep is not complete; a
-    second Ctrl-C ends it at once. Raises UserError if there is nothing to propose.
+    show: called several times a second. After a Ctrl-C or another signal to stop, or when its time is up, the
+    sweep is not complete; a second Ctrl-C ends it at once, which a command says with the line `at_once`
+    (hrm_rl/utils/stops.py). Raises UserError if there is nothing to propose.
     """
     stop_request = plan.folder.stop_request
     stop_request.unlink(missing_ok=True)
@@ -168,7 +171,8 @@ def run_sweep(
             say("the time of the sweep is up: its trials end with a checkpoint")
 
     try:
-        ended = watch(tuner.fit, look, stop_request, say, "stopping every trial with a checkpoint")
+        stopping = "stopping every trial with a checkpoint"
+        ended = watch(tuner.fit, look, notes.has_begun, stop_request, say, stopping, at_once)
         if isinstance(ended, BaseException):
             raise ended
     finally:

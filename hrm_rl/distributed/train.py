@@ -8,6 +8,7 @@ without Ray; none is reported to Ray.
 from __future__ import annotations
 
 import os
+import re
 import time
 import traceback
 from collections.abc import Callable
@@ -27,6 +28,7 @@ from hrm_rl.distributed.watch import watch
 from hrm_rl.runs.folder import RunFolder
 from hrm_rl.training.resources import Plan
 from hrm_rl.training.worker import RunOutcome
+from hrm_rl.utils import stops
 from hrm_rl.utils.errors import UserError, one_line, refused_by_disk
 
 MAX_FAILURES = 3
@@ -38,20 +40,26 @@ class RunFailed(RuntimeError):
 
 
 def train_with_ray(
-    config: Config, run_dir: Path, plan: Plan, verbose: bool = False, say: Callable[[str], None] = print
+    config: Config,
+    run_dir: Path,
+    plan: Plan,
+    verbose: bool = False,
+    say: Callable[[str], None] = print,
+    at_once: str = stops.AT_ONCE,
 ) -> RunOutcome:
     """Train with `plan.low` to `plan.high` Ray workers; Ray must be connected.
 
-    The first Ctrl-C lets the workers end with a checkpoint, a second one ends them at once. Raises UserError
-    for what the user has to put right and RunFailed when the workers fail too often.
+    The first Ctrl-C or other signal to stop lets the workers end with a checkpoint, another Ctrl-C ends them
+    at once, which a command says with the line `at_once` (hrm_rl/utils/stops.py). Raises UserError for what
+    the user has to put right and RunFailed when the workers fail too often.
     """
     run = RunFolder(run_dir)
-    run.stop_request.unlink(missing_ok=True)
+    _forget_stops(run)
     run.console.touch()
-    attempt = f"{run.name}-{time.time_ns()}"
+    attempt = new_attempt(run.name)
     curriculum = start_curriculum(config, attempt)
     trainer = worker_group(config, run_dir, plan, attempt, run.stop_request, MAX_FAILURES, verbose)
-    stopping = "stopping with a checkpoint at the next log interval"
+    stopping = "stopping with a checkpoint"
     try:
         with run.console.open() as console:
             console.seek(0, os.SEEK_END)
@@ -60,16 +68,27 @@ def train_with_ray(
                 for line in console:
                     say(line.rstrip("\n"))
 
-            result: Any = watch(trainer.fit, show, run.stop_request, say, stopping)
+            result: Any = watch(trainer.fit, show, run.begun.exists, run.stop_request, say, stopping, at_once)
     finally:
         ray.kill(curriculum)
-    run.stop_request.unlink(missing_ok=True)
+    _forget_stops(run)
     if isinstance(result, BaseException):
         raise _explained(result, run)
     values = dict(result.return_value)
     if "error" in values:
         raise UserError(values["error"])
     return RunOutcome(**values)
+
+
+def _forget_stops(run: RunFolder) -> None:
+    run.stop_request.unlink(missing_ok=True)
+    run.begun.unlink(missing_ok=True)
+
+
+def new_attempt(*names: str) -> str:
+    """A name for what Ray runs that was never used before. Ray's names are ASCII; those of folders need not
+    be."""
+    return f"{re.sub('[^A-Za-z0-9_.-]+', '-', '-'.join(names))}-{time.time_ns()}"
 
 
 def start_curriculum(config: Config, attempt: str) -> Any:

@@ -56,6 +56,9 @@ class RayWorker:
     def stop_requested(self) -> bool:
         return self._stop_file.exists()
 
+    def is_hurried(self) -> bool:
+        return self.stop_requested()
+
     def evaluated(self, found: Evaluated) -> None:
         if self._reports:
             ray.train.report(numbers(found, time.perf_counter() - self._began))
@@ -87,6 +90,8 @@ def work(settings: dict[str, Any]) -> dict[str, Any]:
     )
     try:
         trainer = Trainer(config, worker)
+        if worker.rank == 0 and not settings["reports"]:
+            RunFolder(worker.run_dir).begun.touch()
         try:
             return asdict(trainer.run())
         except UserError as error:  # raised on all ranks alike

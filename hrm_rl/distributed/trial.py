@@ -23,7 +23,7 @@ from ray.tune.integration.ray_train import TuneReportCallback
 from hrm_rl.config import Config, differences
 from hrm_rl.data.curriculum import Curriculum, LocalCurriculum
 from hrm_rl.distributed import cluster
-from hrm_rl.distributed.train import start_curriculum, worker_group
+from hrm_rl.distributed.train import new_attempt, start_curriculum, worker_group
 from hrm_rl.distributed.train_worker import numbers
 from hrm_rl.runs import checkpoint, selection
 from hrm_rl.runs.folder import RunFolder
@@ -87,6 +87,9 @@ class TrialWorker:
             self._looked = now
             self._stop |= self.plan.folder.stop_request.exists()
         return self._stop
+
+    def is_hurried(self) -> bool:
+        return self.stop_requested()
 
     def evaluated(self, found: Evaluated) -> None:
         """Report to Tune, which may end the trial here (by SystemExit)."""
@@ -176,7 +179,7 @@ def _run_group(plan: TrialPlan, config: Config, run: RunFolder) -> None:
     """The trial as Ray Train's workers. Tune ends this process to stop it; what it started then ends with
     it."""
     cluster.prepare()
-    attempt = f"{plan.folder.name}-{run.name}-{time.time_ns()}"
+    attempt = new_attempt(plan.folder.name, run.name)
     curriculum = start_curriculum(config, attempt)
     trainer = worker_group(
         config,

@@ -26,6 +26,10 @@ class Notes(ray.tune.Callback):
         self.first_start: float | None = None
         """When the first trial started, by the monotonic clock."""
 
+    def has_begun(self) -> bool:
+        """Whether any trial has started."""
+        return self.first_start is not None
+
     def on_trial_start(self, iteration: int, trials: list, trial: Any, **info: Any) -> None:
         if self.first_start is None:
             self.first_start = time.monotonic()

@@ -14,6 +14,7 @@ from rich.table import Column, Table
 
 from hrm_rl.evaluation.intervals import Interval, bootstrap
 from hrm_rl.evaluation.scores import Evaluation
+from hrm_rl.utils.console import print_whole
 
 
 @dataclass(frozen=True)
@@ -80,4 +81,4 @@ def print_depths(rows: Sequence[Depth], console: Console) -> None:
                 f"{row.handed_in:.1%}",
                 "-" if row.solved_of_the_rest is None else f"{row.solved_of_the_rest:.1%}",
             )
-    console.print(table)
+    print_whole(console, table)

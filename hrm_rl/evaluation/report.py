@@ -28,7 +28,7 @@ from hrm_rl.evaluation.search_report import print_search
 from hrm_rl.evaluation.summaries import Summary, by_group
 from hrm_rl.evaluation.tradeoff import Point
 from hrm_rl.evaluation.votes import MultiPass
-from hrm_rl.utils.console import duration
+from hrm_rl.utils.console import duration, print_whole
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import write_atomically
 
@@ -182,7 +182,7 @@ def print_table(report: Report, console: Console) -> None:
             f"{row.segments_mean:.2f}",
             *[_measured(row, name) for name in task.measures],
         )
-    console.print(table)
+    print_whole(console, table)
     print_intervals(report, console)
     if report.search is not None:
         parts: dict[str, Rows] = {name: report.rows_of(name) for name in report.summaries()}
@@ -235,7 +235,7 @@ def print_extra(report: Report, console: Console) -> None:
             f"{m['segments_mean']:.2f}",
             f"{m['passes_mean']:.2f}",
         )
-    console.print(table)
+    print_whole(console, table)
 
 
 def _right(*names: str) -> list[Column]:
@@ -263,14 +263,14 @@ def print_comparison(reports: Sequence[Report], console: Console) -> None:
             f"{row.segments_mean:.2f}",
             f"{report.about['puzzles_per_s']:.0f}",
         )
-    console.print(table)
+    print_whole(console, table)
     groups = [report.summaries() for report in reports]
     table = Table(
         Column(f"solved, by {first.groups.by}", no_wrap=True), *_right("puzzles", *letters(reports))
     )
     for name, row in groups[0].items():
         table.add_row(name, str(row.puzzles), *[f"{group[name].solved:.1%}" for group in groups])
-    console.print(table)
+    print_whole(console, table)
 
 
 def letters(models: Sequence[object]) -> list[str]:
@@ -306,7 +306,7 @@ def print_curve(points: Sequence[Point], about: dict[str, Any], puzzles: int, co
             f"{point.solved:.1%}",
             "" if point.halting == "fixed" else f"{point.fixed_solved:.1%}",
         )
-    console.print(table)
+    print_whole(console, table)
     console.print("fixed solves: what a fixed budget solves at the same mean number of segments")
 
 

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Column, Table
 
 from hrm_rl.evaluation.search import Rows, Searched
+from hrm_rl.utils.console import print_whole
 
 
 def print_search(found: Searched, groups: Mapping[str, Rows], console: Console) -> None:
@@ -35,7 +36,7 @@ def print_search(found: Searched, groups: Mapping[str, Rows], console: Console) 
             f"{effort.abstained:.1%}",
             str(effort.wrong),
         )
-    console.print(table)
+    print_whole(console, table)
     *_, last = groups
     columns = ("solved within", *groups, f"95 % of {last}")
     table = Table(
@@ -48,4 +49,4 @@ def print_search(found: Searched, groups: Mapping[str, Rows], console: Console) 
             *[f"{point.solved:.1%}" for point in points],
             f"{100 * low:.1f}-{100 * high:.1f} %",
         )
-    console.print(table)
+    print_whole(console, table)

@@ -65,6 +65,8 @@ class TrainingState:
     config: Config
     score: float | None
     """Share of the held-out puzzles that are solved at this update, if it was evaluated."""
+    evaluation_owed: bool = False
+    """Whether the evaluation of this update was given up when the user stopped the run."""
 
     def to_json(self) -> str:
         values = {
@@ -73,6 +75,7 @@ class TrainingState:
             "world_size": self.world_size,
             "stage": self.stage,
             "score": self.score,
+            "evaluation_owed": self.evaluation_owed,
             "curriculum": self.curriculum.to_json(),
             "config": self.config.model_dump(mode="json"),
             "versions": provenance(),
@@ -90,6 +93,7 @@ class TrainingState:
             CurriculumState.from_json(values["curriculum"]),
             validate(values["config"], origin),
             values["score"],
+            values.get("evaluation_owed", False),
         )
 
 

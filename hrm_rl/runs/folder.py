@@ -8,6 +8,7 @@ runs/NAME/
     tensorboard/      event files
     console.log       what workers of Ray say
     error.log         the traceback of an unexpected error
+    begun             while workers of Ray train
     stop-requested    while a run with Ray is asked to stop
     ray/              Ray Train's own files
 """
@@ -67,6 +68,10 @@ class RunFolder:
     @property
     def error_log(self) -> Path:
         return self.path / "error.log"
+
+    @property
+    def begun(self) -> Path:
+        return self.path / "begun"
 
     @property
     def stop_request(self) -> Path:

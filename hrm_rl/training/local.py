@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import signal
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 from hrm_rl.config import Config
 from hrm_rl.data.curriculum import Curriculum, LocalCurriculum
 from hrm_rl.training.loop import Trainer
 from hrm_rl.training.worker import Evaluated, RunOutcome
+from hrm_rl.utils import stops
 from hrm_rl.utils.devices import choose_device, use_threads
 
 
@@ -35,32 +34,30 @@ class LocalWorker:
     def stop_requested(self) -> bool:
         return self._stop.is_set()
 
+    def is_hurried(self) -> bool:
+        return self._stop.is_set()
+
     def evaluated(self, found: Evaluated) -> None:
         """Nobody waits to hear of it."""
 
 
-def train_here(config: Config, run_dir: Path, threads: int, say: Callable[[str], None] = print) -> RunOutcome:
-    """Train in this process. The first Ctrl-C ends the run with a checkpoint, a second one at once."""
+def train_here(
+    config: Config,
+    run_dir: Path,
+    threads: int,
+    say: Callable[[str], None] = print,
+    at_once: str = stops.AT_ONCE,
+) -> RunOutcome:
+    """Train in this process. The first Ctrl-C or other signal to stop ends the run with a checkpoint, another
+    Ctrl-C at once, which a command says with the line `at_once` (hrm_rl/utils/stops.py)."""
     use_threads(threads)
     worker = LocalWorker(config, run_dir, say)
-    with _interrupt(worker):
-        return Trainer(config, worker).run()
 
-
-@contextmanager
-def _interrupt(worker: LocalWorker) -> Iterator[None]:
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-
-    def on_interrupt(*_: object) -> None:
-        if worker.stop_requested():
-            raise KeyboardInterrupt
-        worker.say("stopping after this update; Ctrl-C again to stop without a checkpoint")
+    def ask(signum: int) -> bool:
         worker.stop()
+        name = stops.prefix(signum)
+        stops.tell(f"{name}stopping after this update; Ctrl-C again to stop without a checkpoint")
+        return True
 
-    previous = signal.signal(signal.SIGINT, on_interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
+    with stops.asking(ask, at_once):
+        return Trainer(config, worker).run()

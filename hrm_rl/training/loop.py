@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +33,8 @@ from hrm_rl.utils.errors import UserError
 
 STATUS_SECONDS = 3.0
 """Least time between two status lines."""
+STOP_SECONDS = 2.0
+"""About how often several workers ask one another whether the user wants them to stop."""
 
 
 def agree_over_ranks(world_size: int, device: torch.device) -> Agree:
@@ -44,6 +47,10 @@ def agree_over_ranks(world_size: int, device: torch.device) -> Agree:
         return [error or "another worker could not write its part"] if failed else []
 
     return agree
+
+
+class _GivenUp(Exception):
+    """The user does not wait for an evaluation."""
 
 
 class Trainer:
@@ -75,6 +82,10 @@ class Trainer:
         self.saved_at = -1
         self.best_score: float | None = None
         self.stopping = False
+        self.owed = False
+        """Whether the evaluation of the present update was given up."""
+        self._ask_every = 1
+        """Updates between two looks at whether to stop, the same on all ranks."""
         state = resume(self.learner, worker, self.folder, self._say)
         if state is None:
             begin(self.learner, config)
@@ -82,6 +93,7 @@ class Trainer:
             self.curriculum = replace(state.curriculum, stage=state.stage)
             self.pending = state.curriculum
             self.saved_at = state.update
+            self.owed = state.evaluation_owed
             best = selection.best(self.folder.checkpoints, newest=self.folder.checkpoint(state.update))
             self.best_score = selection.score(best) if best else None
         self.telemetry = (
@@ -94,27 +106,25 @@ class Trainer:
         self._next_status = self._started
 
     def run(self) -> RunOutcome:
-        """Train until train.max_updates or until the user asks to stop; either way end on a checkpoint."""
+        """Train until train.max_updates or until the user asks to stop; either way end on a checkpoint, of
+        which there is none if the user asks before the first update of the run."""
         train, learner, worker = self.config.train, self.learner, self.worker
         self._started = time.perf_counter()
+        self.stopping = self._any(worker.stop_requested())
         try:
+            if self.owed and not self.stopping:
+                self._conclude()
             while learner.updates < train.max_updates and not self.stopping:
                 began = time.perf_counter()
                 learner.update()
                 self.update_seconds += time.perf_counter() - began
 
-                update, last = learner.updates, learner.updates == train.max_updates
-                if update % train.log_every == 0:
+                if learner.updates % train.log_every == 0:
                     self._end_interval()
-                elif worker.world_size == 1:
-                    self.stopping = worker.stop_requested()
-                evaluated = last or update % train.eval_every == 0
-                improved = evaluated and self._evaluate()
-                due = improved or last or update % train.checkpoint_every == 0
-                saved = self._save() if due else None
-                if evaluated:
-                    worker.evaluated(Evaluated(update, self.metrics, saved, self.update_seconds))
-            if self.saved_at != learner.updates:
+                elif learner.updates % self._ask_every == 0:
+                    self.stopping = self._any(worker.stop_requested())
+                self._conclude()
+            if learner.updates and self.saved_at != learner.updates:
                 self._save()
         finally:
             if self.telemetry is not None:
@@ -130,6 +140,25 @@ class Trainer:
             segments_mean=self.metrics.get("eval/segments_mean"),
             seconds=time.perf_counter() - self._started,
         )
+
+    def _any(self, mine: bool) -> bool:
+        """Whether something holds on any rank; asked by all together."""
+        return bool(sum_over_ranks(np.array([float(mine)]), self.worker.device)[0])
+
+    def _conclude(self) -> None:
+        """The evaluation and the checkpoint that are due after an update."""
+        train, update = self.config.train, self.learner.updates
+        last = update == train.max_updates
+        evaluated = last or update % train.eval_every == 0 or self.owed
+        improved = self._evaluate(last) if evaluated else False
+        self.owed = improved is None
+        if self.owed:
+            self.stopping = True
+            return
+        due = improved or last or update % train.checkpoint_every == 0
+        saved = self._save() if due else None
+        if evaluated:
+            self.worker.evaluated(Evaluated(update, self.metrics, saved, self.update_seconds))
 
     def _end_interval(self) -> None:
         """Share this interval's counts, hear the curriculum's answer to the one before, and report."""
@@ -155,6 +184,9 @@ class Trainer:
         total = learner.tally.blank()
         total.load_vector(everyone[:-1])
         self.pending = advance(answer, counts_of(total, settings), settings, every)
+        if worker.world_size > 1:
+            pace = total.sums["updates"] / max(total.sums["seconds"], 1e-9)
+            self._ask_every = max(1, min(every, int(STOP_SECONDS * pace)))
         if self.telemetry is not None:
             self._report(self.telemetry, total)
 
@@ -179,24 +211,35 @@ class Trainer:
             stage = f"{self.curriculum.stage + 1}/{stages}" if stages > 1 else None
             self._say(status_line(update, train.max_updates, stage, scalars, left))
 
-    def _evaluate(self) -> bool:
+    def _evaluate(self, last: bool) -> bool | None:
         """Evaluate the weights that `train.eval_weights` names on the held-out puzzles. Returns whether more
-        of them than ever before are solved."""
+        of them than ever before are solved, or None if the user does not wait for that; the last evaluation
+        is waited for."""
         self._refuse_lost_weights()
         began = time.perf_counter()
         learner, worker, config = self.learner, self.worker, self.config
         task, held_out = self.data.task, self.data.held_out
-        update, last = learner.updates, learner.updates == config.train.max_updates
+        update = learner.updates
         solver, stopping = Solver.of(config, learner.model, task), Stopping(config.halting.halt_max_steps)
         mine = held_out.take(slice(worker.rank, None, worker.world_size))
+
+        def look(done: int = 0) -> None:
+            if worker.is_hurried() and not last:
+                raise _GivenUp
+
+        plain = searched = None
         with learner.evaluation_weights():
-            plain = evaluate(solver, mine, stopping, think_on=True)
-            searched = (
-                evaluate_search(solver, mine, Search.of(config)).result if config.search.share else None
-            )
+            with suppress(_GivenUp):
+                look()
+                plain = evaluate(solver, mine, stopping, think_on=True, progress=look)
+                if config.search.share:
+                    searched = evaluate_search(solver, mine, Search.of(config), progress=look).result
+            if self._any(plain is None or (searched is None and config.search.share > 0)):
+                return None
             if self.telemetry is not None:
                 images = self.pictures.draw(solver, held_out, config, last)
                 self.telemetry.images(update, images)
+        assert plain is not None
         self.metrics = self._over_ranks(plain)
         if searched is not None:
             # An agent that searches is judged by what it searches; without search it is reported as well.
@@ -235,6 +278,7 @@ class Trainer:
             curriculum=self.pending,
             config=self.config,
             score=self.metrics["eval/solved"] if self.evaluated_at == update else None,
+            evaluation_owed=self.owed,
         )
         return checkpoint.save(
             self.folder.checkpoints, self.learner, state, worker.rank, self.agree, self.keep

@@ -18,7 +18,7 @@ from hrm_rl.models import build_model, count_parameters
 from hrm_rl.runs.folder import RunFolder
 from hrm_rl.runs.warm_start import check, read_weights
 from hrm_rl.training.resources import Machine, Plan
-from hrm_rl.utils.console import count, duration, shown_path, slow_work, typed
+from hrm_rl.utils.console import count, duration, shown_path, slow_work, typed, typed_path
 from hrm_rl.utils.devices import choose_device, use_threads
 
 DRY_RUN_SLOTS = 16
@@ -47,7 +47,7 @@ def banner(config: Config, data: Data, plan: Plan, run_dir: Path) -> str:
   workers      {plan.describe()}, on {device}
   batch        {batch} slots, budget {budget} segments{_searching(config)}{_started_from(config)}
   folder       {shown}
-  watch        {typed("tensorboard")} --logdir {shown_path(RunFolder(run_dir).tensorboard)}
+  watch        {typed("tensorboard")} --logdir {typed_path(RunFolder(run_dir).tensorboard)}
 """
 
 

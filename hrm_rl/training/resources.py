@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from envs.cores import usable_cpus
 from hrm_rl.utils.errors import UserError
 
 
@@ -64,11 +65,30 @@ class Plan:
 
 def this_machine() -> Machine:
     """The processors that this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        cpus = len(os.sched_getaffinity(0))
-    else:
-        cpus = os.cpu_count() or 1
-    return Machine("this machine", cpus, torch.cuda.device_count())
+    return Machine("this machine", usable_cpus(), torch.cuda.device_count())
+
+
+def cluster_address(flag: str | None) -> str | None:
+    """The Ray cluster to join: that of --address, else that of the variable RAY_ADDRESS. None starts Ray on
+    this machine, which `local` asks for too. Raises UserError."""
+    variable = os.environ.get("RAY_ADDRESS") or None
+    if flag == "auto" and variable == "local":
+        raise UserError("--address auto and RAY_ADDRESS=local contradict each other: leave one out")
+    address = variable if flag in (None, "auto") and variable else flag  # as Ray does
+    return None if address == "local" else address
+
+
+def in_this_process(workers: str | None, address: str | None) -> bool:
+    """Whether --num-workers asks for no Ray, so that no cluster matters. Raises UserError for one that is
+    named all the same."""
+    if workers is None or _worker_range(workers, 1)[1]:
+        return False
+    if address is not None:
+        raise UserError(
+            f"--address {address} is the cluster of Ray workers, and --num-workers 0 trains in this process: "
+            "leave one of them out"
+        )
+    return True
 
 
 def make_plan(

@@ -38,8 +38,12 @@ class Worker(Protocol):
         """Show a line to the user. Called on rank 0 only."""
 
     def stop_requested(self) -> bool:
-        """Whether the user asked for an early end. Asked after every update, with several workers after every
-        interval."""
+        """Whether the user asked for an early end. Asked before the first update and after every one, with
+        several workers about every STOP_SECONDS (loop.py) and after every interval."""
+
+    def is_hurried(self) -> bool:
+        """Whether the user who asked for an end does not wait for an evaluation: it is given up, and made up
+        for when the run is resumed. Asked between its batches."""
 
     def evaluated(self, found: Evaluated) -> None:
         """Hear of an evaluation. Called on all ranks. What it raises ends the run at once."""

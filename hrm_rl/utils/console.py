@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -10,8 +11,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
 
 
 def duration(seconds: float) -> str:
@@ -107,21 +111,65 @@ def slow_work() -> Iterator[Callable[[str, int, int], None]]:
         yield progress
 
 
+def print_whole(console: Console, table: Table) -> None:
+    """Print a table with every number whole. A terminal that is too narrow for it breaks its lines."""
+    for column in table.columns:
+        header = _plain(column.header).split()
+        cells = [_plain(cell) for cell in column.cells]
+        whole = column.no_wrap or column.justify == "right"
+        words = cells if whole else [word for cell in cells for word in cell.split()]
+        column.min_width = max((cell_len(word) for word in [*header, *words]), default=1)
+    width = wanted = console.width
+
+    def needed(width: int) -> int:
+        return table.__rich_measure__(console, console.options.update(max_width=width)).maximum
+
+    while needed(wanted) > wanted:
+        wanted = needed(wanted)
+    console.width = wanted
+    try:
+        console.print(table)
+    finally:
+        console.width = width
+
+
+def _plain(cell: object) -> str:
+    """The text of a cell or a header without its markup."""
+    return Text.from_markup(cell).plain if isinstance(cell, str) else str(cell)
+
+
 def shown_path(path: Path) -> str:
-    """`path` as one would type it here."""
+    """`path`, from here if it is below."""
     return os.path.relpath(path) if path.is_relative_to(Path.cwd()) else str(path)
+
+
+def typed_path(path: Path) -> str:
+    """`path` as one would type it here."""
+    return shlex.quote(shown_path(path))
+
+
+MODULES = {"hrm-rl": "hrm_rl.cli.main", "tensorboard": "tensorboard.main", "ray": "ray.scripts.scripts"}
+"""What `python -m` runs as these programs."""
 
 
 def typed(program: str) -> str:
     """How to type a program that is installed with this Python: its bare name where the shell finds just
-    that one, else its path, for example .venv/bin/tensorboard."""
+    that one, else its path, for example .venv/bin/tensorboard, or its module where there is no such
+    program."""
     beside = Path(sys.executable).with_name(program)
     found = shutil.which(program)
-    if not beside.exists() or (found and Path(found) == beside):
-        return program
-    return shown_path(beside)
+    if beside.exists():
+        return program if found and Path(found) == beside else typed_path(beside)
+    return program if found else f"{typed_python()} -m {MODULES[program]}"
 
 
+def typed_python() -> str:
+    """How to type this Python."""
+    return typed(Path(sys.executable).name)
+
+
+CHECKOUT = Path(__file__).parents[2]
+"""The folder in which scripts/ lies, if this is a checkout."""
 SCRIPTS = {
     "train": "train_ray",
     "tune": "tune_ray",
@@ -151,9 +199,12 @@ def program(name: str) -> str:
 
 
 def typed_command(name: str) -> str:
-    """The same as one would type it here: with the path of its program where the shell finds another one."""
-    first, _, rest = program(name).partition(" ")
-    return f"{typed(first)} {rest}"
+    """The same as one would type it here: with the paths of programs and scripts that are not found without,
+    and in another form where there is no such program."""
+    script = CHECKOUT / "scripts" / f"{SCRIPTS.get(name, name)}.py"
+    if not _by_name and script.exists():
+        return f"{typed_python()} {typed_path(script)}"
+    return f"{typed('hrm-rl')} {name}"
 
 
 SHARES = ("exact_accuracy", "solved", "cell_accuracy")

@@ -9,6 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from envs.cores import usable_cpus
 from hrm_rl.utils.errors import UserError
 
 
@@ -53,6 +54,15 @@ def use_threads(count: int) -> None:
     torch.set_num_threads(count)
     torch.set_flush_denormal(True)
     keep_freed_memory()
+
+
+def choose_threads(count: int | None) -> None:
+    """The CPU threads of a process that does not train: `count`, else torch's choice as far as this process
+    has CPUs for it."""
+    if count is None:
+        torch.set_num_threads(min(torch.get_num_threads(), usable_cpus()))
+    else:
+        use_threads(count)
 
 
 def keep_freed_memory() -> None:

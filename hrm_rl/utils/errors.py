@@ -9,7 +9,11 @@ import errno
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from envs.errors import UserError, nearest, unknown
+from hrm_rl.utils import shadowed
+
+shadowed.refuse()
+
+from envs.errors import UserError, nearest, unknown  # noqa: E402  what is found must be known to be ours
 
 if TYPE_CHECKING:
     from pydantic import ValidationError

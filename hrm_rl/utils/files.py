@@ -52,16 +52,25 @@ def _version(package: str) -> str:
         return "not installed"
 
 
+OTHER_REPOSITORY = ("GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_COMMON_DIR", "GIT_OBJECT_DIRECTORY")
+"""Variables, set in a hook for example, that have git look elsewhere than in the folder it is told of."""
+
+
 def _commit() -> str:
-    """The commit this code is at, with `+changes` if files differ from it; `unknown` outside a repository."""
-    git = ["git", "-C", str(Path(__file__).parent)]
+    """The commit this code is at, with `+changes` if files differ from it; `unknown` outside a repository and
+    in one that holds other code, such as that in which a virtual environment lies."""
     try:
-        head = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, timeout=10)
-        dirty = subprocess.run(
-            [*git, "status", "--porcelain", "-uno"], capture_output=True, text=True, timeout=10
-        )
-    except (OSError, subprocess.TimeoutExpired):
+        if not _git("ls-files", "--error-unmatch", "--", Path(__file__).name):
+            return "unknown"
+        return _git("rev-parse", "HEAD") + ("+changes" if _git("status", "--porcelain", "-uno") else "")
+    except (OSError, subprocess.SubprocessError):
         return "unknown"
-    if head.returncode:
-        return "unknown"
-    return head.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")
+
+
+def _git(*words: str) -> str:
+    """What git says of the repository that this file is in, whichever one the shell has in mind. Raises
+    SubprocessError where git refuses."""
+    environment = {name: value for name, value in os.environ.items() if name not in OTHER_REPOSITORY}
+    command = ["git", "-C", str(Path(__file__).parent), *words]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10, env=environment)
+    return done.stdout.strip()

@@ -235,7 +235,7 @@ def test_a_full_disk_ends_in_one_line_with_the_checkpoint_before_intact(
     assert selection.damage(Path("runs/r/checkpoints/update-00000004")) is None
 
 
-def test_ctrl_c_ends_with_a_checkpoint_and_the_command_to_resume(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_ends_with_a_checkpoint_and_the_command_to_resume(capfd: pytest.CaptureFixture[str]) -> None:
     def press_ctrl_c() -> None:
         metrics = Path("runs/r/metrics.jsonl")
         while not metrics.exists() or not read_metrics(metrics):
@@ -245,8 +245,8 @@ def test_ctrl_c_ends_with_a_checkpoint_and_the_command_to_resume(capsys: pytest.
     thread = threading.Thread(target=press_ctrl_c, daemon=True)
     thread.start()
     assert launch.main([*TINY, "--max-updates", "100000"]) == 130
-    out = capsys.readouterr().out
-    assert "stopping after this update" in out
+    out, errors = capfd.readouterr()
+    assert errors.startswith("stopping after this update; Ctrl-C again to stop without a checkpoint")
     assert "python scripts/train_ray.py --run-name r" in out
     newest = selection.checkpoints(Path("runs/r/checkpoints"))[0]
     assert selection.damage(newest) is None

@@ -16,6 +16,7 @@ from hrm_rl.distributed.cluster import (
     SEEN_WITH,
     STOPPED_TRIALS,
     forget_stopped_trials,
+    ray_processes,
     silence_reports,
 )
 
@@ -44,3 +45,8 @@ def test_ray_still_knows_every_variable_that_is_set_for_it() -> None:
     code = "".join(path.read_text() for folder in folders for path in (root / folder).rglob("*.py"))
     unknown = [name for name in ENVIRONMENT if name not in code]
     assert not unknown, f"{MOVED} ENVIRONMENT sets {', '.join(unknown)}, which nothing reads"
+
+
+def test_the_processes_that_ray_has_started_are_known(cluster: None) -> None:
+    names = {str(process.args) for process in ray_processes()}
+    assert any("raylet" in name for name in names), f"{MOVED} ray_processes does not find them"

@@ -253,6 +253,8 @@ class TwoOfThem:
     def stop_requested(self) -> bool:
         return False
 
+    is_hurried = stop_requested
+
 
 def work(settings: dict[str, Any]) -> dict[str, Any]:
     """All variants one after the other: 4 updates, then 2 more by a new trainer."""

@@ -61,6 +61,21 @@ class Run:
         assert (outcome.update, outcome.finished) == (update, False)
         return outcome
 
+    def stop_in_evaluation_of(self, update: int) -> RunOutcome:
+        """The user's Ctrl-C in the middle of an evaluation: it is given up."""
+        learner, looks = self.trainer.learner, list[int]()
+
+        def hurried() -> bool:
+            looks.append(learner.updates)
+            if looks.count(update) == 2:  # after the first batch
+                self.worker.stop()
+            return self.worker.stop_requested()
+
+        self.worker.is_hurried = hurried
+        outcome = self.trainer.run()
+        assert (outcome.update, outcome.finished) == (update, False)
+        return outcome
+
     def crash_after(self, update: int) -> None:
         """A killed process: nothing is saved."""
         learner = self.trainer.learner
@@ -139,6 +154,30 @@ def test_a_stopped_run_resumes_bit_for_bit(update: int, whole: tuple[Run, Path],
     assert f"resuming from update {update}" in resumed.said
     outcome = resumed.to_the_end()
     assert (outcome.finished, outcome.update, outcome.stage) == (True, 22, 2)
+    assert_same_end(resumed, tmp_path, whole)
+
+
+def test_an_evaluation_that_was_given_up_is_made_up_for(whole: tuple[Run, Path], tmp_path: Path) -> None:
+    Run(tmp_path).stop_in_evaluation_of(10)
+    assert not any("eval/solved" in record for record in metrics(tmp_path))
+    stopped_again = Run(tmp_path)
+    stopped_again.worker.stop()  # before it has done anything: no update, and still owed
+    assert stopped_again.to_the_end().update == 10
+    resumed = Run(tmp_path)
+    resumed.to_the_end()
+    assert_same_end(resumed, tmp_path, whole)
+
+
+def test_a_run_stopped_before_its_first_update_leaves_no_checkpoint_and_starts_anew(
+    whole: tuple[Run, Path], tmp_path: Path
+) -> None:
+    stopped = Run(tmp_path)
+    stopped.worker.stop()
+    outcome = stopped.to_the_end()
+    assert (outcome.update, outcome.finished) == (0, False)
+    assert selection.checkpoints(tmp_path / "checkpoints") == []
+    resumed = Run(tmp_path)
+    resumed.to_the_end()
     assert_same_end(resumed, tmp_path, whole)
 
 

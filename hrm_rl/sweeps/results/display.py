@@ -1,5 +1,5 @@
-"""What a sweep shows while it runs: on a terminal one table that is refreshed, elsewhere a line for each
-trial that ends."""
+"""What a sweep shows while it runs: on a terminal with room for it one table that is refreshed, elsewhere a
+line for each trial that ends."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from rich.live import Live
 
 from hrm_rl.sweeps.results.reading import SweepResults, Trial, read_sweep
 from hrm_rl.sweeps.results.records import Book
-from hrm_rl.sweeps.results.report import amount, live_table
+from hrm_rl.sweeps.results.report import WIDTH, amount, live_table
 from hrm_rl.utils.console import duration
 
 REFRESH_SECONDS = 3.0
@@ -27,7 +27,8 @@ class Display:
         self.console = console or Console()
         self.shown = {id for id, record in book.records.items() if record.over}
         self._next = 0.0
-        self._live = Live(console=self.console, auto_refresh=False) if self.console.is_terminal else None
+        live = self.console.is_terminal and self.console.width >= WIDTH
+        self._live = Live(console=self.console, auto_refresh=False) if live else None
 
     def __enter__(self) -> Display:
         if self._live:

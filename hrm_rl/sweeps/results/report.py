@@ -26,7 +26,7 @@ from hrm_rl.sweeps.results.hparams import write_hparams
 from hrm_rl.sweeps.results.importance import key
 from hrm_rl.sweeps.results.reading import SweepResults, Trial, read_sweep
 from hrm_rl.sweeps.results.records import STATUSES, UNKNOWN
-from hrm_rl.utils.console import duration, is_share, shown, shown_path, typed_command
+from hrm_rl.utils.console import duration, is_share, shown, shown_path, typed, typed_command, typed_path
 from hrm_rl.utils.errors import UserError, one_line, refused_by_disk
 from hrm_rl.utils.files import write_atomically
 
@@ -75,7 +75,7 @@ def _write(sweep: SweepResults) -> str:
         f"results    {shown_path(folder.results)}",
         f"best       {best}",
         *([f"pictures   {shown_path(folder.pictures)}: {names}"] if names else []),
-        f"watch      tensorboard --logdir {shown_path(folder.path)}  (tab HPARAMS)",
+        f"watch      {typed('tensorboard')} --logdir {typed_path(folder.path)}  (tab HPARAMS)",
         *failures(sweep),
         *missing,
         *sweep.notes,
@@ -152,7 +152,7 @@ def write_best(sweep: SweepResults) -> str:
     write_atomically(path, text)
     settings = ", ".join(f"{name} {shown(value)}" for name, value in trial.scored_params.items())
     wrapped = textwrap.fill(f"{trial.id}: {settings}", WIDTH - len(INDENT)).replace("\n", f"\n{INDENT}")
-    return f"{wrapped}\n{INDENT}{typed_command('train')} --config {shown_path(path)}"
+    return f"{wrapped}\n{INDENT}{typed_command('train')} --config {typed_path(path)}"
 
 
 def final_table(sweep: SweepResults) -> Table:
