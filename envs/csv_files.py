@@ -10,18 +10,25 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from envs.errors import DataError
+from envs.errors import DataError, MisfitError
 from envs.puzzle import Tokens
 
-QUESTION_COLUMNS = ("question", "puzzle")
-ANSWER_COLUMNS = ("answer", "solution")
+QUESTION_COLUMNS = ("question", "puzzle", "quizzes")
+ANSWER_COLUMNS = ("answer", "solution", "solutions")
 
 SHOWN_ROWS = 5
+
+Place = Callable[[int, int], tuple[int, str]]
+"""The line in which a character (from 0) of a row (from 0) stands, and what messages call it."""
+
+
+class Misfit(str):
+    """A reason to refuse a row that lies in its size: it may be meant for another task."""
 
 
 def read_text(path: Path) -> str:
@@ -70,13 +77,16 @@ def read_columns(
     del lines[0]
     places = [next((header.index(name) for name in accepted if name in header), None) for accepted in names]
     if places[0] is None:
-        raise DataError(
-            f"{path}: has columns {', '.join(header)}; one of them must be {' or '.join(names[0])}"
-        )
+        raise DataError(f"{path}: {no_column(header, names[0])}")
     return lines, [
         None if place is None else [row[place] if place < len(row) else "" for row in rows]
         for place in places
     ]
+
+
+def no_column(header: Sequence[str], names: Sequence[str]) -> str:
+    """The reason to refuse a header line without any of these names."""
+    return f"has columns {', '.join(header)}; one of them must be {' or '.join(names)}"
 
 
 def tokens_of(
@@ -87,28 +97,29 @@ def tokens_of(
     what: str,
     bad: dict[int, str],
     filler: int,
+    place: Place | None = None,
 ) -> Tokens:
     """Rows of `length` characters as tokens (N, length).
 
     codes: the token of each character. lines: the line number of each row. Faults go to `bad`, by line, and
-    leave a row of `filler`; what: how they call the row.
+    leave a row of `filler`; what: how they call the row. place: where a character of a row stands, if that is
+    not the row's line.
     """
+    place = place or (lambda row, character: (lines[row], f"character {character + 1} of the {what}"))
     table = np.full(256, 255, np.uint8)
     for character, token in codes.items():
         table[ord(character)] = token
     tokens = np.full((len(texts), length), filler, np.uint8)
     whole = [i for i, text in enumerate(texts) if len(text) == length]
     for i in set(range(len(texts))) - set(whole):
-        bad.setdefault(lines[i], f"the {what} has {len(texts[i])} characters, not {length}")
-    joined = "".join(texts[i] for i in whole).encode("latin-1", "replace")
-    found = table[np.frombuffer(joined, np.uint8)].reshape(len(whole), length)
+        bad.setdefault(lines[i], Misfit(f"the {what} has {len(texts[i])} characters, not {length}"))
+    joined = "".join(texts[i] for i in whole).encode("utf-32-le", "surrogatepass")
+    found = table[np.minimum(np.frombuffer(joined, np.uint32), 255)].reshape(len(whole), length)
     foreign = found == 255
     for row in np.flatnonzero(foreign.any(axis=1)):
-        i, place = whole[row], int(np.argmax(foreign[row]))
-        bad.setdefault(
-            lines[i],
-            f"character {place + 1} of the {what} is {texts[i][place]!r}, not one of '{''.join(codes)}'",
-        )
+        i, number = whole[row], int(np.argmax(foreign[row]))
+        line, name = place(i, number)
+        bad.setdefault(line, f"{name} is {texts[i][number]!r}, not one of '{''.join(codes)}'")
         found[row] = filler
     tokens[whole] = found
     return tokens
@@ -133,13 +144,29 @@ def read_csv(path: Path, characters: str, length: int) -> tuple[list[int], Token
 def parse_cells(text: str, characters: str, length: int) -> Tokens:
     """One puzzle as tokens (1, length), token t written as characters[t], PAD only where a task has no blank
     of its own. Line ends do not count. Raises DataError."""
-    cells = "".join(text.splitlines())
+    lines = text.splitlines()
+    ends = np.cumsum([len(line) for line in lines])
     bad: dict[int, str] = {}
     codes = {character: token for token, character in enumerate(characters)}
-    tokens = tokens_of([cells], [1], length, codes, "puzzle", bad, filler=1)
-    if bad:
-        raise DataError(bad[1])
+
+    def place(_: int, character: int) -> tuple[int, str]:
+        line = int(np.searchsorted(ends, character, side="right"))
+        before = int(ends[line - 1]) if line else 0
+        return line + 1, f"{f'line {line + 1}, ' * (len(lines) > 1)}character {character - before + 1}"
+
+    tokens = tokens_of(["".join(lines)], [1], length, codes, "puzzle", bad, filler=1, place=place)
+    refuse_first(bad)
     return tokens
+
+
+def refuse_first(reasons: Mapping[int, str]) -> None:
+    """Raise DataError for the first of the faults of one puzzle, if there are any."""
+    for line in sorted(reasons)[:1]:
+        raise _error_for(reasons.values())(reasons[line])
+
+
+def _error_for(reasons: Iterable[str]) -> type[DataError]:
+    return MisfitError if any(isinstance(reason, Misfit) for reason in reasons) else DataError
 
 
 def refuse_bad_rows(path: Path, reasons: Mapping[int, str]) -> None:
@@ -150,4 +177,4 @@ def refuse_bad_rows(path: Path, reasons: Mapping[int, str]) -> None:
     if len(reasons) > SHOWN_ROWS:
         shown.append(f"and {len(reasons) - SHOWN_ROWS:,} more")
     rows = "1 bad row" if len(reasons) == 1 else f"{len(reasons):,} bad rows"
-    raise DataError(f"{path}: {rows}; " + "; ".join(shown))
+    raise _error_for(reasons.values())(f"{path}: {rows}; " + "; ".join(shown))

@@ -16,6 +16,7 @@ from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 from numpy.typing import NDArray
 
+from envs.copies import writable
 from envs.puzzle import PuzzleBatch, PuzzleSource, Tokens, View
 from envs.spaces import RENDER_MODES, check_arguments, render, reseed
 from envs.task import PuzzleTask
@@ -145,6 +146,9 @@ class PuzzleVectorEnv(VectorEnv[dict[str, Any], dict[str, Any], NDArray[Any]]):
         self._identifier = np.zeros(num_envs, np.int64)
         self._segment = np.zeros(num_envs, np.int64)
         self._answer: Tokens | None = None  # (B, L) of the last step, for render()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(writable(state))
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None

@@ -15,6 +15,10 @@ class DataError(UserError):
     """Data of the user that cannot be used; the message names the file, the line and the reason."""
 
 
+class MisfitError(DataError):
+    """Data that may be sound but are of another size or kind than the task's."""
+
+
 def nearest(word: str, choices: Iterable[str]) -> str:
     """`; did you mean 'x'?` with the most similar of `choices`, or an empty string when none is similar."""
     match = difflib.get_close_matches(word, list(choices), n=1, cutoff=0.5)

@@ -2,7 +2,8 @@
 
 Every source is an endless stream that depends on its seed and rank alone. Each random number has its place in
 that stream: blocks, epochs and mixtures take theirs from a `SeedSequence` of (seed, purpose, ...), so neither
-the sizes of draws nor the speed of a thread can change what comes next.
+the sizes of draws nor the speed of a thread can change what comes next. A copy of a source (`copy.deepcopy`,
+`pickle`) goes on where the source stands, with a thread of its own.
 """
 
 from __future__ import annotations
@@ -10,12 +11,13 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.copies import Background
 from envs.errors import UserError, unknown
 from envs.puzzle import PuzzleBatch, Puzzles, PuzzleSource, Tokens, fingerprint
 from envs.task import PuzzleTask
@@ -72,7 +74,7 @@ class GeneratedSource:
         held_out: bool = False,
         block_size: int = 1024,
         prefetch: int = 2,
-        executor: ThreadPoolExecutor | None = None,
+        background: Background | None = None,
     ) -> None:
         """
         exclude: keys of inputs that must not occur, such as those of an evaluation set.
@@ -81,8 +83,7 @@ class GeneratedSource:
         held_out: passed on to `task.generate`; the two values also give different streams.
         block_size: puzzles in a block once the stream is under way.
         prefetch: blocks made ahead of the one being drawn from.
-        executor: makes the blocks; must have one thread. Without it the source starts its own at the first
-        draw.
+        background: makes the blocks. Without it the source has a thread of its own.
         """
         number = task.level_index(level)
         if block_size < 1 or prefetch < 1:
@@ -98,17 +99,21 @@ class GeneratedSource:
         self._exclude = None if exclude is None else np.unique(np.asarray(exclude, np.uint64))
         self._block_size = block_size
         self._prefetch = prefetch
-        self._executor = executor
-        self._owned_executor: ThreadPoolExecutor | None = None
+        self._background = background or Background()
+        self._owns_background = background is None
         self._closed = False
         self._pending: deque[Future[PuzzleBatch]] = deque()  # blocks from number `_block` on
         self._block = 0  # the block being drawn from ...
         self._offset = 0  # ... and how many of its puzzles are gone
 
-    def use_executor(self, executor: ThreadPoolExecutor) -> None:
-        """Let `executor` make the blocks unless the source was given one."""
-        if self._executor is None:
-            self._executor = executor
+    def use_background(self, background: Background) -> None:
+        """Let `background` make the blocks unless the source was given one."""
+        if self._owns_background:
+            self._background, self._owns_background = background, False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy has: all but the blocks in the making, which it makes again."""
+        return {**self.__dict__, "_pending": deque()}
 
     def draw(self, count: int) -> PuzzleBatch:
         """The next `count` puzzles. Raises what `task.generate` raised in the thread, and UserError if all
@@ -151,18 +156,16 @@ class GeneratedSource:
     def close(self) -> None:
         self._cancel()
         self._closed = True
-        if self._owned_executor is not None:
-            self._owned_executor.shutdown(wait=False)
+        if self._owns_background:
+            self._background.close()
 
     def _current_block(self) -> PuzzleBatch:
         """The block being drawn from, waited for if it is not ready; keeps the next ones in the making."""
         if self._closed:
             raise RuntimeError("the source is closed")
-        if self._executor is None:
-            self._executor = self._owned_executor = ThreadPoolExecutor(1, thread_name_prefix="puzzles")
         while len(self._pending) <= self._prefetch:
             number = self._block + len(self._pending)
-            self._pending.append(self._executor.submit(self._make_block, self._seed, number))
+            self._pending.append(self._background.submit(self._make_block, self._seed, number))
         start = time.perf_counter()
         block = self._pending[0].result()
         self.data_wait_seconds += time.perf_counter() - start
@@ -302,10 +305,10 @@ class MixedSource:
         _check_seed(seed, rank)
         self.children = dict(children)
         self._rank = rank
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="puzzles")  # starts no thread until used
+        self._background = Background()
         for child in self.children.values():
             if isinstance(child, GeneratedSource):
-                child.use_executor(self._executor)
+                child.use_background(self._background)
         self.set_level_weights(weights)
         self._start(seed)
 
@@ -362,7 +365,7 @@ class MixedSource:
     def close(self) -> None:
         for child in self.children.values():
             child.close()
-        self._executor.shutdown(wait=False)
+        self._background.close()
 
     def _start(self, seed: int) -> None:
         self._seed = seed

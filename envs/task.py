@@ -8,6 +8,7 @@ Legend: N puzzles, L tokens a puzzle (the cells of a grid, row by row), V token 
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -205,6 +206,14 @@ class PuzzleTask(ABC):
         for a puzzle that cannot be solved."""
         inputs = parse_cells(text, self.characters, self.length)
         return self._batch_of(inputs, np.zeros_like(inputs))
+
+    def split(self, text: str) -> list[str]:
+        """The puzzles of a text without a header line, each as `parse` takes it: its lines, if there are some
+        of a puzzle's length, else its blocks of lines. Raises DataError for text that is neither."""
+        lines = text.splitlines()
+        if any(len(line.strip()) == self.length for line in lines):
+            return [line for line in lines if line.strip()]
+        return [block for block in re.split(r"(?:\r?\n){2,}", text.strip("\r\n")) if block]
 
     def read(self, path: Path) -> PuzzleBatch:
         """All puzzles of a text file, checked. Raises DataError naming the line and the reason."""

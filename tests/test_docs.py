@@ -5,10 +5,8 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
-import shlex
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import gymnasium
@@ -18,15 +16,9 @@ from hrm_rl.config import PRESETS
 from hrm_rl.runs.folder import read_metrics
 from hrm_rl.training.local import LocalWorker
 from hrm_rl.training.loop import Trainer
+from tests.helpers.pages import PAGES, SCRIPTS, TODAY, commands
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny import make_decisive, tiny_config
-
-PAGES = {
-    str(path.relative_to(ROOT)): path.read_text()
-    for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
-}
-TODAY = [page for page in PAGES if page != "CHANGELOG.md"]
-"""Pages about the project as it is; the others name what has gone."""
 
 INVENTED = ("hrm_rl/Name-v0", "hrm_rl/Parity-v0")
 """Ids of tasks that a reader adds."""
@@ -36,16 +28,6 @@ assert _spec is not None
 assert _spec.loader is not None
 render = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(render)
-
-SCRIPTS = {
-    "train_ray": "train",
-    "tune_ray": "tune",
-    "build_dataset": "dataset",
-    "convert_checkpoint": "convert",
-    "compare_recipes": "recipes",
-    **{name: name for name in ("evaluate", "solve", "analyze", "export", "benchmark")},
-}
-"""scripts/NAME.py -> the same command of hrm-rl."""
 
 
 def section(page: str, heading: str) -> str:
@@ -92,18 +74,6 @@ def _is_module(name: str) -> bool:
         return importlib.util.find_spec(name) is not None
     except ModuleNotFoundError:
         return False
-
-
-def commands(page: str) -> Iterator[list[str]]:
-    """The commands of this project that a page shows, in blocks and in lines, as words."""
-    blocks = re.findall(r"^```(?:bash|text)?\n(.*?)^```", PAGES[page], flags=re.MULTILINE | re.DOTALL)
-    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    lines += re.findall(r"`((?:hrm-rl|python scripts/|make )[^`]+)`", PAGES[page])
-    for line in lines:
-        found = re.match(r"(?:\w+=\S+ )*(?:\S*/)?(hrm-rl|python|make)\s+(.*)", line.strip())
-        if found is None or (found[1] == "python" and "scripts/" not in found[2].split()[0]):
-            continue
-        yield [found[1], *shlex.split(found[2], comments=True)]
 
 
 @pytest.mark.parametrize("page", TODAY)

@@ -1,4 +1,4 @@
-"""Data sets on disk in the layout of sapientinc/HRM, TinyRecursiveModels and nano-trm, memory-mapped.
+"""Data sets on disk in the layouts of sapientinc/HRM, TinyRecursiveModels and nano-trm, memory-mapped.
 
     ROOT/train/dataset.json                      what follows, in numbers (see `Metadata`)
     ROOT/train/SET__inputs.npy                   (N, L) questions, one example a row; any integer type
@@ -6,17 +6,16 @@
     ROOT/train/SET__puzzle_indices.npy           (P + 1,) first example of each puzzle, and N
     ROOT/train/SET__group_indices.npy            (G + 1,) first puzzle of each group, and P
     ROOT/train/SET__puzzle_identifiers.npy       (P,) row of the puzzle-embedding table
-    ROOT/test/                                   the same; optional
+    ROOT/test/, ROOT/val/                        the same; optional
 
 A puzzle's examples share an identifier; a group is a puzzle and its symmetric versions. Sudokus and mazes
-have one example a puzzle and identifier 0. Examples, puzzles and groups are counted from 0, in messages too.
+have one example a puzzle and identifier 0; nano-trm's Sudokus have no files of indices. Examples, puzzles and
+groups are counted from 0, in messages too.
 Writing is in envs/folders/writer.py, the check of every example in envs/folders/check.py.
 """
 
 from __future__ import annotations
 
-import json
-import math
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,30 +24,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.errors import DataError
+from envs.errors import DataError, MisfitError
+from envs.folders.metadata import METADATA_FILE, Metadata, encoding_of, misfit, read_metadata
 from envs.puzzle import PAD, PuzzleBatch, Tokens
 from envs.task import PuzzleTask
 
-METADATA_FILE = "dataset.json"
 PARTS = ("inputs", "labels", "puzzle_identifiers", "puzzle_indices", "group_indices")
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """What dataset.json says. Keys that are not here are ignored."""
-
-    seq_len: int
-    """L."""
-    vocab_size: int
-    """V."""
-    sets: tuple[str, ...]
-    """Prefixes of the .npy files."""
-    ignore_label_id: int | None
-    """Labels of this value are no labels; None if every cell has one."""
-    num_puzzle_identifiers: int | None
-    """Rows of the puzzle-embedding table; None if not stated."""
-    total_groups: int | None
-    """Groups of all sets; None if not stated."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +38,13 @@ class Splits:
 
     train: Path
     test: Path | None
+    val: Path | None = None
+    """Held out beside the test split, as nano-trm's builders do: for choosing while training."""
+
+    @property
+    def held_out(self) -> Path | None:
+        """What a run that trains on `train` holds out: nothing that a later test is to be kept for."""
+        return self.val or self.test
 
 
 def is_folder(path: Path | str) -> bool:
@@ -65,7 +53,7 @@ def is_folder(path: Path | str) -> bool:
 
 
 def find_splits(path: Path | str) -> Splits:
-    """The splits at `path`: a split folder itself, or a root with train/ and perhaps test/. Raises
+    """The splits at `path`: a split folder itself, or a root with train/ and perhaps test/ and val/. Raises
     DataError."""
     path = Path(path)
     if not path.is_dir():
@@ -77,62 +65,15 @@ def find_splits(path: Path | str) -> Splits:
             f"{path}: holds neither {METADATA_FILE} nor train/{METADATA_FILE}; give a folder that the "
             "command dataset has written"
         )
-    test = path / "test"
-    if test.is_dir() and not (test / METADATA_FILE).exists():
-        raise DataError(
-            f"{test / METADATA_FILE}: no such file; remove the folder test if there is no test split"
-        )
-    return Splits(path / "train", test if test.is_dir() else None)
-
-
-def read_metadata(folder: Path | str) -> Metadata:
-    """dataset.json of a split folder. Raises DataError."""
-    file = Path(folder) / METADATA_FILE
-    try:
-        values = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise DataError(f"{file}: no such file") from None
-    except OSError as error:
-        raise DataError(f"{file}: cannot be read ({error.strerror})") from None
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{file}: is no JSON ({error})") from None
-    if not isinstance(values, dict):
-        raise DataError(f"{file}: is no JSON object")
-
-    def number(key: str, least: int | None, required: bool = False) -> int | None:
-        value = values.get(key)
-        if value is None and not required:
-            return None
-        if type(value) is not int or (least is not None and value < least):
-            found = f"is {value!r}" if key in values else "is missing"
-            at_least = "" if least is None else f" of at least {least}"
-            raise DataError(f"{file}: {key} {found}; it must be a whole number{at_least}")
-        return value
-
-    sets = values.get("sets")
-    if not isinstance(sets, list) or not sets or not all(_is_set_name(name) for name in sets):
-        found = f"is {sets!r}" if "sets" in values else "is missing"
-        raise DataError(f'{file}: sets {found}; it must be a list of file prefixes such as ["all"]')
-    if len(set(sets)) < len(sets):
-        raise DataError(f"{file}: sets is {sets!r}; no set may come twice")
-    if number("pad_id", None) not in (None, PAD):
-        raise DataError(f"{file}: pad_id is {values['pad_id']}; only {PAD} is supported")
-    seq_len, vocab_size = number("seq_len", 1, required=True), number("vocab_size", 1, required=True)
-    assert seq_len is not None
-    assert vocab_size is not None
-    return Metadata(
-        seq_len,
-        vocab_size,
-        tuple(sets),
-        number("ignore_label_id", None),
-        number("num_puzzle_identifiers", 1),
-        number("total_groups", 0),
-    )
-
-
-def _is_set_name(name: Any) -> bool:
-    """A set's name starts a file's name: it must not lead out of the folder."""
-    return isinstance(name, str) and bool(name) and not set(name) & set("/\\\0")
+    others: list[Path | None] = []
+    for name in ("test", "val"):
+        split = path / name
+        if split.is_dir() and not (split / METADATA_FILE).exists():
+            raise DataError(
+                f"{split / METADATA_FILE}: no such file; remove the folder {name} if there is no {name} split"
+            )
+        others.append(split if split.is_dir() else None)
+    return Splits(path / "train", *others)
 
 
 class ExampleSet:
@@ -142,7 +83,12 @@ class ExampleSet:
         """Raises DataError naming the file."""
         self._folder, self._name = folder, name
         length = metadata.seq_len
-        arrays = {part: _open_array(self.file(part), 2 if part in PARTS[:2] else 1) for part in PARTS}
+        missing = [part for part in PARTS[3:] if not self.file(part).exists()]
+        plain = metadata.board is not None and missing == list(PARTS[3:])
+        found = PARTS[:3] if plain else PARTS
+        arrays = {part: _open_array(self.file(part), 2 if part in PARTS[:2] else 1) for part in found}
+        if plain:  # every example is a puzzle, and every puzzle a group
+            arrays |= {part: np.arange(len(arrays["inputs"]) + 1) for part in missing}
         self.inputs, self.labels, self.identifiers, self.puzzle_indices, self.group_indices = arrays.values()
         for part in PARTS[:2]:
             if arrays[part].shape[1] != length:
@@ -235,7 +181,10 @@ class PuzzleFolder:
         self.path = Path(path)
         self.task = task
         self.metadata = read_metadata(self.path)
-        _check_fits(self.path / METADATA_FILE, self.metadata, task)
+        encoding = encoding_of(self.metadata, task)
+        if encoding is None:
+            raise MisfitError(f"{self.path / METADATA_FILE}: {misfit(self.metadata, task)}")
+        self._encoding = encoding
         self.sets = [ExampleSet(self.path, name, self.metadata) for name in self.metadata.sets]
         self._starts = np.cumsum([0, *map(len, self.sets)])
         stated = self.metadata.num_puzzle_identifiers
@@ -247,8 +196,8 @@ class PuzzleFolder:
         return int(self._starts[-1])
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # A pickled memory map would carry the whole file.
-        return PuzzleFolder, (self.path, self.task)
+        # A pickled memory map would carry the whole file; another process may stand in another folder.
+        return PuzzleFolder, (self.path.absolute(), self.task)
 
     @cached_property
     def groups(self) -> NDArray[np.int64]:
@@ -266,7 +215,7 @@ class PuzzleFolder:
         example where a token is not one of the task's, and IndexError as NumPy does.
         """
         rows = self._rows(index)
-        inputs = np.empty((len(rows), self.metadata.seq_len), np.uint8)
+        inputs = np.empty((len(rows), self.task.length), np.uint8)
         solution = np.empty_like(inputs)
         identifier = np.empty(len(rows), np.int64)
         owner = np.searchsorted(self._starts, rows, side="right") - 1
@@ -275,8 +224,9 @@ class PuzzleFolder:
             if not len(mine):
                 continue
             own = rows[mine] - self._starts[number]
-            inputs[mine] = self._tokens(examples, "inputs", examples.inputs[own], own)
-            labels = examples.labels[own]
+            cells = self._encoding.cells
+            inputs[mine] = self._tokens(examples, "inputs", examples.inputs[own][:, cells], own)
+            labels = examples.labels[own][:, cells]
             ignored = self.metadata.ignore_label_id
             if ignored is not None:
                 labels[labels == ignored] = PAD
@@ -308,27 +258,12 @@ class PuzzleFolder:
     def _tokens(
         self, examples: ExampleSet, part: str, tokens: NDArray[Any], rows: NDArray[np.int64]
     ) -> Tokens:
-        """`tokens` (n, L) of examples `rows`, as uint8, once it is sure that they are the task's."""
-        foreign = (tokens < 0) | (tokens >= self.metadata.vocab_size)
+        """The board's tokens (n, L) of examples `rows` as the task's, once it is sure that they are that."""
+        decoded, foreign = self._encoding.decode(tokens)
         if foreign.any():
             row, cell = (int(i) for i in np.argwhere(foreign)[0])
             raise DataError(
-                f"{examples.file(part)}: example {rows[row]}: token {tokens[row, cell]} at position {cell}; "
-                f"tokens are 0 to {self.metadata.vocab_size - 1}"
+                f"{examples.file(part)}: example {rows[row]}: token {tokens[row, cell]} at position "
+                f"{self._encoding.cells[cell]}; tokens are {self._encoding.known}"
             )
-        return tokens.astype(np.uint8)
-
-
-def _check_fits(file: Path, metadata: Metadata, task: PuzzleTask) -> None:
-    found, wanted = (metadata.seq_len, metadata.vocab_size), (task.length, task.vocab_size)
-    if found == wanted:
-        return
-    side = math.isqrt(metadata.seq_len)
-    size = getattr(task, "size", None)
-    fix = "choose the task that it was made for"
-    if size is not None and side != size and side * side == metadata.seq_len:
-        fix = f"choose size {side} instead of {size}, or the task that it was made for"
-    raise DataError(
-        f"{file}: seq_len is {found[0]} and vocab_size {found[1]}, but task '{task.name}' has {wanted[0]} "
-        f"and {wanted[1]}: {fix}"
-    )
+        return decoded

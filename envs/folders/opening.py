@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from envs.errors import DataError
+from envs.folders.check import label_faults
 from envs.folders.folder import PuzzleFolder, find_splits, is_folder
 from envs.puzzle import Puzzles
 from envs.task import PuzzleTask
@@ -16,27 +17,40 @@ CHECKED_EXAMPLES = 1000
 
 
 def open_puzzles(task: PuzzleTask, path: Path) -> Puzzles:
-    """Puzzles to evaluate on: a file, or a folder in the field's format (its test split, if it has one).
+    """Puzzles to evaluate on: a file, or a folder in the field's format (its split test, else val or train).
     Raises DataError."""
     if not is_folder(path):
         return task.read(path)
     splits = find_splits(path)
-    return PuzzleFolder(splits.test or splits.train, task)
+    return PuzzleFolder(splits.test or splits.val or splits.train, task)
 
 
 def open_training(task: PuzzleTask, path: Path) -> tuple[Puzzles, Puzzles | None]:
-    """The training puzzles at `path`, and the test puzzles that a folder may have as well."""
+    """The training puzzles at `path`, and those that a folder may hold out (`Splits.held_out`)."""
     if not is_folder(path):
         return task.read(path), None
     splits = find_splits(path)
-    return PuzzleFolder(splits.train, task), PuzzleFolder(splits.test, task) if splits.test else None
+    train = PuzzleFolder(splits.train, task)
+    if splits.held_out is None:
+        return train, None
+    try:
+        return train, PuzzleFolder(splits.held_out, task)
+    except DataError as error:
+        raise type(error)(f"{error}; or give {splits.train} alone, which holds out some of its own") from None
 
 
-def check_sample(task: PuzzleTask, folder: PuzzleFolder) -> None:
-    """Look at some examples of a folder, or all of a small one; check.py looks at all. Raises DataError."""
+def check_sample(folder: PuzzleFolder) -> tuple[str, ...]:
+    """Look at some examples of a folder, or all of a small one; check.py looks at all. Returns what the user
+    should know. Raises DataError."""
     rows = np.unique(np.linspace(0, len(folder) - 1, CHECKED_EXAMPLES).astype(np.int64))
     sample = folder.take(rows)
-    faults = task.faults(sample.inputs, sample.solution)
+    faults, ambiguous = label_faults(folder, sample.inputs, sample.solution)
     if faults:
         first = min(faults)
         raise DataError(f"{folder.path}: example {rows[first]}: {faults[first]}")
+    if not ambiguous:
+        return ()
+    return (
+        f"{folder.path}: {ambiguous:,} of {len(rows):,} examples looked at have several answers: any right "
+        "one counts as solved, the label is one of them",
+    )

@@ -141,7 +141,7 @@ class _Excerpt:
                 return task.read(file)
             except DataError as error:
                 reason = re.sub(r"\bline (\d+)", self._original, str(error).removeprefix(str(file)))
-                raise DataError(f"{path}{reason}") from None
+                raise type(error)(f"{path}{reason}") from None
 
     def _original(self, match: re.Match[str]) -> str:
         number = int(match[1])

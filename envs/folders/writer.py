@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.errors import DataError
-from envs.folders.folder import METADATA_FILE
+from envs.folders.metadata import METADATA_FILE
 from envs.puzzle import PAD, PuzzleBatch
 from envs.task import PuzzleTask
 

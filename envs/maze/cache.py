@@ -77,6 +77,10 @@ class Pools:
             self._loaded[level] = self._read_or_make(level, progress)
         return self._loaded[level]
 
+    def __getstate__(self) -> dict[str, object]:
+        """What a copy has: a dictionary of its own, since a background thread may be adding to this one."""
+        return {**self.__dict__, "_loaded": dict(self._loaded)}
+
     def path(self, level: Level) -> Path:
         """The file of a level's pool."""
         kind = f"{level.size}x{level.size}-{level.fewest}-{level.most}-unbiased"

@@ -1,8 +1,10 @@
-"""Maze files: CSV with `question,answer` or `puzzle,solution` columns, or text with empty lines between.
+"""Maze files: CSV with `question,answer` or `puzzle,solution` columns, or text.
 
 Walls are '#', free cells ' ', and 'S', 'G' and (in answers) 'o' stand for start, goal and path. Blanks are
 never stripped. A CSV field holds a maze as one string, all rows of a square one after the other, or with a
-line for each row. A maze smaller than the canvas lies at its top left; the rest is padding.
+line for each row. In a text, empty lines stand between mazes that have a line for each row; a line on its
+own, and every line that is longer than the canvas is wide, is a square in one string. A maze smaller than the
+canvas lies at its top left; the rest is padding.
 
 A missing answer is made by the rule. A given one has to be a shortest path, but not the one that the rule
 would choose: who trains on a file means its labels.
@@ -19,7 +21,15 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.csv_files import ANSWER_COLUMNS, QUESTION_COLUMNS, read_columns, read_text, refuse_bad_rows
+from envs.csv_files import (
+    ANSWER_COLUMNS,
+    QUESTION_COLUMNS,
+    Misfit,
+    read_columns,
+    read_text,
+    refuse_bad_rows,
+    refuse_first,
+)
 from envs.errors import DataError
 from envs.maze.grid import CHARACTERS, FREE, GOAL, PAD, PATH, START
 from envs.maze.rule import judge, label
@@ -38,7 +48,7 @@ def read_mazes(path: Path, size: int) -> tuple[Tokens, Tokens]:
     are no maze or whose answer is no shortest path. A maze is named by the line in which it begins.
     """
     path = Path(path)
-    lines, questions, answers = _split(path, read_text(path))
+    lines, questions, answers = _split(path, read_text(path), size)
     if not lines:
         raise DataError(f"{path}: has a header but no rows")
     reasons: dict[int, str] = {}
@@ -67,14 +77,18 @@ def parse_maze(text: str, size: int) -> tuple[Tokens, Tokens]:
     reached."""
     reasons: dict[int, str] = {}
     text = text.strip("\r\n")
-    maze = _rows_of_all([text], [0], size, "maze", reasons)
+    _, found = mazes_of(text, size)
+    if len(found) != 1:
+        raise DataError(
+            f"there are {len(found)} mazes in the text; give one" if found else "the text is empty"
+        )
+    maze = _rows_of_all(found, [0], size, "maze", reasons)
     inputs = _encode(maze, size, "question", reasons)
     solution, _ = label(inputs, (size, size))
     reasons = reasons or faults(inputs, solution, size)
-    if reasons:
-        raise DataError(
-            reasons[0].replace("of the question", "of the maze").replace("the question", "the maze")
-        )
+    for reason in reasons.values():
+        named = reason.replace("of the question", "of the maze").replace("the question", "the maze")
+        refuse_first({0: type(reason)(named)})
     return inputs, solution
 
 
@@ -118,14 +132,14 @@ def faults(inputs: Tokens, solution: Tokens, size: int) -> dict[int, str]:
     return reasons
 
 
-def _split(path: Path, text: str) -> tuple[list[int], list[str], list[str]]:
+def _split(path: Path, text: str, size: int) -> tuple[list[int], list[str], list[str]]:
     """First lines, questions and answers ("" for a missing one), each as a CSV field has it."""
     first = next(line for line in text.split("\n") if line.strip())
     row_of_cells = set(first) <= set(
         CHARACTERS[1:] + ",\r"
     )  # with a stray comma, named as a foreign character
     if row_of_cells or ("," not in first and first.strip().lower() not in QUESTION_COLUMNS):
-        lines, mazes = _blocks(text)
+        lines, mazes = mazes_of(text, size)
         return lines, mazes, [""] * len(mazes)
     ends, (questions, answers) = read_columns(path, text, (QUESTION_COLUMNS, ANSWER_COLUMNS))
     assert questions is not None
@@ -138,20 +152,30 @@ def _split(path: Path, text: str) -> tuple[list[int], list[str], list[str]]:
     return lines, questions, answers
 
 
-def _blocks(text: str) -> tuple[list[int], list[str]]:
-    """First lines and text of the mazes that empty lines separate. A line of blanks is a row of free
+def mazes_of(text: str, size: int) -> tuple[list[int], list[str]]:
+    """First lines and mazes of a text, each as a CSV field has it. A line of blanks is a row of free
     cells."""
+    blocks: list[list[tuple[int, str]]] = [[]]
+    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
+        if line:
+            blocks[-1].append((number, line))
+        elif blocks[-1]:
+            blocks.append([])
     lines: list[int] = []
     mazes: list[str] = []
-    inside = False
-    for number, line in enumerate(text.replace("\r\n", "\n").split("\n"), 1):
-        if line and not inside:
-            lines.append(number)
-            mazes.append("")
-        inside = line != ""
-        if inside:
-            mazes[-1] += line + "\n"
+    for block in blocks:
+        if len(block) == 1 or any(len(line) > size for _, line in block):
+            lines += [number for number, _ in block]
+            mazes += [_square(line, size) for _, line in block]
+        elif block:
+            lines.append(block[0][0])
+            mazes.append("".join(f"{line}\n" for _, line in block))
     return lines, mazes
+
+
+def _square(line: str, size: int) -> str:
+    """A maze in one line: a square, or a corridor if it cannot be one and is not too long for the canvas."""
+    return line if isqrt(len(line)) ** 2 == len(line) or len(line) > size else f"{line}\n"
 
 
 def _rows_of_all(
@@ -183,14 +207,16 @@ def _shape_fault(rows: list[str], text: str, size: int, what: str) -> str | None
         return f"the {what} is empty"
     uneven = next((i for i, row in enumerate(rows) if len(row) != len(rows[0])), None)
     if "\n" not in text and (uneven is not None or len(rows) != len(rows[0])):
-        return f"the {what} has {len(text)} characters, which make no square"
+        return Misfit(f"the {what} has {len(text)} characters, which make no square")
     if uneven is not None:
         return (
             f"row {uneven + 1} of the {what} has {len(rows[uneven])} characters, row 1 has {len(rows[0])} "
             "(blanks count: they are free cells)"
         )
     if len(rows) > size or len(rows[0]) > size:
-        return f"the {what} has {len(rows)}x{len(rows[0])} cells, more than the canvas of {size}x{size}"
+        return Misfit(
+            f"the {what} has {len(rows)}x{len(rows[0])} cells, more than the canvas of {size}x{size}"
+        )
     return None
 
 

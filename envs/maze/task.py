@@ -205,6 +205,10 @@ class MazeTask(PuzzleTask):
         """The maze that `text` is (see envs/maze/files.py) and its solution. Raises DataError."""
         return self._batch_of(*files.parse_maze(text, self.size))
 
+    def split(self, text: str) -> list[str]:
+        """The mazes of a text (see envs/maze/files.py)."""
+        return files.mazes_of(text, self.size)[1]
+
     def read(self, path: Path) -> PuzzleBatch:
         """All mazes of a file (see envs/maze/files.py). Raises DataError naming line and reason."""
         return self._batch_of(*files.read_mazes(path, self.size))

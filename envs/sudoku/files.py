@@ -1,11 +1,13 @@
-"""Sudoku files: CSV with `puzzle,solution` or `question,answer` columns, or plain lines of one puzzle each.
+"""Sudoku files: CSV with `puzzle,solution` or `question,answer` columns, or text as people write it (see
+envs/sudoku/text.py).
 
-Blanks are '.' or '0'. A missing solution is found by the solver; every puzzle is checked to have exactly one
-solution, and a given one must be it.
+A missing solution is found by the solver; every puzzle is checked to have exactly one solution, and a given
+one must be it.
 """
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -14,15 +16,19 @@ from numpy.typing import NDArray
 from envs.csv_files import (
     ANSWER_COLUMNS,
     QUESTION_COLUMNS,
+    Place,
+    no_column,
     read_columns,
     read_text,
     refuse_bad_rows,
+    refuse_first,
     tokens_of,
 )
 from envs.errors import DataError
 from envs.puzzle import Tokens
 from envs.sudoku.board import BLANK, board_of
 from envs.sudoku.solver import conflicting_cells, is_solved, solve
+from envs.sudoku.text import MARKS, PastedBoard, boards, is_remark
 
 
 def read_puzzles(path: Path, size: int) -> tuple[Tokens, Tokens]:
@@ -32,24 +38,19 @@ def read_puzzles(path: Path, size: int) -> tuple[Tokens, Tokens]:
     are no puzzles with one solution.
     """
     path = Path(path)
-    lines, puzzles, given = _split(path, read_text(path))
-    if not lines:
-        raise DataError(f"{path}: has a header but no rows")
+    text = read_text(path)
     bad: dict[int, str] = {}
-    inputs = tokens_of(puzzles, lines, size**2, _codes(size, blanks=True), "puzzle", bad, BLANK)
-    answers = np.zeros_like(inputs)
-    has_answer = np.array([len(text) > 0 for text in given or [""] * len(lines)])
-    if given is not None:
-        rows = np.flatnonzero(has_answer)
-        answers[rows] = tokens_of(
-            [given[i] for i in rows],
-            [lines[i] for i in rows],
-            size**2,
-            _codes(size, blanks=False),
-            "solution",
-            bad,
-            BLANK,
-        )
+    if _is_csv(text):
+        lines, inputs, answers, has_answer = _from_columns(path, text, size, bad)
+    else:
+        found, bad = boards(text, size)
+        if not found and not bad:
+            raise DataError(f"{path}: holds no puzzles")
+        inputs = _tokens_of_boards(found, size, bad)
+        sound = np.array([not any(number in bad for number, _ in board.rows) for board in found], np.bool_)
+        lines = [board.line for board in itertools.compress(found, sound)]
+        inputs = inputs[sound]
+        answers, has_answer = np.zeros_like(inputs), np.zeros(len(inputs), np.bool_)
     solutions, reasons = _examine(inputs, answers, has_answer)
     for row, reason in reasons.items():
         bad.setdefault(lines[row], reason)
@@ -58,15 +59,16 @@ def read_puzzles(path: Path, size: int) -> tuple[Tokens, Tokens]:
 
 
 def parse_puzzle(text: str, size: int) -> tuple[Tokens, Tokens]:
-    """One puzzle (1, L) and its solution (1, L), from text in which blanks, line ends, '|' and lines of '-'
-    and '+' do not count. Raises DataError for text that is no puzzle and for puzzles without exactly one
-    solution."""
-    lines = [line for line in text.splitlines() if set(line.strip()) - set("-+")]
-    cells = "".join("".join(lines).replace("|", "").split())
-    bad: dict[int, str] = {}
-    inputs = tokens_of([cells], [1], size**2, _codes(size, blanks=True), "puzzle", bad, BLANK)
-    if bad:
-        raise DataError(bad[1])
+    """One puzzle (1, L) and its solution (1, L), from text as envs/sudoku/text.py reads it. Raises DataError
+    for text that is no puzzle and for puzzles without exactly one solution."""
+    found, bad = boards(text, size)
+    if not bad and len(found) != 1:
+        raise DataError(
+            f"there are {len(found)} puzzles in the text; give one" if found else "the text is empty"
+        )
+    inputs = _tokens_of_boards(found, size, bad)
+    several = "\n" in text
+    refuse_first({line: _in_line(line, reason) if several else reason for line, reason in bad.items()})
     solutions, reasons = _examine(inputs, np.zeros_like(inputs), np.zeros(1, np.bool_))
     if reasons:
         clash = np.flatnonzero(conflicting_cells(inputs)[0])
@@ -77,6 +79,22 @@ def parse_puzzle(text: str, size: int) -> tuple[Tokens, Tokens]:
             f"the puzzle {reasons[0]}" if not where else f"the puzzle has no solution: {where} are equal"
         )
     return inputs, solutions
+
+
+def split_puzzles(text: str, size: int) -> list[str]:
+    """The puzzles of a text without a header, each as `parse_puzzle` takes it. Raises DataError for lines
+    that are no part of one."""
+    if _is_csv(text):
+        header = next(line for line in text.splitlines() if not is_remark(line))
+        raise DataError(no_column([name.strip().lower() for name in header.split(",")], QUESTION_COLUMNS))
+    found, bad = boards(text, size)
+    refuse_first({line: _in_line(line, reason) for line, reason in bad.items()})
+    return [board.text for board in found]
+
+
+def _in_line(line: int, reason: str) -> str:
+    """A reason that names its line, still of its class."""
+    return type(reason)(f"line {line}: {reason}")
 
 
 def _clashing_pair(tokens: Tokens, clash: NDArray[np.int64]) -> tuple[int, ...]:
@@ -116,19 +134,69 @@ def _examine(inputs: Tokens, answers: Tokens, has_answer: NDArray[np.bool_]) -> 
     return solutions, reasons
 
 
-def _split(path: Path, text: str) -> tuple[list[int], list[str], list[str] | None]:
-    """Line numbers, puzzles and, if the file has them, solutions."""
-    first = next(line for line in text.splitlines() if line.strip())
-    if "," not in first and first.strip().lower() not in QUESTION_COLUMNS:
-        rows = [(number, line.strip()) for number, line in enumerate(text.splitlines(), 1) if line.strip()]
-        return [number for number, _ in rows], [line for _, line in rows], None
-    lines, (puzzles, solutions) = read_columns(path, text, (QUESTION_COLUMNS, ANSWER_COLUMNS))
+def _is_csv(text: str) -> bool:
+    """Whether the text has a header line: one with names in it."""
+    first = next((line for line in text.splitlines() if not is_remark(line)), "").strip().lower()
+    names = any(character.isalpha() and character != "x" for character in first)
+    return first in QUESTION_COLUMNS or ("," in first and names)
+
+
+def _from_columns(
+    path: Path, text: str, size: int, bad: dict[int, str]
+) -> tuple[list[int], Tokens, Tokens, NDArray[np.bool_]]:
+    """Line numbers, puzzles (N, L), solutions (N, L) and where one is given (N,)."""
+    before = sum(1 for _ in itertools.takewhile(is_remark, text.splitlines()))
+    table = "\n" * before + "".join(text.splitlines(keepends=True)[before:])
+    lines, (puzzles, given) = read_columns(path, table, (QUESTION_COLUMNS, ANSWER_COLUMNS))
+    if not lines:
+        raise DataError(f"{path}: has a header but no rows")
     assert puzzles is not None
-    stripped = None if solutions is None else [text.strip() for text in solutions]
-    return lines, [text.strip() for text in puzzles], stripped
+    puzzles = [text.strip() for text in puzzles]
+    inputs = tokens_of(puzzles, lines, size**2, _codes(size, blanks=True), "puzzle", bad, BLANK)
+    _refuse_mixed_marks(puzzles, lambda row, cell: (lines[row], f"character {cell + 1} of the puzzle"), bad)
+    solutions = [text.strip() for text in given or [""] * len(lines)]
+    has_answer = np.array([len(text) > 0 for text in solutions])
+    answers = np.zeros_like(inputs)
+    rows = np.flatnonzero(has_answer)
+    answers[rows] = tokens_of(
+        [solutions[i] for i in rows],
+        [lines[i] for i in rows],
+        size**2,
+        _codes(size, blanks=False),
+        "solution",
+        bad,
+        BLANK,
+    )
+    return lines, inputs, answers, has_answer
+
+
+def _tokens_of_boards(found: list[PastedBoard], size: int, bad: dict[int, str]) -> Tokens:
+    """Tokens (N, L); characters that are no cells go to `bad`, by their line."""
+
+    def place(row: int, cell: int) -> tuple[int, str]:
+        line, character = found[row].place(cell)
+        return line, f"character {character}"
+
+    texts, lines = [board.cells for board in found], [board.line for board in found]
+    tokens = tokens_of(texts, lines, size**2, _codes(size, blanks=True), "puzzle", bad, BLANK, place)
+    _refuse_mixed_marks(texts, place, bad)
+    return tokens
+
+
+def _refuse_mixed_marks(texts: list[str], place: Place, bad: dict[int, str]) -> None:
+    """A board whose blanks are written in two ways goes to `bad`: one of them may mean something else."""
+    for row, text in enumerate(texts):
+        first = [min(found) for marks in MARKS if (found := [text.find(m) for m in marks if m in text])]
+        if len(first) > 1:
+            cells = sorted(first)
+            line, name = place(row, cells[1])
+            bad.setdefault(
+                line,
+                f"{name} is {text[cells[1]]!r}, but a blank was {text[cells[0]]!r} before: write all alike",
+            )
 
 
 def _codes(size: int, blanks: bool) -> dict[str, int]:
     """The token of each character."""
     digits = {str(digit): BLANK + digit for digit in range(1, size + 1)}
-    return digits | {".": BLANK, "0": BLANK} if blanks else digits
+    return digits | dict.fromkeys("".join(MARKS), BLANK) if blanks else digits

@@ -189,6 +189,10 @@ class SudokuTask(PuzzleTask):
         """The puzzle that `text` is (see envs/sudoku/files.py) and its solution. Raises DataError."""
         return self._batch_of(*files.parse_puzzle(text, self.size))
 
+    def split(self, text: str) -> list[str]:
+        """The puzzles of a text (see envs/sudoku/text.py). Raises DataError."""
+        return files.split_puzzles(text, self.size)
+
     def read(self, path: Path) -> PuzzleBatch:
         """All puzzles of a file (see envs/sudoku/files.py). Raises DataError naming line and reason."""
         return self._batch_of(*files.read_puzzles(path, self.size))

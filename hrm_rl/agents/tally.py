@@ -7,11 +7,14 @@ scalars of TensorBoard and metrics.jsonl.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import torch
 import torch.distributed as dist
 from numpy.typing import NDArray
+
+from envs.copies import writable
 
 SUMS = (
     # per update
@@ -46,6 +49,9 @@ class Tally:
         """[k]: episodes that ended after k segments."""
         self.halted_after_solved: NDArray[np.float64] = np.zeros(budget + 1)
         """The same, of solved episodes only."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(writable(state))
 
     def add(self, **values: float) -> None:
         for name, value in values.items():

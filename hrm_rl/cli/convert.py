@@ -13,7 +13,7 @@ from pydantic import Field
 from envs.task import PuzzleTask
 from hrm_rl.agents.act.halting import Q_TARGETS
 from hrm_rl.cli.flags import parse
-from hrm_rl.compat.convert import convert
+from hrm_rl.compat.convert import convert, rotary_error
 from hrm_rl.compat.names import read
 from hrm_rl.compat.official import to_upstream
 from hrm_rl.compat.sizes import ARCH_FILE, Arch, Sizes, read_arch
@@ -28,6 +28,9 @@ from hrm_rl.runs.pretrained import About, is_pretrained
 from hrm_rl.utils.console import shown_path, typed_command, typed_path
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import provenance
+
+ROUNDING = 1e-3
+"""Difference of rotary tables that float32 explains and bfloat16 does not."""
 
 
 class ConvertCommand(Section):
@@ -123,6 +126,13 @@ def _to_ours(command: ConvertCommand, path: Path, out: Path) -> None:
         config = Config.model_validate(about.config)
         model.save_pretrained(out, about.model_dump(), model_card(model, config, about))
     print(f"wrote {shown_path(out)}: {model.config.name}, {count_parameters(model):,} parameters")
+    error = rotary_error(source, model.config.rope_theta)
+    if error > ROUNDING:
+        print(
+            f"warning: the network was trained with rotary positions that are off by up to {error:.2f} "
+            "(rounded to bfloat16); here they are exact, so it may solve fewer puzzles than there",
+            file=sys.stderr,
+        )
     if task is not None:
         print(f"evaluate: {typed_command('evaluate')} --checkpoint {typed_path(out)}")
 

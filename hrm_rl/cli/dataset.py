@@ -13,7 +13,8 @@ from rich.table import Column, Table
 
 from envs import TASKS, PuzzleTask, ReportProgress, make_task
 from envs.folders.check import FolderSummary, check_folder
-from envs.folders.folder import METADATA_FILE, Metadata, PuzzleFolder, find_splits, read_metadata
+from envs.folders.folder import PuzzleFolder, find_splits
+from envs.folders.metadata import METADATA_FILE, Metadata, encoding_of, read_metadata
 from envs.folders.rows import PuzzleFile
 from envs.folders.writer import refuse_existing
 from hrm_rl.cli.flags import parse
@@ -63,7 +64,8 @@ class DatasetCommand(Section):
     seed: Annotated[int, Field(ge=0)] = 0
     """Seed of everything random; the same arguments give the same folder bit for bit."""
     check: str | None = None
-    """Check this folder, a split or a root with train/ and test/, example by example, and write nothing."""
+    """Check this folder, a split or a root with train/ and perhaps test/ and val/, example by example, and
+    write nothing."""
 
 
 def main(args: Sequence[str]) -> int:
@@ -193,24 +195,33 @@ def _training_command(command: DatasetCommand, out: Path) -> str:
 def _check(command: DatasetCommand, path: Path) -> None:
     splits = find_splits(path)
     task = _task_of(command, splits.train)
-    folders = [splits.train, *([] if splits.test is None else [splits.test])]
+    others = [split for split in (splits.val, splits.test) if split is not None]
+    leaks: dict[str, int] = {}
     with slow_work() as progress:
-        summaries = [check_folder(folder, task, progress) for folder in folders]
-        leaked = 0
-        if splits.test is not None:
-            train = PuzzleFolder(splits.train, task)
-            test = PuzzleFolder(splits.test, task).take(slice(None))
-            leaked = int(twins(task, train, Keys.of(task, train).family, test)[1].sum())
+        summaries = [check_folder(folder, task, progress) for folder in (splits.train, *others)]
+        train = PuzzleFolder(splits.train, task)
+        family = Keys.of(task, train).family if others else None
+        for split in others:
+            assert family is not None
+            held_out = PuzzleFolder(split, task).take(slice(None))
+            leaks[split.name] = int(twins(task, train, family, held_out)[1].sum())
     console = Console(highlight=False, soft_wrap=True)
     console.print(
         f"{shown_path(path)} is sound: {task.name} of {task.grid_shape[0]} x {task.grid_shape[1]} cells"
     )
     print_whole(console, _table(summaries))
-    if leaked:
-        console.print(
-            f"warning: {leaked:,} of the {summaries[1].examples:,} test puzzles also occur in the training "
-            "set, up to symmetry; training refuses this folder unless you pass --data.leaks warn"
-        )
+    for summary in summaries:
+        if summary.ambiguous:
+            console.print(
+                f"{summary.path.name}: {summary.ambiguous:,} examples have several answers: any right one "
+                "counts as solved, the label is one of them"
+            )
+        if leaks.get(summary.path.name):
+            console.print(
+                f"warning: {leaks[summary.path.name]:,} of the {summary.examples:,} {summary.path.name} "
+                "puzzles also occur in the training set, up to symmetry; training refuses this folder unless "
+                "you pass --data.leaks warn"
+            )
 
 
 def _table(summaries: list[FolderSummary]) -> Table:
@@ -239,20 +250,23 @@ def _task_of(command: DatasetCommand, split: Path) -> PuzzleTask:
         )  # opening the folder will say what does not fit
     found = f"seq_len {metadata.seq_len} and vocab_size {metadata.vocab_size}"
     fit = " or ".join(f"--task {task.name}" for task in fitting)
+    if fitting:
+        raise UserError(f"{split / METADATA_FILE}: {found} fit several tasks: name it with {fit}")
     raise UserError(
-        f"{split / METADATA_FILE}: {found} {'fit several tasks' if fitting else 'fit no known task'}: name "
-        f"it with {fit or '--task NAME --size N (tasks: ' + ', '.join(TASKS) + ')'}"
+        f"{split / METADATA_FILE}: {found} fit none of the tasks {', '.join(TASKS)} in any size: for puzzles "
+        "of another kind write a task of your own and name it with --task MODULE:CLASS"
     )
 
 
 def _fitting(name: str, metadata: Metadata, command: DatasetCommand) -> Iterator[PuzzleTask]:
     """The task `name` in the size that its puzzles' length suggests, if it fits."""
-    sizes = [command.size] if command.size is not None else [math.isqrt(metadata.seq_len), None]
+    side = metadata.board or math.isqrt(metadata.seq_len)
+    sizes = [command.size] if command.size is not None else [side, None]
     for size in sizes:
         try:
             task = _make_task(name, size, command.options)
         except UserError:
             continue
-        if (task.length, task.vocab_size) == (metadata.seq_len, metadata.vocab_size):
+        if encoding_of(metadata, task) is not None:
             yield task
             return

@@ -26,7 +26,7 @@ from hrm_rl.cli.searching import SearchFlags, in_words
 from hrm_rl.config import Positive, Section
 from hrm_rl.data.held_out import prepare
 from hrm_rl.data.one_puzzle import puzzle_of_file
-from hrm_rl.runs.loading import described, load_model
+from hrm_rl.runs.loading import load_model, trained_on
 from hrm_rl.utils.console import slow_work, typed_command
 from hrm_rl.utils.devices import choose_device, choose_threads
 from hrm_rl.utils.errors import UserError
@@ -130,9 +130,7 @@ def choose_puzzle(command: SolveCommand, task: PuzzleTask) -> PuzzleBatch:
             path.write_bytes(sys.stdin.buffer.read())
             return puzzle_of_file(path, STANDARD_INPUT, command.number, task)
     except DataError as error:
-        of_shape = "characters" in str(error) or "canvas" in str(error)
-        known = f" (the model was trained on {described(task)})" if of_shape else ""
-        raise UserError(f"{error}{known}") from None
+        raise UserError(f"{error}{trained_on(error, task)}") from None
 
 
 def print_boards(console: Console, task: PuzzleTask, puzzle: PuzzleBatch, steps: Sequence[Step]) -> None:

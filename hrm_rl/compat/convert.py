@@ -7,10 +7,12 @@ Legend: D hidden size, V vocabulary, L tokens, P positions before them, S = P + 
 from __future__ import annotations
 
 import numpy as np
+import torch
 
 from hrm_rl.compat.names import Source
 from hrm_rl.compat.sizes import Sizes, infer, refuse
 from hrm_rl.models import RecurrentModel, build_model
+from hrm_rl.models.layers.positions import rope_frequencies, rotation
 from hrm_rl.utils.errors import UserError
 
 
@@ -34,6 +36,18 @@ def convert(source: Source, sizes: Sizes, vocab_size: int | None = None) -> Recu
     refuse_misfits(source, model)
     model.load_state_dict(tensors)
     return model
+
+
+def rotary_error(source: Source, theta: float) -> float:
+    """By how much the tables of cos and sin in a file miss those that are computed here; 0 without tables."""
+    if not source.tables:
+        return 0.0
+    cos, sin = (table[:, 0] for table in source.tables)
+    places = torch.arange(len(cos))[:, None]
+    exact, signed = rotation(places, [rope_frequencies(cos.shape[1] // 2, theta)])
+    half = cos.shape[1] // 2
+    plain = torch.cat((-signed[:, :half], signed[:, half:]), dim=1)
+    return float(max((cos - exact).abs().max(), (sin - plain).abs().max()))
 
 
 def refuse_misfits(source: Source, model: RecurrentModel) -> None:

@@ -47,6 +47,8 @@ _MLX = {
     "initialHiddenStatesParams.highLevel": "h_init",
     "initialHiddenStatesParams.lowLevel": "l_init",
 }
+_MLX_TABLES = ("rotaryEmb.cos", "rotaryEmb.sin")
+"""Of the Swift version's rotary positions, (S, 1, H) each: it saves them among its weights."""
 _MLX_LAYERS = {
     "selfAttn.qkvProj": "self_attn.qkv_proj",
     "selfAttn.outProj": "self_attn.o_proj",
@@ -66,6 +68,8 @@ class Source:
     """The layout's name for one of ours."""
     dtype: Literal["float32", "bfloat16"]
     """Of the computation that the weights were trained in, as far as the file shows it."""
+    tables: tuple[Tensor, ...] = ()
+    """cos and sin of the rotary positions, (S, 1, H) each, where the file holds them."""
 
 
 def read_tensors(path: Path) -> dict[str, Any]:
@@ -131,10 +135,20 @@ def read(path: Path, layout: LayoutName | None = None) -> Source:
     dtype: Literal["float32", "bfloat16"] = (
         "bfloat16" if start is not None and start.dtype == torch.bfloat16 else "float32"
     )
+    names, tables = to_official, ()
     if layout == "mlx":
+        names, tables = to_mlx, _take_tables(tensors)
         tensors = {k: _from_mlx_order(k, v) for k, v in tensors.items()}
-    names = to_mlx if layout == "mlx" else to_official
-    return Source(layout, {k: v.float() for k, v in tensors.items()}, names, dtype)
+    return Source(layout, {k: v.float() for k, v in tensors.items()}, names, dtype, tables)
+
+
+def _take_tables(tensors: dict[str, Tensor]) -> tuple[Tensor, ...]:
+    """The rotary tables, taken out of the tensors; none unless both are there and have the shape of such."""
+    found = [tensors[name] for name in _MLX_TABLES if name in tensors]
+    shapes = {tuple(table.shape) for table in found}
+    if len(found) < len(_MLX_TABLES) or len(shapes) > 1 or found[0].ndim != 3 or found[0].shape[1] != 1:
+        return ()
+    return tuple(tensors.pop(name).float() for name in _MLX_TABLES)
 
 
 def strip(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -117,6 +117,7 @@ def infer(source: Source, sizes: Sizes) -> tuple[ModelConfig, int]:
     downs = sorted(name for name in tensors if name.endswith(".mlp.down_proj.weight"))
     down = downs[0] if downs else "l_level.layers.0.mlp.down_proj.weight"
     _refuse_unmeasurable(source, ["embed_tokens.weight", down, *([mlp] if mlp else [])])
+    sizes = _from_tables(source, sizes, tensors["embed_tokens.weight"].shape[1])
     _refuse_unknown_sizes(source, sizes, needs_heads=mlp is None)
 
     width = tensors["embed_tokens.weight"].shape[1]
@@ -230,6 +231,23 @@ def refuse(
 def _shown(shape: Sequence[int | str]) -> str:
     """(3,) or (V, D)"""
     return f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})"
+
+
+def _from_tables(source: Source, sizes: Sizes, width: int) -> Sizes:
+    """The sizes with what the rotary tables of a file tell: heads and tokens. Raises UserError where they
+    contradict what was given."""
+    if not source.tables:
+        return sizes
+    places, _, head = source.tables[0].shape
+    told = {"num_heads": width // head, "length": places - 1}
+    for name, value in told.items():
+        given = getattr(sizes, name)
+        if given not in (None, value):
+            raise UserError(
+                f"the checkpoint's rotary tables are those of {name.replace('_', ' ')} {value}, not {given}: "
+                "name the task it was trained on, and leave out --num-heads"
+            )
+    return replace(sizes, **told)
 
 
 def _refuse_unknown_sizes(source: Source, sizes: Sizes, needs_heads: bool) -> None:

@@ -107,6 +107,18 @@ def refuse_leaks(
     return (f"warning: {found}; held-out accuracy will look too good",)
 
 
+def without_doubles(puzzles: PuzzleBatch, what: str) -> tuple[PuzzleBatch, tuple[str, ...]]:
+    """The puzzles, each once, and what to say of the others, which would make means look surer than they are.
+    what: how the note calls the puzzles."""
+    once = distinct(puzzles)
+    if len(once) == len(puzzles):
+        return puzzles, ()
+    return once, (
+        f"left out {len(puzzles) - len(once):,} of the {len(puzzles):,} {what}: they occur before, and each "
+        "counts once",
+    )
+
+
 def split(
     family: NDArray[np.uint64],
     groups: NDArray[np.int64] | None,

@@ -33,6 +33,7 @@ from hrm_rl.data.held_out import (
     split,
     subset,
     trained_levels,
+    without_doubles,
 )
 from hrm_rl.data.leaks import Keys
 from hrm_rl.utils.console import typed_command
@@ -95,8 +96,10 @@ def _generated(task: PuzzleTask, config: Config, rank: int, progress: ReportProg
             "a curriculum stage 'all' needs a file of puzzles: give one with --data.path FILE.csv"
         )
     prepare(task, levels, progress)
+    notes: tuple[str, ...] = ()
     if config.data.eval_path is not None:
-        held_out = open_puzzles(task, Path(config.data.eval_path)).take(slice(None))
+        given = open_puzzles(task, Path(config.data.eval_path)).take(slice(None))
+        held_out, notes = without_doubles(given, "held-out puzzles")
     else:
         held_out = generate_held_out(task, levels, config.data.eval_puzzles, config.seed, progress)
     key = task.invariant if config.data.exclude_twins else fingerprint
@@ -104,17 +107,18 @@ def _generated(task: PuzzleTask, config: Config, rank: int, progress: ReportProg
     refuse_small_boards(task, levels, exclude, key, config.data.exclude_twins)
     children = {level: GeneratedSource(task, level, config.seed, rank, exclude, key) for level in levels}
     source = MixedSource(children, config.curriculum.weights(0), config.seed, rank)
-    return Data(task, source, held_out, int(held_out.identifier.max(initial=0)) + 1)
+    return Data(task, source, held_out, int(held_out.identifier.max(initial=0)) + 1, notes)
 
 
 def _from_file(task: PuzzleTask, config: Config, rank: int, world_size: int) -> Data:
     assert config.data.path is not None
     path = config.data.path
     pool, test = open_training(task, Path(path))
+    notes: tuple[str, ...] = ()
     for part in (pool, test):
         if isinstance(part, PuzzleFolder):
             try:
-                check_sample(task, part)
+                notes += check_sample(part)
             except DataError as error:
                 check = f"{typed_command('dataset')} --check {shlex.quote(str(part.path))}"
                 raise UserError(f"{error}; to check all: {check}") from None
@@ -122,10 +126,11 @@ def _from_file(task: PuzzleTask, config: Config, rank: int, world_size: int) -> 
     _, rows = np.unique(keys.puzzle, return_index=True)  # the first of each set of equal puzzles
     rows = np.sort(rows)
     groups = pool.groups if isinstance(pool, PuzzleFolder) else None
-    notes: tuple[str, ...] = ()
     if config.data.eval_path is not None or test is not None:
         held_out = _given_held_out(task, config, test)
-        notes = refuse_leaks(task, config, pool, keys, held_out)
+        held_out, doubles = without_doubles(held_out, "held-out puzzles")
+        notes += doubles
+        notes += refuse_leaks(task, config, pool, keys, held_out)
     else:
         chosen, rows = split(keys.family, groups, rows, config)
         held_out = pool.take(chosen)
@@ -157,7 +162,7 @@ def training_puzzles(task: PuzzleTask, config: Config) -> Puzzles | None:
 
 
 def _given_held_out(task: PuzzleTask, config: Config, test: Puzzles | None) -> PuzzleBatch:
-    """All puzzles of `data.eval_path`, else `data.eval_puzzles` at random of a folder's test split."""
+    """All puzzles of `data.eval_path`, else `data.eval_puzzles` at random of what a folder holds out."""
     if config.data.eval_path is not None:
         return open_puzzles(task, Path(config.data.eval_path)).take(slice(None))
     assert test is not None

@@ -14,10 +14,10 @@ from envs import DataError, PuzzleBatch
 from envs.folders.opening import open_puzzles
 from envs.task import PuzzleTask
 from hrm_rl.config import Config, Positive, Section
-from hrm_rl.data.held_out import generate_held_out, prepare, trained_levels
+from hrm_rl.data.held_out import generate_held_out, prepare, trained_levels, without_doubles
 from hrm_rl.data.leaks import Keys, twins
 from hrm_rl.data.streams import ALL_LEVELS, build_data, training_puzzles
-from hrm_rl.runs.loading import LoadedModel, described
+from hrm_rl.runs.loading import LoadedModel, trained_on
 from hrm_rl.utils.console import slow_work
 from hrm_rl.utils.errors import UserError
 
@@ -62,6 +62,9 @@ def choose_puzzles(choice: PuzzleChoice, config: Config, task: PuzzleTask) -> Pu
         data.source.close()
         return data.held_out
     puzzles = _from_file(choice, task) if choice.data is not None else _generated(choice, config, task)
+    puzzles, notes = without_doubles(puzzles, f"puzzles of {choice.origin}")
+    for note in notes:
+        Console(stderr=True).print(note, soft_wrap=True)
     return without_training_puzzles(puzzles, config, task)
 
 
@@ -91,7 +94,7 @@ def _from_file(choice: PuzzleChoice, task: PuzzleTask) -> PuzzleBatch:
             rows = np.sort(rng.choice(len(found), choice.puzzles, replace=False))
         return found.take(rows)
     except DataError as error:
-        raise UserError(f"{error} (the model was trained on {described(task)})") from None
+        raise UserError(f"{error}{trained_on(error, task)}") from None
 
 
 def _generated(choice: PuzzleChoice, config: Config, task: PuzzleTask) -> PuzzleBatch:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from envs.errors import DataError, MisfitError
 from envs.task import PuzzleTask
 from hrm_rl.agents.act.solver import Solver
 from hrm_rl.config import Config, validate
@@ -98,6 +99,11 @@ def find_checkpoint(path: Path) -> Path:
 def described(task: PuzzleTask) -> str:
     """`sudoku 4x4`."""
     return f"{task.name} {task.grid_shape[0]}x{task.grid_shape[1]}"
+
+
+def trained_on(error: DataError, task: PuzzleTask) -> str:
+    """What to add to a message on puzzles for a model of `task`: nothing unless their size is at fault."""
+    return f" (the model was trained on {described(task)})" if isinstance(error, MisfitError) else ""
 
 
 def refuse_other_tasks(models: Sequence[LoadedModel]) -> None:

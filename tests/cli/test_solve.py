@@ -12,11 +12,8 @@ from PIL import Image
 
 from envs import DataError, PuzzleBatch, View, make_task
 from hrm_rl.cli import solve as solve_command
-from hrm_rl.data.streams import build_task
-from hrm_rl.models import build_model
-from hrm_rl.runs.pretrained import About
 from tests.helpers.commands import refusal
-from tests.helpers.tiny import always, make_decisive, tiny_config
+from tests.helpers.exported import saved
 
 SUDOKU = "1.34341221434321"
 
@@ -26,17 +23,6 @@ TASKS = {
     "maze": {"env": {"task": "maze", "size": 6}},
     "mirror": {"env": {"task": "tests.helpers.mirror:Mirror", "size": None}},
 }
-
-
-def saved(folder: Path, halt: bool | None, **sections: dict) -> str:
-    """A folder with an untrained network that always halts, never halts, or (None) does as it likes."""
-    config = tiny_config(**sections)
-    task = build_task(config)
-    model = build_model(config.model, task.vocab_size, task.coordinates())
-    make_decisive(model) if halt is None else always(model, halt)
-    about = About(origin="a test", config=config.model_dump(mode="json"))
-    model.save_pretrained(folder, about.model_dump())
-    return str(folder)
 
 
 @pytest.fixture(scope="module")
@@ -135,7 +121,7 @@ def test_the_puzzle_of_a_file_is_chosen_by_number(
     ("name", "args", "part"),
     [
         ("sudoku", ("--puzzle", "1..4"), "4 characters, not 16 (the model was trained on sudoku 4x4)"),
-        ("sudoku", ("--puzzle", "1x34341221434321"), "'x', not one of"),
+        ("sudoku", ("--puzzle", "1y34341221434321"), "character 2 is 'y', not one of '1234.0_*Xx?-'"),
         ("sudoku", ("--puzzle", "1" + "." * 14 + "1"), "several solutions"),
         ("sudoku", ("--puzzle", "11" + "." * 14), "row 1, column 1 and row 1, column 2 are equal"),
         ("sudoku", ("--puzzle", "123....4........"), "has no solution"),

@@ -16,6 +16,7 @@ from hrm_rl.cli import evaluate as evaluate_command
 from hrm_rl.compat.names import read
 from hrm_rl.models import RecurrentModel
 from tests.helpers.foreign import (
+    HEADS,
     HRM_LEVELS,
     SIZES,
     TASK,
@@ -26,6 +27,7 @@ from tests.helpers.foreign import (
     mlx,
     official,
     prefixed,
+    refused,
     run,
     saved,
     thoughts,
@@ -189,6 +191,30 @@ def test_the_swift_versions_network_thinks_the_same_with_its_tokens_one_higher(t
     assert torch.allclose(q, expected_q, atol=1e-4)
     assert torch.allclose(logits[..., 0], logits[..., 1]), "PAD takes only what blank would take"
     assert model.config.prefix == "cls"
+
+
+def test_the_swift_versions_rotary_tables_tell_heads_and_tokens_and_whether_they_were_rounded(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cycles = ("--h-cycles", 2, "--l-cycles", 2)
+    file = tmp_path / "checkpoint-250.safetensors"
+    safetensors.torch.save_file(mlx(64), file)
+    run("--from", file, *cycles, "--out", tmp_path / "exact")  # neither --task nor --num-heads
+    assert RecurrentModel.from_pretrained(tmp_path / "exact").config.num_heads == HEADS
+    assert capsys.readouterr().err == ""
+    # As there: weights of attention in float32, all else in bfloat16, angles rounded before cos and sin.
+    state = {name: value if "Proj" in name else value.bfloat16() for name, value in mlx(64).items()}
+    turns = 10000.0 ** -(torch.arange(0, D // HEADS, 2) / (D // HEADS)).bfloat16()
+    angles = torch.outer(torch.arange(L + 1).bfloat16(), turns)
+    for name, table in (("cos", angles.cos()), ("sin", angles.sin())):
+        state[f"rotaryEmb.{name}"] = torch.cat((table, table), -1)[:, None].contiguous()
+    safetensors.torch.save_file(state, file)
+    run("--from", file, *TASK, *cycles, "--out", tmp_path / "rounded")
+    warned = capsys.readouterr().err
+    assert "warning: the network was trained with rotary positions that are off by up to 0.0" in warned
+    assert RecurrentModel.from_pretrained(tmp_path / "rounded").config.dtype == "bfloat16"
+    message = refused("--from", file, *TASK, "--num-heads", 4, *cycles, "--out", tmp_path / "x")
+    assert "rotary tables are those of num heads 2, not 4" in message
 
 
 @pytest.mark.parametrize("layout", ["hrm", "trm", "mlx"])

@@ -148,7 +148,11 @@ def mlx(inner: int) -> dict[str, Tensor]:
             shapes[block + "selfAttn.outProj.weight"] = (D, D)
             shapes[block + "mlp.gateUpProj.weight"] = (D, 2 * inner)
             shapes[block + "mlp.downProj.weight"] = (inner, D)
-    return random_tensors(shapes)
+    angles = torch.outer(torch.arange(L + 1.0), 10000.0 ** -(torch.arange(0, D // HEADS, 2) / (D // HEADS)))
+    table = torch.cat((angles, angles), -1)[
+        :, None
+    ]  # saved with the weights, since they are arrays of a module
+    return random_tensors(shapes) | {"rotaryEmb.cos": table.cos(), "rotaryEmb.sin": table.sin()}
 
 
 def saved(path: Path, state: dict[str, Any]) -> Path:

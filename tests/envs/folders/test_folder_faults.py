@@ -142,7 +142,15 @@ def test_a_split_without_examples_is_refused(tmp_path: Path) -> None:
         ("[1]", "is no JSON object"),
         ('{"vocab_size": 6, "sets": ["all"]}', "seq_len is missing; it must be a whole number of at least 1"),
         ('{"seq_len": 16, "sets": ["all"]}', "vocab_size is missing; it must be"),
-        ('{"seq_len": 16, "vocab_size": 6}', "sets is missing; it must be a list of file prefixes"),
+        (
+            '{"seq_len": 36, "vocab_size": 7, "grid_size": 4, "max_grid_size": 5}',
+            "grid_size 4 and max_grid_size 5 do not go with seq_len 36",
+        ),
+        ('{"seq_len": 36, "vocab_size": 7, "grid_size": "4"}', "grid_size is '4'; it must be a whole number"),
+        (
+            '{"seq_len": 100, "vocab_size": 12, "mixed_size": true, "grid_sizes": [6, 9]}',
+            "mixes boards of sizes [6, 9], and a task has one size",
+        ),
         ('{"seq_len": 16, "vocab_size": 6, "sets": []}', "sets is []; it must be a list"),
         ('{"seq_len": 16, "vocab_size": 6, "sets": "all"}', "sets is 'all'; it must be a list"),
         ('{"seq_len": 16, "vocab_size": 6, "sets": ["../all"]}', "sets is ['../all']; it must be a list"),
@@ -180,12 +188,12 @@ def test_a_folder_of_another_size_or_task_is_refused_with_the_size_that_fits(tmp
     upstream(tmp_path)
     assert refusal(tmp_path, make_task("sudoku", size=9)) == (
         f"{tmp_path}/dataset.json: seq_len is 16 and vocab_size 6, but task 'sudoku' has 81 and 11: "
-        "choose size 4 instead of 9, or the task that it was made for"
+        "choose size 4 instead of 9, or another task (the command dataset --check names what fits)"
     )
     upstream(tmp_path, vocab_size=12)
     assert refusal(tmp_path).endswith(
-        "seq_len is 16 and vocab_size 12, but task 'sudoku' has 16 and 6: choose the task that it was made "
-        "for"
+        "seq_len is 16 and vocab_size 12, but task 'sudoku' has 16 and 6: choose another task (the command "
+        "dataset --check names what fits)"
     )
 
 

@@ -96,7 +96,11 @@ def test_a_full_board_has_no_level(good):
     ("row", "reason"),
     [
         (PUZZLE[:-1] + ",", "the puzzle has 15 characters, not 16"),
-        ("x" + PUZZLE[1:] + ",", "character 1 of the puzzle is 'x', not one of '1234.0'"),
+        ("y" + PUZZLE[1:] + ",", "character 1 of the puzzle is 'y', not one of '1234.0_*Xx?-'"),
+        (
+            "x" + PUZZLE[1:] + ",",
+            "character 2 of the puzzle is '.', but a blank was 'x' before: write all alike",
+        ),
         (PUZZLE[:-1] + "5,", "character 16 of the puzzle is '5'"),
         (PUZZLE[:-1] + "é,", "character 16 of the puzzle is 'é'"),
         ("11" + "." * 14 + ",", "two equal clues see each other"),
