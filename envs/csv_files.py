@@ -23,6 +23,13 @@ ANSWER_COLUMNS = ("answer", "solution", "solutions")
 
 SHOWN_ROWS = 5
 
+BINARY = {
+    b"PK\x03\x04": "a zip file, as sheets of Excel are", b"PAR1": "a Parquet file", b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture", b"%PDF": "a PDF", b"\x93NUMPY": "an array of NumPy",
+    b"\xff\xfe": "text in UTF-16", b"\xfe\xff": "text in UTF-16",
+}  # fmt: skip
+"""How files begin that people take for text, and what they are."""
+
 Place = Callable[[int, int], tuple[int, str]]
 """The line in which a character (from 0) of a row (from 0) stands, and what messages call it."""
 
@@ -46,10 +53,13 @@ def read_text(path: Path) -> str:
             raise DataError(f"{path}: is a damaged gzip file ({error})") from None
     elif path.suffix == ".gz":
         raise DataError(f"{path}: is named .gz but is no gzip file")
+    for start, kind in BINARY.items():
+        if data.startswith(start):
+            raise DataError(f"{path}: is {kind}; save it as CSV or text in UTF-8")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise DataError(f"{path}: is no text file (not UTF-8)") from None
+        raise DataError(f"{path}: is no text in UTF-8; save it as such") from None
     if not text.strip():
         raise DataError(f"{path}: is empty")
     return text

@@ -25,7 +25,7 @@ from hrm_rl.utils.console import (
     typed_command,
     typed_path,
 )
-from hrm_rl.utils.errors import UserError, refused_by_disk
+from hrm_rl.utils.errors import UserError, nearest, refused_by_disk
 
 if TYPE_CHECKING:
     from hrm_rl.runs.folder import RunFolder
@@ -171,13 +171,23 @@ def _defaults(args: Sequence[str]) -> Config:
                 raise UserError(
                     f"--resume takes the run's own settings: leave out --{flag}, or start a new run"
                 )
-        stored = Path(flag_value(args, "storage-path") or "runs") / name / "config.yaml"
+        storage = flag_value(args, "storage-path") or "runs"
+        folder_named(name, "run-name", storage)  # refuses
+        stored = Path(storage) / name / "config.yaml"
         if not stored.exists():
-            raise UserError(f"there is no run to resume in {stored.parent}; leave out --resume to start it")
+            raise UserError(
+                f"there is no run to resume in {stored.parent}{nearest(name, _runs_in(storage))}; leave out "
+                "--resume to start it"
+            )
         return load_config(stored, Config())
     config = get_preset(flag_value(args, "preset") or DEFAULT_PRESET)
     file = flag_value(args, "config")
     return load_config(Path(file), config) if file else config
+
+
+def _runs_in(storage: str) -> list[str]:
+    """Names of the runs there."""
+    return [path.parent.name for path in Path(storage).glob("*/config.yaml")]
 
 
 def _run_dir(launch: Launch, config: Config) -> Path:

@@ -15,6 +15,10 @@ Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 Positive = Annotated[int, Field(ge=1)]
 
 
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+"""What torch takes as a seed."""
+
+
 class Section(BaseModel):
     """A frozen group of settings that refuses names it does not know."""
 

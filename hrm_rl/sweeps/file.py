@@ -20,8 +20,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from hrm_rl.config import Positive, Section
-from hrm_rl.utils.errors import UserError, nearest
+from hrm_rl.config import Config, Positive, Section
+from hrm_rl.utils.errors import UserError, in_words, nearest
 from hrm_rl.utils.files import read_yaml
 
 COST = "eval/segments_mean"
@@ -195,6 +195,10 @@ def read_content(path: Path) -> dict[str, Any]:
     content = read_yaml(path, "the sweep")
     if not isinstance(content, dict):
         raise UserError(f"{path} describes no sweep; tune_configs/quick.yaml shows how one looks")
+    if "base" not in content and set(content) & set(Config.model_fields):
+        raise UserError(
+            f"{path} holds the settings of a run, and describes no sweep: it is for --config of train"
+        )
     return content
 
 
@@ -227,4 +231,10 @@ def _explained(error: ValidationError) -> str:
         return f"{field} needs a name ({', '.join(names)}), for example {field}: {{name: {names[0]}}}"
     if kind == "missing":
         return f"'{field}' is missing"
-    return f"{field}: {first['msg'].removeprefix('Value error, ')}"
+    if kind == "too_short":
+        return f"{field} is empty: name at least one setting to try"
+    if kind == "model_attributes_type":
+        return (
+            f"{field} needs a name, for example {field}: {{name: {models[0].model_fields['name'].default}}}"
+        )
+    return f"{field}: {in_words(kind, first['msg'])}"

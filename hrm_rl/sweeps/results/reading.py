@@ -21,6 +21,7 @@ from hrm_rl.sweeps.file import COST
 from hrm_rl.sweeps.results.folder import SweepFolder
 from hrm_rl.sweeps.results.records import UNKNOWN, TrialRecord, read_record, value_of
 from hrm_rl.sweeps.space import Params
+from hrm_rl.utils.console import typed_command
 from hrm_rl.utils.errors import UserError, one_line
 from hrm_rl.utils.files import read_yaml
 
@@ -126,7 +127,9 @@ def read_sweep(path: Path) -> SweepResults:
     """The sweep in folder `path`. Raises UserError if it is none."""
     folder = SweepFolder(path)
     if not folder.file.exists():
-        raise UserError(f"{path} is no sweep: it holds no sweep.yaml; name the folder that tune_ray.py wrote")
+        raise UserError(
+            f"{path} is no sweep: it holds no sweep.yaml; name a folder that {typed_command('tune')} wrote"
+        )
     record = read_yaml(folder.file, "the sweep")
     if not isinstance(record, dict) or not isinstance(record.get("metric"), str):
         raise UserError(f"{folder.file} describes no sweep: it names no metric")

@@ -20,7 +20,9 @@ SIZES = "--num-heads 2 --h-cycles 2 --l-cycles 2"
 ABOUT = "`step_10` is a checkpoint of sapientinc/HRM"
 
 
-def converted(flags: str, about: str = ABOUT, change: dict[str, Any] | None = None, arch: Any = None) -> BadInput:
+def converted(
+    flags: str, about: str = ABOUT, change: dict[str, Any] | None = None, arch: Any = None
+) -> BadInput:
     """A checkpoint of sapientinc/HRM, some of its tensors changed; None leaves one out."""
     changed = {f"_orig_mod.model.inner.{name}": value for name, value in (change or {}).items()}
 
@@ -60,16 +62,25 @@ EXPORTS = (
     bad("convert --from step_10 --task sudoku"),
     bad(CONVERT),
     bad("convert --from runs/r --task sudoku --size 4 --out ours"),
-    bad("convert --from runs/r/checkpoints/update-00000004/model.safetensors --task sudoku --size 4 --out ours"),
+    bad("convert --from runs/r/checkpoints/update-00000004/model.safetensors --task sudoku --out ours"),
     read("", "`step_10` is empty"),
     read("404: Not Found", "`step_10` is a web page that says 404"),
     read(pickle.dumps(Own()), "`step_10` is a pickle of a whole model, which could run code"),
     bad(CONVERT, "`step_10` is half there", make=lambda: (torch.save(STATE, "step_10"), cut("step_10"))),
     bad(CONVERT, "`step_10` is a list of tensors", make=lambda: torch.save([torch.zeros(2)], "step_10")),
-    bad(CONVERT, "`step_10` is a ResNet's state dict",
-        make=lambda: torch.save({"conv1.weight": torch.zeros(2), "fc.bias": torch.zeros(2)}, "step_10")),
-    bad("convert --from w.safetensors --task sudoku --size 4 --out ours", "`w.safetensors` is half there",
-        make=lambda: (safetensors.torch.save_file({"a": torch.zeros(9)}, "w.safetensors"), cut("w.safetensors"))),
+    bad(
+        CONVERT,
+        "`step_10` is a ResNet's state dict",
+        make=lambda: torch.save({"conv1.weight": torch.zeros(2), "fc.bias": torch.zeros(2)}, "step_10"),
+    ),
+    bad(
+        "convert --from w.safetensors --task sudoku --size 4 --out ours",
+        "`w.safetensors` is half there",
+        make=lambda: (
+            safetensors.torch.save_file({"a": torch.zeros(9)}, "w.safetensors"),
+            cut("w.safetensors"),
+        ),
+    ),
     converted("--task sudoku --size 4 --out ours"),
     converted(f"{SIZES} --out ours"),
     converted(f"{TASK} --out shared"),
@@ -81,15 +92,26 @@ EXPORTS = (
     converted(f"{TASK} --num-heads 3 --out ours"),
     converted(f"{TASK} --dtype float16 --out ours"),
     converted(f"{TASK} --config all_config.yaml --out ours"),
-    converted("--task sudoku --size 4 --out ours", "`all_config.yaml` has no section `arch`", arch={"lr": 1e-4}),
-    converted("--task sudoku --size 4 --out ours", "`all_config.yaml` has `num_heads: eight`",
-              arch={"arch": {"num_heads": "eight", "H_cycles": 2, "L_cycles": 2}}),
+    converted(
+        "--task sudoku --size 4 --out ours", "`all_config.yaml` has no section `arch`", arch={"lr": 1e-4}
+    ),
+    converted(
+        "--task sudoku --size 4 --out ours",
+        "`all_config.yaml` has `num_heads: eight`",
+        arch={"arch": {"num_heads": "eight", "H_cycles": 2, "L_cycles": 2}},
+    ),
     converted(f"{TASK} --out ours", "`step_10` lacks its `lm_head`", {"lm_head.weight": None}),
-    converted(f"{TASK} --out ours", "`step_10` has a tensor that no HRM has", {"decoder.weight": torch.zeros(2)}),
-    converted(f"{TASK} --out ours", "a matrix of `step_10` has another size", {"lm_head.weight": torch.zeros(6, 30)}),
+    converted(
+        f"{TASK} --out ours", "`step_10` has a tensor that no HRM has", {"decoder.weight": torch.zeros(2)}
+    ),
+    converted(
+        f"{TASK} --out ours", "a matrix of `step_10` has another size", {"lm_head.weight": torch.zeros(6, 30)}
+    ),
     converted(f"{TASK} --out ours", "the weights of `step_10` hold a NaN", {"lm_head.weight": NAN}),
     bad("convert --to official --from runs/q --out theirs"),
-    bad("convert --to official --from step_10 --out theirs", ABOUT, make=lambda: torch.save(STATE, "step_10")),
+    bad(
+        "convert --to official --from step_10 --out theirs", ABOUT, make=lambda: torch.save(STATE, "step_10")
+    ),
     bad("convert --to official --from runs/r --out notes.txt"),
     bad("convert --to trm --from runs/r --out theirs"),
 )

@@ -8,7 +8,6 @@ FLAGS = (
     bad("trian --preset sudoku4-quick"),
     bad("evalute --checkpoint runs/r"),
     bad("--checkpoint runs/r evaluate"),
-    bad("completion"),
     bad("completion powershell"),
     bad("train sudoku4-quick"),
     bad("train -preset sudoku4-quick"),

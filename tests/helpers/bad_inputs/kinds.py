@@ -87,13 +87,17 @@ class Outcome:
 @contextlib.contextmanager
 def small_machine() -> Iterator[None]:
     """Inside, there are 8 CPUs, no GPU, no Ray cluster, no colours, and `hrm-rl` is on the path."""
+    answers: tuple[tuple[object, str, object], ...] = (
+        (os, "sched_getaffinity", set(range(8))),
+        (os, "cpu_count", 8),
+        (torch.cuda, "is_available", False),
+        (torch.cuda, "device_count", 0),
+        (torch.backends.mps, "is_available", False),
+    )
     with contextlib.ExitStack() as stack:
-        stack.enter_context(mock.patch("os.sched_getaffinity", lambda pid: set(range(8)), create=True))
-        stack.enter_context(mock.patch("os.cpu_count", lambda: 8))
-        stack.enter_context(mock.patch.object(torch.cuda, "is_available", lambda: False))
-        stack.enter_context(mock.patch.object(torch.cuda, "device_count", lambda: 0))
-        stack.enter_context(mock.patch.object(torch.backends.mps, "is_available", lambda: False))
-        stack.enter_context(mock.patch.object(console, "typed", lambda program: program))
+        for module, name, value in answers:
+            stack.enter_context(mock.patch.object(module, name, return_value=value, create=True))
+        stack.enter_context(mock.patch.object(console, "typed", str))
         environment = {"NO_COLOR": "1", "COLUMNS": "100", "HF_HUB_OFFLINE": "1"}
         stack.enter_context(mock.patch.dict(os.environ, environment))
         for begun in ("hrm_rl.runs.folder.RunFolder.begin", "hrm_rl.sweeps.results.records.write_sweep"):

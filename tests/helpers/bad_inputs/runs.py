@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from pathlib import Path
 
@@ -12,17 +11,6 @@ from tests.helpers.bad_inputs.place import settings_of
 TRAIN = "train --preset sudoku4-quick --num-workers 0"
 RESUME = "train --resume --run-name r --num-workers 0"
 LAST = Path("runs/r/checkpoints/update-00000004")
-
-
-def state(**changes: object) -> None:
-    """Change state.json of the last checkpoint, and its line in the manifest."""
-    from hrm_rl.runs import selection
-
-    path = LAST / selection.STATE
-    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
-    manifest = json.loads((LAST / selection.MANIFEST).read_text())
-    manifest[path.name] = {"bytes": path.stat().st_size, "sha256": selection.digest(path)}
-    (LAST / selection.MANIFEST).write_text(json.dumps(manifest))
 
 
 def cut(path: Path | str) -> None:
@@ -38,8 +26,7 @@ NAMES = (
     bad(f"{TRAIN} --run-name ../s"),
     bad(f"{TRAIN} --run-name /runs/s"),
     bad(f"{TRAIN} --run-name .s"),
-    bad(f"{TRAIN} --run-name ..") ,
-    bad(f"{TRAIN} --run-name a\\\\b"),
+    bad(f"{TRAIN} --run-name .."),
     bad(f"{TRAIN} --run-name 'two\nlines'", "the name has a line break in it"),
     bad(f"{TRAIN} --run-name {'long' * 70}", "a name of 280 letters"),
     bad(f"{TRAIN} --run-name s", "`runs/s` is a file", {"runs/s": "x"}),
@@ -67,19 +54,37 @@ RESUMING = (
     bad(f"{RESUME} --max-updates 9 --env.task maze"),
     bad(f"{RESUME} --max-updates 9 --data.path puzzles.csv"),
     bad(f"{RESUME} --max-updates 9 --data.eval-puzzles 16"),
-    bad(f"{RESUME} --max-updates 9", "another seed was written into `runs/r/config.yaml` since",
-        make=lambda: settings_of("runs/r", model={"h_layers": 2})),
-    bad(f"{RESUME} --max-updates 9", "`runs/r/config.yaml` is gone", make=lambda: Path("runs/r/config.yaml").unlink()),
+    bad(
+        f"{RESUME} --max-updates 9",
+        "another number of layers was written into `runs/r/config.yaml` since",
+        make=lambda: settings_of("runs/r", model={"h_layers": 2}),
+    ),
+    bad(
+        f"{RESUME} --max-updates 9",
+        "`runs/r/config.yaml` is gone",
+        make=lambda: Path("runs/r/config.yaml").unlink(),
+    ),
     bad(f"{RESUME} --max-updates 9", "`runs/r/config.yaml` was emptied", {"runs/r/config.yaml": ""}),
-    bad(f"{RESUME} --max-updates 9", "`runs/r/config.yaml` is half there", make=lambda: cut("runs/r/config.yaml")),
-    bad(f"{RESUME} --max-updates 9", "the weights of the only checkpoint are half there",
-        make=lambda: cut(LAST / "model.safetensors")),
-    bad(f"{RESUME} --max-updates 9", "the only checkpoint has no manifest",
-        make=lambda: (LAST / "manifest.json").unlink()),
-    bad(f"{RESUME} --max-updates 9", "the only checkpoint was written by a later version",
-        make=lambda: state(version=99)),
-    bad(f"{RESUME} --max-updates 9", "the only checkpoint has the state of another run's",
-        make=lambda: shutil.copy("runs/maze/checkpoints/update-00000004/state.json", LAST)),
+    bad(
+        f"{RESUME} --max-updates 9",
+        "`runs/r/config.yaml` is half there",
+        make=lambda: cut("runs/r/config.yaml"),
+    ),
+    bad(
+        f"{RESUME} --max-updates 9",
+        "the weights of the only checkpoint are half there",
+        make=lambda: cut(LAST / "model.safetensors"),
+    ),
+    bad(
+        f"{RESUME} --max-updates 9",
+        "the only checkpoint has no manifest",
+        make=lambda: (LAST / "manifest.json").unlink(),
+    ),
+    bad(
+        f"{RESUME} --max-updates 9",
+        "the only checkpoint has the state of another run's",
+        make=lambda: shutil.copy("runs/maze/checkpoints/update-00000004/state.json", LAST),
+    ),
     bad("train --resume --run-name s --storage-path sweeps --num-workers 0"),
     bad("train --resume --run-name shared --storage-path . --num-workers 0"),
     bad("train --resume --run-name 4x4 --storage-path data --num-workers 0"),

@@ -13,7 +13,9 @@ def of(content: str | bytes, about: str = "") -> BadInput:
     return bad("train --config s.yaml", about, {"s.yaml": content})
 
 
-OFFICIAL = "arch:\n  name: hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1\nlr: 1e-4\nglobal_batch_size: 768\n"
+OFFICIAL = (
+    "arch:\n  name: hrm.hrm_act_v1@HierarchicalReasoningModel_ACTV1\nlr: 1e-4\nglobal_batch_size: 768\n"
+)
 HYDRA = "defaults:\n  - arch: hrm_v1\n  - _self_\nlr: 1e-4\n"
 
 SETTINGS = (
@@ -21,7 +23,11 @@ SETTINGS = (
     bad("train --config runs/r"),
     bad("train --config runs/r/checkpoints/update-00000004/model.safetensors"),
     bad("train --config https://example.org/settings.yaml"),
-    bad("train --config tune_configs/quick.yaml", "", {"tune_configs/quick.yaml": "base: sudoku4-quick\nspace: {}"}),
+    bad(
+        "train --config tune_configs/quick.yaml",
+        "",
+        {"tune_configs/quick.yaml": "base: sudoku4-quick\nspace: {}"},
+    ),
     of("", "`s.yaml` is empty"),
     of("# preset: sudoku4-quick\n"),
     of("sudoku4-quick\n"),
@@ -64,5 +70,9 @@ SETTINGS = (
     of("model: {hidden_size: 128}  # größer".encode("latin-1"), "`s.yaml` is in Latin-1, with an ö"),
     of("seed: 1\n".encode("utf-16"), "`s.yaml` is in UTF-16, as PowerShell's `>` writes it"),
     of(gzip.compress(b"seed: 1\n", mtime=0), "`s.yaml` is compressed with gzip"),
-    bad("train --config s.yaml", "`s.yaml` is a link to itself", make=lambda: Path("s.yaml").symlink_to("s.yaml")),
+    bad(
+        "train --config s.yaml",
+        "`s.yaml` is a link to itself",
+        make=lambda: Path("s.yaml").symlink_to("s.yaml"),
+    ),
 )

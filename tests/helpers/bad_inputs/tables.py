@@ -62,8 +62,11 @@ TABLES = (
     trained("--data.path p.csv", "", files={"p.csv": rows(f"{GOOD},{ANSWER}")}),
     trained("--data.path puzzles.csv --curriculum.stages easy=1 extreme=1"),
     trained("--data.path puzzles.csv --data.eval-path puzzles.csv"),
-    trained("--data.path puzzles.csv --data.eval-path e.csv", "`e.csv` has the first row of `puzzles.csv`",
-            make=lambda: Path("e.csv").write_text(HEADER + first_row())),
+    trained(
+        "--data.path puzzles.csv --data.eval-path e.csv",
+        "`e.csv` has the first row of `puzzles.csv`",
+        make=lambda: Path("e.csv").write_text(HEADER + first_row()),
+    ),
     trained("--data.path puzzles.csv --data.eval-path missing.csv"),
     trained("--data.path puzzles.csv --data.max-puzzles 0"),
     trained("--data.path puzzles.csv --data.max-puzzles 1000"),
@@ -73,7 +76,9 @@ TABLES = (
     bad(MADE),
     bad("dataset --task sudoku --csv puzzles.csv --out data/new"),
     bad("dataset --task sudoku --size 4 --csv puzzles.csv --min-rating 5 --out data/new"),
-    bad(f"{MADE} --min-rating 5", "a rating in `p.csv` is `hard`", {"p.csv": f"puzzle,rating\n{GOOD},hard\n"}),
+    bad(
+        f"{MADE} --min-rating 5", "a rating in `p.csv` is `hard`", {"p.csv": f"puzzle,rating\n{GOOD},hard\n"}
+    ),
     bad(f"{MADE} --min-rating 5", "no rating in `p.csv` is above 3", {"p.csv": f"puzzle,rating\n{GOOD},3\n"}),
     bad("dataset --task sudoku --size 4 --csv puzzles.csv --test-csv puzzles.csv --out data/new"),
     bad("dataset --task sudoku --size 4 --csv puzzles.csv --test-csv missing.csv --out data/new"),

@@ -11,7 +11,7 @@ import safetensors.torch
 import torch
 
 from tests.helpers.bad_inputs.kinds import BadInput, bad
-from tests.helpers.bad_inputs.runs import LAST, cut, state
+from tests.helpers.bad_inputs.runs import LAST, cut
 
 LFS = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 109051904\n"
 BERT = '{"architectures": ["BertForMaskedLM"], "model_type": "bert", "hidden_size": 768}'
@@ -55,17 +55,29 @@ WEIGHTS = (
     evaluate("''"),
     evaluate("sapientinc/HRM-checkpoint-sudoku-extreme"),
     evaluate("https://huggingface.co/sapientinc/HRM-checkpoint-maze-30x30-hard"),
-    evaluate("step_26040", "`step_26040` is a checkpoint of sapientinc/HRM",
-             make=lambda: torch.save({"_orig_mod.model.inner.H_init": torch.zeros(4)}, "step_26040")),
+    evaluate(
+        "step_26040",
+        "`step_26040` is a checkpoint of sapientinc/HRM",
+        make=lambda: torch.save({"_orig_mod.model.inner.H_init": torch.zeros(4)}, "step_26040"),
+    ),
     evaluate("runs/new", "`runs/new` is an empty folder", make=lambda: Path("runs/new").mkdir()),
-    evaluate("runs/r", "`runs/r` stopped before its first checkpoint", make=lambda: shutil.rmtree("runs/r/checkpoints")),
+    evaluate(
+        "runs/r",
+        "`runs/r` stopped before its first checkpoint",
+        make=lambda: shutil.rmtree("runs/r/checkpoints"),
+    ),
     evaluate(str(LAST), "its weights are half there", make=lambda: cut(LAST / "model.safetensors")),
-    evaluate(str(LAST), "a byte of its `state.json` has changed",
-             make=lambda: (LAST / "state.json").write_text((LAST / "state.json").read_text().replace("4", "5", 1))),
-    evaluate(str(LAST), "its `averaged.safetensors` was deleted to save space",
-             make=lambda: (LAST / "averaged.safetensors").unlink()),
+    evaluate(
+        str(LAST),
+        "a byte of its `state.json` has changed",
+        make=lambda: (LAST / "state.json").write_text((LAST / "state.json").read_text().replace("4", "5", 1)),
+    ),
+    evaluate(
+        str(LAST),
+        "its `averaged.safetensors` was deleted to save space",
+        make=lambda: (LAST / "averaged.safetensors").unlink(),
+    ),
     evaluate(str(LAST), "its `manifest.json` is empty", make=lambda: (LAST / "manifest.json").write_text("")),
-    evaluate(str(LAST), "its `state.json` is of a later version", make=lambda: state(version=99)),
     evaluate("runs/r --weights best"),
     evaluate("shared --weights raw"),
     evaluate("runs/r runs/maze"),
@@ -73,11 +85,13 @@ WEIGHTS = (
     evaluate("shared", "`shared` has no `config.json`", make=Path("shared/config.json").unlink),
     evaluate("shared", "its `model.safetensors` is half there", make=lambda: cut(SHARED)),
     evaluate("shared", "its `model.safetensors` is empty", files={"shared/model.safetensors": ""}),
-    evaluate("shared", "cloned without Git LFS: `model.safetensors` is a pointer", files={"shared/model.safetensors": LFS}),
+    evaluate(
+        "shared",
+        "cloned without Git LFS: `model.safetensors` is a pointer",
+        files={"shared/model.safetensors": LFS},
+    ),
     evaluate("shared", "its weights hold a NaN", make=lambda: with_nan(SHARED)),
     evaluate("shared", "one tensor is not in its weights", make=lambda: without_one(SHARED)),
-    evaluate("shared", "its weights are those of the maze's run",
-             make=lambda: shutil.copy("runs/maze/checkpoints/update-00000004/model.safetensors", SHARED)),
     evaluate("shared", "its `config.json` is half there", make=lambda: cut("shared/config.json")),
     evaluate("shared", "its `config.json` is BERT's", files={"shared/config.json": BERT}),
     evaluate("shared", "its `config.json` is of version 1", make=lambda: described(version=1)),
