@@ -1,4 +1,4 @@
-"""Write docs/reference/bad_inputs.md, what each mistake is told: `PYTHONPATH=. python docs/render_bad_inputs.py`.
+"""Write docs/reference/bad_inputs.md: `PYTHONPATH=. python docs/render_bad_inputs.py`.
 
 The mistakes are those of tests/helpers/bad_inputs/; tests/faults/test_bad_inputs.py holds the page to this
 rendering. It takes half a minute.
@@ -25,12 +25,13 @@ def rendered(line: Callable[[BadInput], str]) -> str:
 
 
 def _head() -> str:
+    count = sum(map(len, AREAS.values()))
     return f"""\
 <!-- Written by docs/render_bad_inputs.py from what the commands say; edit the code and run it. -->
 # Bad inputs
 
-{sum(map(len, AREAS.values()))} mistakes, and the line that each gets. Every one ends with exit status 2 and this one line on \
-standard error, and leaves no file or folder behind; a test types them all. The folder they are typed in, `/work`, has:
+{count} mistakes, and the line that each gets. Every one ends with exit status 2 and this one line on standard
+error, and leaves no file or folder behind; a test types them all. The folder they are typed in, `/work`, has:
 
 {DESCRIPTION}
 
@@ -62,8 +63,8 @@ def _cell(text: str) -> str:
 def answers(folder: Path) -> Iterator[tuple[BadInput, str]]:
     """Each bad input with what it is told, tried in `folder`."""
     place = make_place(folder / "place")
-    for number, case in enumerate(case for cases in AREAS.values() for case in cases):
-        found = outcome(case, place, folder / str(number))
+    for case in [case for cases in AREAS.values() for case in cases]:
+        found = outcome(case, place, folder / "work")
         if found.wrong:
             raise SystemExit(f"{case.typed} ({case.about}): {found.wrong}")
         yield case, found.stderr.strip()

@@ -62,6 +62,12 @@ def read_text(path: Path) -> str:
         raise DataError(f"{path}: is no text in UTF-8; save it as such") from None
     if not text.strip():
         raise DataError(f"{path}: is empty")
+    first = text.split(maxsplit=0)[0].splitlines()[0].lower()
+    if first.startswith(("{", "[[", "[{")):
+        raise DataError(f"{path}: is JSON; save it as CSV with columns question,answer")
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if "," not in first and {part.strip() for part in first.split(mark)[:-1]} & set(QUESTION_COLUMNS):
+            raise DataError(f"{path}: has {name} between its columns; save it with commas")
     return text
 
 

@@ -33,9 +33,8 @@ ELSEWHERE = {
 def nearest(word: str, choices: Iterable[str]) -> str:
     """`; did you mean 'x'?` with what is meant elsewhere by a word, or with the most similar of `choices`; an
     empty string when none is similar."""
-    known = list(choices)
-    meant = ELSEWHERE.get(_last_part(word))
-    found = [choice for choice in known if meant is not None and _last_part(choice) == meant]
+    known, last = list(choices), _last_part(word)
+    found = [choice for choice in known if _last_part(choice) in (last, ELSEWHERE.get(last))]
     if not found:
         lower = {choice.lower(): choice for choice in reversed(known)}
         found = [lower[key] for key in difflib.get_close_matches(word.lower(), lower, n=1, cutoff=0.6)]

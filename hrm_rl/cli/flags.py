@@ -65,6 +65,8 @@ class Flag:
 
     def value(self, words: Sequence[str]) -> Any:
         """What the words after the flag mean, for pydantic to check. Raises UserError for too few or many."""
+        if "" in words:
+            raise UserError(f"--{self.name} needs a value and got an empty one (is a variable not set?)")
         if self.optional and list(words) == ["None"]:
             return None
         if get_origin(self.type) is dict:

@@ -20,7 +20,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from hrm_rl.config import Config, Positive, Section
+from hrm_rl.config import Positive, Section
+from hrm_rl.utils.console import typed_command
 from hrm_rl.utils.errors import UserError, in_words, nearest
 from hrm_rl.utils.files import read_yaml
 
@@ -195,10 +196,9 @@ def read_content(path: Path) -> dict[str, Any]:
     content = read_yaml(path, "the sweep")
     if not isinstance(content, dict):
         raise UserError(f"{path} describes no sweep; tune_configs/quick.yaml shows how one looks")
-    if "base" not in content and set(content) & set(Config.model_fields):
-        raise UserError(
-            f"{path} holds the settings of a run, and describes no sweep: it is for --config of train"
-        )
+    if "base" not in content and set(content) & {"model", "optim", "train"}:
+        right = f"{typed_command('train')} --config"
+        raise UserError(f"{path} describes no sweep but the settings of a run: it is for {right}")
     return content
 
 

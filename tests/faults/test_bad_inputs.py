@@ -38,10 +38,8 @@ def name(case: BadInput) -> str:
 
 
 @pytest.mark.parametrize("case", CASES, ids=name)
-def test_it_ends_in_the_one_line_of_the_page(
-    case: BadInput, place: Path, rows: list[str], tmp_path: Path
-) -> None:
-    found = outcome(case, place, tmp_path / "work")
+def test_it_ends_in_the_one_line_of_the_page(case: BadInput, place: Path, rows: list[str]) -> None:
+    found = outcome(case, place, place.parent / "work")
     assert found.wrong is None
     assert len(found.stderr) < LONGEST_LINE
     row = page.row(case, found.stderr.strip())

@@ -68,7 +68,7 @@ FLAGS = (
     bad("train --curriculum.stages easy=1 hard"),
     bad("train --curriculum.stages easy=0"),
     bad("train --curriculum.stages easy=-1,hard=2"),
-    bad("train --curriculum.stages easy=1 extreme=1 --preset sudoku4-quick --num-workers 0"),
+    bad("train --curriculum.stages easy=1 nightmare=1 --preset sudoku4-quick --num-workers 0"),
     bad("train --curriculum.threshold 85"),
     bad("evaluate --level easy"),
     bad("evaluate --checkpoint runs/r --puzzles 1e3"),

@@ -108,8 +108,10 @@ def small_machine() -> Iterator[None]:
 
 
 def outcome(case: BadInput, place: Path, folder: Path) -> Outcome:
-    """What comes of `case`, typed in a fresh copy of `place`, which is made as `folder`."""
-    shutil.copytree(place, folder, symlinks=True)
+    """What comes of `case`, typed in `folder`, a copy of `place`. It stays for the next one if nothing in it
+    has changed."""
+    if not folder.exists():
+        shutil.copytree(place, folder)
     errors, status = io.StringIO(), None
     entry = sys.stdin
     with contextlib.chdir(folder) if sys.version_info >= (3, 11) else _inside(folder), small_machine():
@@ -131,6 +133,8 @@ def outcome(case: BadInput, place: Path, folder: Path) -> Outcome:
         finally:
             sys.stdin = entry
         left = frozenset(name for name, stamp in _files().items() if before.get(name) != stamp)
+    if case.files or case.make or left:
+        shutil.rmtree(folder)
     said = re.sub(rf"(/private)?{re.escape(str(folder))}", "/work", errors.getvalue())
     return Outcome(status, said, left)
 
