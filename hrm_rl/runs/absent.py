@@ -31,7 +31,10 @@ def runs_in(folder: Path) -> list[Path]:
 def _what_it_is(path: Path) -> str:
     if not path.exists():
         known = [str(run) for folder in {RUNS, path.parent} for run in runs_in(folder)]
-        return f"there is no such folder{nearest(str(path), known) or f'; {USUAL}'}"
+        namesake = [run for run in known if Path(run).name == path.name]
+        return (
+            f"there is no such folder{nearest(namesake[0] if namesake else str(path), known) or f'; {USUAL}'}"
+        )
     if path.is_file():
         holders = [folder for folder in path.parents[:3] if _holds_a_model(folder)]
         if holders:

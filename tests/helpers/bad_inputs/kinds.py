@@ -136,6 +136,7 @@ def outcome(case: BadInput, place: Path, folder: Path) -> Outcome:
     if case.files or case.make or left:
         shutil.rmtree(folder)
     said = re.sub(rf"(/private)?{re.escape(str(folder))}", "/work", errors.getvalue())
+    said = re.sub(r"\d{8}-\d{6}", "DATE-TIME", said)
     return Outcome(status, said, left)
 
 
