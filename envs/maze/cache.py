@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 import time
 import zipfile
 import zlib
@@ -180,12 +181,16 @@ class _Making:
 
 
 def cache_folder() -> Path:
-    """Where things that took long to make are kept."""
+    """Where things that took long to make are kept. A user without a home folder has it in the temporary
+    one."""
     named = os.environ.get("HRM_RL_CACHE")
     if named:
-        return Path(named)
+        return Path(os.path.expanduser(named))
     base = os.environ.get("XDG_CACHE_HOME")
-    return (Path(base) if base else Path.home() / ".cache") / "hrm_rl"
+    try:
+        return (Path(base) if base else Path.home() / ".cache") / "hrm_rl"
+    except RuntimeError:
+        return Path(tempfile.gettempdir()) / "hrm_rl"
 
 
 def stderr_progress(what: str, done: int, total: int) -> None:

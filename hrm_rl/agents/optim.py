@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from hrm_rl.config import Config, OptimConfig
 from hrm_rl.models import RecurrentModel
 from hrm_rl.models.layers.puzzle_embedding import PuzzleEmbedding
-from hrm_rl.utils.errors import UserError
+from hrm_rl.utils.errors import NotResumable, UserError
 
 
 class AdamATan2(torch.optim.Optimizer):
@@ -274,7 +274,7 @@ class Optimisation:
         """Step number `update` (from 1), on the gradients there are, which are then cleared.
 
         Returns the norm of the network's gradients, or None if they were not finite and nothing was changed.
-        Raises UserError after too many such updates in a row.
+        Raises NotResumable after too many such updates in a row.
         """
         settings = self.config.optim
         scale = lr_scale(update, self.config.train.max_updates, settings)
@@ -298,9 +298,20 @@ class Optimisation:
             self.sign_sgd.clear()
         self.skipped_in_a_row = 0 if finite else self.skipped_in_a_row + 1
         if self.skipped_in_a_row >= settings.max_skipped_updates:
-            raise UserError(
+            raise NotResumable(
                 f"{self.skipped_in_a_row} updates in a row had a loss or gradient that is not finite (at "
-                f"update {update}): start a new run with a lower --optim.lr (now {settings.lr}), a smaller "
-                f"--optim.grad-clip (now {settings.grad_clip}) or --model.dtype float32"
+                f"update {update}): start a new run with {_calmer(self.config)}"
             )
         return norm if finite else None
+
+
+def _calmer(config: Config) -> str:
+    """Settings with which a run that diverged may not."""
+    lr, clip, dtype = config.optim.lr, config.optim.grad_clip, config.model.dtype
+    advice = [f"a lower --optim.lr (now {lr:g})"]
+    advice.append(
+        f"a smaller --optim.grad-clip (now {clip:g})" if clip else "--optim.grad-clip 1 (now 0, none)"
+    )
+    if dtype != "float32":
+        advice.append(f"--model.dtype float32 (now {dtype})")
+    return f"{', '.join(advice[:-1])} or {advice[-1]}"

@@ -16,8 +16,14 @@ from hrm_rl.analysis import report
 from hrm_rl.analysis.study import Study, conduct
 from hrm_rl.cli.flags import CheckpointFlag, DeviceFlag, ThreadsFlag, WeightsFlag, parse
 from hrm_rl.cli.searching import SearchFlags, in_words
-from hrm_rl.config import Positive
-from hrm_rl.evaluation.puzzles import PuzzleChoice, choose_puzzles, for_folder, refuse_strangers
+from hrm_rl.config import PathText, Positive
+from hrm_rl.evaluation.puzzles import (
+    PuzzleChoice,
+    choose_puzzles,
+    for_folder,
+    refuse_strangers,
+    warn_of_moved,
+)
 from hrm_rl.evaluation.search import evaluate_search
 from hrm_rl.runs.loading import LoadedModel, described, load_model, refuse_other_tasks
 from hrm_rl.utils.console import progress_bar, shown_path, typed_command
@@ -34,9 +40,9 @@ class AnalyzeCommand(PuzzleChoice):
     """Report on how a trained model thinks."""
 
     checkpoint: CheckpointFlag = ""
-    compare: tuple[str, ...] = ()
+    compare: tuple[PathText, ...] = ()
     """Several of them, to overlay; all think about the puzzles of the first."""
-    out: str = ""
+    out: PathText = ""
     """Folder for report.html and the PNG and CSV file of each figure. Required."""
     max_segments: Positive | None = None
     """Segments to watch each puzzle for; twice the budget of training if not given. With --search: the
@@ -62,6 +68,7 @@ def main(args: Sequence[str]) -> int:
         for m in models
         if command.searching.search
     ]
+    command = for_folder(command, models[0])
     puzzles = _puzzles(command, models)
     budget = BEYOND * max(m.config.halting.halt_max_steps for m in models)
     if command.max_segments and not command.searching.search:
@@ -124,9 +131,11 @@ def _folders(command: AnalyzeCommand) -> list[str]:
 def _puzzles(command: AnalyzeCommand, models: list[LoadedModel]) -> PuzzleBatch:
     """The puzzles to think about, evenly chosen of too many. Raises UserError."""
     first = models[0]
-    found = choose_puzzles(for_folder(command, first), first.config, first.task)
+    found = choose_puzzles(command, first.config, first.task)
     if command.puzzles is None and len(found) > MOST_PUZZLES:
         found = found.take(np.linspace(0, len(found) - 1, MOST_PUZZLES).astype(np.int64))
+    for loaded in models[1:]:
+        warn_of_moved(loaded, own_held_out=False)
     for loaded in models:
         refuse_strangers(found, loaded)
     return found

@@ -25,7 +25,7 @@ from hrm_rl.benchmarks.throughput import time_canonical, time_env, time_evaluati
 from hrm_rl.benchmarks.update import time_update
 from hrm_rl.benchmarks.workers import time_ray
 from hrm_rl.cli.flags import flag_value, parse
-from hrm_rl.config import Config, Positive, Section, get_preset
+from hrm_rl.config import Config, PathText, Positive, Section, get_preset
 from hrm_rl.utils.console import print_whole
 from hrm_rl.utils.devices import choose_device, use_threads
 from hrm_rl.utils.errors import UserError
@@ -42,9 +42,9 @@ class Timing(Section):
     only: tuple[str, ...] = PARTS
     """Parts to run: generator, canonical, env, update, evaluation, adaptive, tracing, and the three that take
     minutes: growth, targets, ray."""
-    plot: str | None = None
+    plot: PathText | None = None
     """Picture of part growth to write, a PNG; if part ray runs too, with a panel for its workers."""
-    checkpoint: str | None = None
+    checkpoint: PathText | None = None
     """Parts adaptive and tracing: a run's folder, whose own halting is timed; a random network with drawn
     lengths if not given."""
     adaptive_puzzles: Positive = 1024
@@ -56,7 +56,7 @@ class Timing(Section):
     faults: Annotated[int, Field(ge=0)] = 0
     """Break things so often instead of timing anything: processes killed, files damaged, disks full, drawn
     from --seed."""
-    json_file: str | None = None
+    json_file: PathText | None = None
     """File to write the numbers to."""
 
 

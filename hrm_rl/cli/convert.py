@@ -17,7 +17,7 @@ from hrm_rl.compat.convert import convert, rotary_error
 from hrm_rl.compat.names import read
 from hrm_rl.compat.official import to_upstream
 from hrm_rl.compat.sizes import ARCH_FILE, Arch, Sizes, read_arch
-from hrm_rl.config import Config, CurriculumConfig, EnvConfig, Positive, Section
+from hrm_rl.config import Config, CurriculumConfig, EnvConfig, Options, PathText, Positive, Section
 from hrm_rl.data.streams import build_task
 from hrm_rl.export.card import model_card
 from hrm_rl.export.run import without_paths
@@ -40,10 +40,10 @@ class ConvertCommand(Section):
     folder that the other commands and from_pretrained read; with --to official, a run or such a folder to the
     format of the first two. Only tensors are unpickled: a file that holds anything else is refused."""
 
-    source: Annotated[str, tyro.conf.arg(name="from")] = ""
+    source: Annotated[PathText, tyro.conf.arg(name="from")] = ""
     """Checkpoint file to convert; with --to official a run, a checkpoint's folder, or a folder made by this
     command or by `export`. Required."""
-    out: str = ""
+    out: PathText = ""
     """Folder to write; it must not exist yet. Required."""
     to: Literal["hrm-rl", "official"] = "hrm-rl"
     """What to write: this project's folder, or state dict and all_config.yaml of sapientinc/HRM
@@ -55,11 +55,11 @@ class ConvertCommand(Section):
     loaded, but not evaluated."""
     size: Positive | None = None
     """Edge of the board; the task's own default if not given."""
-    options: dict[str, int | float | bool | str] = Field(default_factory=dict)
+    options: Options = Field(default_factory=dict)
     """Further options of the task, as `name value` pairs."""
     seq_len: Positive | None = None
     """Tokens of a puzzle, where no --task says so."""
-    config: str | None = None
+    config: PathText | None = None
     """all_config.yaml of the run; if not given, the one in the checkpoint's folder, if there is one. The
     flags below win over it."""
     num_heads: Positive | None = None

@@ -19,7 +19,7 @@ from envs.folders.rows import PuzzleFile
 from envs.folders.writer import refuse_existing
 from hrm_rl.cli.flags import parse
 from hrm_rl.cli.resuming import retyped
-from hrm_rl.config import Positive, Section, Seed, parse_weights
+from hrm_rl.config import Options, PathText, Positive, Section, Seed, parse_weights
 from hrm_rl.data import builder
 from hrm_rl.data.leaks import Keys, twins
 from hrm_rl.utils import hub
@@ -38,9 +38,9 @@ class DatasetCommand(Section):
     """Name of the task, as in envs.TASKS. With --check, found out if not given."""
     size: Positive | None = None
     """Edge of the board; the task's own default if not given. With --check, found out."""
-    options: dict[str, int | float | bool | str] = Field(default_factory=dict)
+    options: Options = Field(default_factory=dict)
     """Further options of the task, as `name value` pairs."""
-    out: str | None = None
+    out: PathText | None = None
     """Folder to write; it must not exist yet."""
     level: str | None = None
     """Generate puzzles of this level, or of several by weight, as in easy=0.7,hard=0.3."""
@@ -49,9 +49,9 @@ class DatasetCommand(Section):
     test_puzzles: Annotated[int | None, Field(ge=0)] = None
     """Test puzzles: to generate (a tenth of --puzzles), to take at random from the test file (all), or to
     hold out of --csv (a tenth, at most 1000). 0 writes no test split."""
-    csv: str | None = None
+    csv: PathText | None = None
     """CSV file of training puzzles, columns question,answer or puzzle,solution; .gz is fine."""
-    test_csv: str | None = None
+    test_csv: PathText | None = None
     """CSV file of test puzzles."""
     hub: str | None = None
     """Data set on the Hugging Face hub, OWNER/NAME: its train.csv and, if it has one, its test.csv."""
@@ -63,7 +63,7 @@ class DatasetCommand(Section):
     """Further symmetric versions of each training puzzle, all different (of a maze there are 7)."""
     seed: Seed = 0
     """Seed of everything random; the same arguments give the same folder bit for bit."""
-    check: str | None = None
+    check: PathText | None = None
     """Check this folder, a split or a root with train/ and perhaps test/ and val/, example by example, and
     write nothing."""
 

@@ -20,7 +20,7 @@ from hrm_rl.agents.act.stopping import WITH_THRESHOLD, Halting, Stopping
 from hrm_rl.agents.search.search import Search
 from hrm_rl.cli.flags import CHECKPOINT, DeviceFlag, ThreadsFlag, WeightsFlag, parse
 from hrm_rl.cli.searching import SearchFlags, about_search
-from hrm_rl.config import Positive
+from hrm_rl.config import PathText, Positive
 from hrm_rl.evaluation import report as report_module
 from hrm_rl.evaluation.depth import by_depth, depths
 from hrm_rl.evaluation.puzzles import (
@@ -28,6 +28,7 @@ from hrm_rl.evaluation.puzzles import (
     choose_puzzles,
     for_folder,
     refuse_strangers,
+    warn_of_moved,
     without_training_puzzles,
 )
 from hrm_rl.evaluation.recording import record
@@ -55,7 +56,7 @@ class EvaluateCommand(RolloutChoice, PuzzleChoice):
     """Evaluate trained models on puzzles."""
 
     checkpoint: Annotated[
-        tuple[str, ...], Field(description=f"{CHECKPOINT} Several are compared on the same puzzles.")
+        tuple[PathText, ...], Field(description=f"{CHECKPOINT} Several are compared on the same puzzles.")
     ] = ()
     halting: Halting = "adaptive"
     """Stop each puzzle where the model says so, spend the whole budget on each, or stop where answers agree,
@@ -88,10 +89,10 @@ class EvaluateCommand(RolloutChoice, PuzzleChoice):
     with q_target halt_only)."""
     budgets: tuple[str, ...] = ("1x", "2x", "4x")
     """With --sweep: budgets, as numbers or multiples of the training run's."""
-    png: str | None = None
+    png: PathText | None = None
     """File to draw solved against mean segments to: of depth, --vote, --rollouts and --retry, or of the rules
     of --sweep."""
-    predictions: str | None = None
+    predictions: PathText | None = None
     """File to write every answer to: NAME.csv or NAME.npz."""
     weights: WeightsFlag = None
     batch_size: Positive = 256
@@ -116,10 +117,11 @@ def main(args: Sequence[str]) -> int:
     for model in models:
         command.rollouts_of(model, command.chosen_seed)  # refuses
     searches = [_search(command, model) for model in models]
-    command = command.model_copy(update=for_folder(command, models[0]).model_dump(include={"seed"}))
+    command = for_folder(command, models[0])
     puzzles = choose_puzzles(command, models[0].config, models[0].task)
     for model in models[1:]:
         _warn_of_shared_streams(command, models[0], model)
+        warn_of_moved(model, own_held_out=False)
         puzzles = without_training_puzzles(puzzles, model.config, model.task)
     split(command.by, models[0].task, puzzles)  # refuses
     if command.vote or command.retry:

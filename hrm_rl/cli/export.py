@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hrm_rl.cli.flags import CheckpointFlag, WeightsFlag, parse
-from hrm_rl.config import Section
+from hrm_rl.config import PathText, Section
 from hrm_rl.export.push import push_to_hub
 from hrm_rl.export.run import export_run
 from hrm_rl.utils.console import shown_path, typed_command
@@ -21,7 +21,7 @@ class ExportCommand(Section):
     uploaded too."""
 
     checkpoint: CheckpointFlag = ""
-    out: str = ""
+    out: PathText = ""
     """Folder to write, which must not exist yet; without --checkpoint, a folder written earlier. Required."""
     weights: WeightsFlag = None
     push: str | None = None

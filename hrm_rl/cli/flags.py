@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 import tyro
 from pydantic import BaseModel, Field, ValidationError
 
-from hrm_rl.config import Positive
+from hrm_rl.config import PathText, Positive
 from hrm_rl.utils.console import program
 from hrm_rl.utils.errors import UserError, first_problem, nearest
 
@@ -24,7 +24,7 @@ CHECKPOINT = (
     "Run folder (its best checkpoint is taken, else the last), one checkpoint's folder, or a folder made by "
     "the commands export or convert."
 )
-CheckpointFlag = Annotated[str, Field(description=CHECKPOINT)]
+CheckpointFlag = Annotated[PathText, Field(description=CHECKPOINT)]
 WeightsFlag = Annotated[
     Literal["raw", "ema"] | None,
     Field(description="The trained weights or their moving average; as the run evaluated if not given."),

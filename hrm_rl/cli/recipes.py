@@ -23,7 +23,7 @@ from hrm_rl.benchmarks.recipes import (
 )
 from hrm_rl.benchmarks.recipes_report import ablation_table, draw, table
 from hrm_rl.cli.flags import parse
-from hrm_rl.config import Positive, Section
+from hrm_rl.config import PathText, Positive, Section
 from hrm_rl.utils.console import slow_work
 from hrm_rl.utils.errors import UserError, nearest, one_line
 from hrm_rl.utils.files import write_atomically
@@ -47,9 +47,9 @@ class RecipesCommand(Section):
     24 and 150 if not given."""
     processes: Positive = 2
     """Measurements at a time, each with one thread: at most the cores that have nothing else to do."""
-    results: str = "docs/data/recipes.jsonl"
+    results: PathText = "docs/data/recipes.jsonl"
     """File of results; what is in it already is not measured again."""
-    pictures: str = "docs/images"
+    pictures: PathText = "docs/images"
     """Folder for recipes-BOARD.png and halting-BOARD.png."""
     report: bool = False
     """Measure nothing; draw and print what there is."""

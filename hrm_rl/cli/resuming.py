@@ -16,7 +16,7 @@ from hrm_rl.utils.console import shown_path, typed_command
 from hrm_rl.utils.errors import UserError
 
 LONGEST_NAME = 200
-"""Bytes of a folder's name. File systems take 255; what is made beside it has a longer one."""
+"""Of a run or sweep, in bytes; file systems take 255, and a number may come behind it."""
 
 
 def without(args: Sequence[str], flags: Sequence[str]) -> list[str]:
@@ -51,14 +51,15 @@ def resume_command(name: str, name_flag: str, folder: Path, args: Sequence[str],
 
 def folder_named(name: str, name_flag: str, storage_path: str) -> Path:
     """The folder of a run or sweep. Raises UserError for a name that is none."""
-    if Path(name).name != name or name.startswith((".", "-")):
+    if not name or Path(name).name != name or name.startswith((".", "-")):
         raise UserError(
-            f"--{name_flag} {name} must be a plain folder name; --storage-path says where it lies"
+            f"--{name_flag} {name or repr(name)} must be a plain folder name; --storage-path says where it "
+            "lies"
         )
     if not name.isprintable():  # a line break, or bytes that are no text
         raise UserError(f"--{name_flag} {name!a} must be one line of text")
     if len(os.fsencode(name)) > LONGEST_NAME:
-        raise UserError(f"--{name_flag} {name[:20]}... is too long: at most {LONGEST_NAME} bytes")
+        raise UserError(f"--{name_flag} {name[:20]}... is too long for the name of a folder")
     return Path(storage_path).absolute() / name
 
 

@@ -22,7 +22,7 @@ from hrm_rl.analysis.boards import Step, steps_of, view_of, write_gif, write_png
 from hrm_rl.analysis.search_boards import search_outcome, search_steps
 from hrm_rl.cli.flags import CheckpointFlag, DeviceFlag, ThreadsFlag, WeightsFlag, parse
 from hrm_rl.cli.searching import SearchFlags, in_words
-from hrm_rl.config import Positive, Section, Seed
+from hrm_rl.config import PathText, Positive, Section, Seed
 from hrm_rl.data.held_out import prepare
 from hrm_rl.data.one_puzzle import puzzle_of_file
 from hrm_rl.runs.loading import load_model, trained_on
@@ -40,7 +40,7 @@ class SolveCommand(Section):
     puzzle: str | None = None
     """The puzzle as text. Sudoku: cells row by row, . or 0 for a blank; maze: '#', ' ',
     S and G, a line for each row."""
-    file: str | None = None
+    file: PathText | None = None
     """File with the puzzle, as for --puzzle or as `evaluate --data` reads it; - is standard input."""
     number: Positive | None = None
     """Which puzzle of a file that holds several, from 1; the first if not given."""
@@ -52,9 +52,9 @@ class SolveCommand(Section):
     """Budget of segments, with --search over all starts and chains; the training run's if not given."""
     think_on: bool = False
     """Go on to the end of the budget after the model has halted."""
-    png: str | None = None
+    png: PathText | None = None
     """Write all boards and the Q-values to this file."""
-    gif: str | None = None
+    gif: PathText | None = None
     """Write an animation to this file."""
     weights: WeightsFlag = None
     device: DeviceFlag = "auto"

@@ -2,19 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
 from hrm_rl.cli.flags import flag_value, parse
 from hrm_rl.cli.resuming import failed, folder_named, resume_command, retyped, without
-from hrm_rl.config import Config, Section, absolute_paths, get_preset, load_config, validate
+from hrm_rl.config import (
+    Config,
+    PathText,
+    Section,
+    absolute_paths,
+    get_preset,
+    load_config,
+    over,
+    read_settings,
+    validate,
+)
 from hrm_rl.utils import output, stops
+from hrm_rl.utils.claims import FolderKind, new_folder, resumed_folder
 from hrm_rl.utils.console import (
     duration,
     held_out_result,
@@ -25,7 +37,8 @@ from hrm_rl.utils.console import (
     typed_command,
     typed_path,
 )
-from hrm_rl.utils.errors import UserError, nearest, refused_by_disk
+from hrm_rl.utils.errors import NotResumable, UserError, nearest, refused_by_disk
+from hrm_rl.utils.locks import held_by
 
 if TYPE_CHECKING:
     from hrm_rl.runs.folder import RunFolder
@@ -33,6 +46,7 @@ if TYPE_CHECKING:
     from hrm_rl.training.worker import RunOutcome
 
 DEFAULT_PRESET = "sudoku9-curriculum"
+RUN = FolderKind("run", "run-name", "config.yaml")
 RESOURCE_FLAGS = ("num-workers", "gpus-per-worker", "cpus-per-worker")
 
 
@@ -47,11 +61,11 @@ class Launch(Section):
     """CPUs, and so threads, of each worker; an even share of the machine."""
     address: str | None = None
     """Ray cluster to run on, for example auto; Ray is started on this machine if not given."""
-    config: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
-    """YAML file of settings, put over the preset."""
+    config: Annotated[PathText | None, tyro.conf.arg(metavar="FILE")] = None
+    """YAML file of settings, put over the preset: the one that it names, else the one given."""
     run_name: str | None = None
-    """Name of the run's folder; the preset and the time if not given."""
-    storage_path: str = "runs"
+    """Name of the run's folder; the preset and the time, and a number if that is taken, if not given."""
+    storage_path: PathText = "runs"
     """Folder that holds the run folders; on a cluster, one that all nodes share."""
     resume: bool = False
     """Resume the run called --run-name from its last checkpoint."""
@@ -86,12 +100,28 @@ def main(args: Sequence[str]) -> int:
     command = parse(TrainCommand(settings=_defaults(args)), args, "train")
     config, launch = absolute_paths(command.config), command.launch
 
+    if launch.dry_run:
+        return _train(config, launch, _run_dir(launch, config), args)
+    if launch.resume:
+        path = folder_named(str(launch.run_name), "run-name", launch.storage_path)
+        _refuse_trial_of_running_sweep(path)
+        folder = resumed_folder(path, RUN)
+    else:
+        name = _name(launch, config)
+        root = folder_named(name, "run-name", launch.storage_path).parent
+        folder = new_folder(root, name, launch.run_name is not None, RUN)
+    with folder as path:
+        return _train(config, launch, path, args)
+
+
+def _train(config: Config, launch: Launch, path: Path, args: Sequence[str]) -> int:
+    """Train in the folder at `path`, whose lock is held, or do a dry run."""
     from hrm_rl.data.streams import build_data
     from hrm_rl.runs.folder import RunFolder
     from hrm_rl.training.plan import banner, dry_run
     from hrm_rl.training.resources import check, cluster_address, in_this_process, make_plan, this_machine
 
-    run = RunFolder(_run_dir(launch, config))
+    run = RunFolder(path)
     machine = this_machine()
     remote = None
     if not in_this_process(launch.num_workers, launch.address) and not launch.dry_run:
@@ -143,6 +173,8 @@ def _run(launch: Launch, config: Config, plan: Plan, run: RunFolder, resume: str
             except RunFailed as failure:
                 print(f"error: {failure}\nresume with: {resume}", file=sys.stderr)
                 return 1
+    except NotResumable:
+        raise
     except UserError as error:
         if selection.checkpoints(run.checkpoints):
             raise UserError(f"{error}; resume with: {resume}") from None
@@ -171,39 +203,67 @@ def _defaults(args: Sequence[str]) -> Config:
                 raise UserError(
                     f"--resume takes the run's own settings: leave out --{flag}, or start a new run"
                 )
-        storage = flag_value(args, "storage-path") or "runs"
-        folder_named(name, "run-name", storage)  # refuses
-        stored = Path(storage) / name / "config.yaml"
+        root = Path(os.path.expanduser(flag_value(args, "storage-path") or "runs"))
+        stored = folder_named(name, "run-name", str(root)) / "config.yaml"
         if not stored.exists():
             raise UserError(
-                f"there is no run to resume in {stored.parent}{nearest(name, _runs_in(storage))}; leave out "
+                f"there is no run to resume in {root / name}{nearest(name, _runs_in(root))}; leave out "
                 "--resume to start it"
             )
         return load_config(stored, Config())
-    config = get_preset(flag_value(args, "preset") or DEFAULT_PRESET)
-    file = flag_value(args, "config")
-    return load_config(Path(file), config) if file else config
+    preset, file = flag_value(args, "preset"), flag_value(args, "config")
+    if file is None:
+        return get_preset(preset or DEFAULT_PRESET)
+    settings = read_settings(path := Path(os.path.expanduser(file)))
+    return over(_preset_under(path, settings, preset), settings, str(path))
 
 
-def _runs_in(storage: str) -> list[str]:
+def _preset_under(file: Path, settings: dict[str, Any], given: str | None) -> Config:
+    """The preset that the settings of a file are put over: the one that the file names, or that --preset
+    gives. Raises UserError where they differ."""
+    named = settings.get("preset")
+    if not isinstance(named, str):  # one that is no name is refused with the other settings
+        return get_preset(given or DEFAULT_PRESET)
+    if given not in (None, named):
+        raise UserError(f"{file} is on preset {named}, and --preset says {given}: leave one of them out")
+    try:
+        return get_preset(named)
+    except UserError as error:
+        raise UserError(f"{file}: {error}; leave out preset: if the file holds every setting") from None
+
+
+def _name(launch: Launch, config: Config) -> str:
+    if launch.run_name is not None:
+        return launch.run_name
+    return f"{config.preset}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def _runs_in(storage: Path) -> list[str]:
     """Names of the runs there."""
-    return [path.parent.name for path in Path(storage).glob("*/config.yaml")]
+    return [path.parent.name for path in storage.glob("*/config.yaml")]
 
 
 def _run_dir(launch: Launch, config: Config) -> Path:
-    name = launch.run_name or f"{config.preset}-{time.strftime('%Y%m%d-%H%M%S')}"
-    run_dir = folder_named(name, "run-name", launch.storage_path)
-    if run_dir.exists() and not launch.resume:
+    """The run's folder, as far as can be told before it is made. Raises UserError."""
+    path = folder_named(_name(launch, config), "run-name", launch.storage_path)
+    if not launch.resume:
+        RUN.refuse_taken(path)
+    return path
+
+
+def _refuse_trial_of_running_sweep(path: Path) -> None:
+    """Refuse to resume a trial as a run while its sweep may train it. Raises UserError."""
+    sweep = path.parent.parent
+    by = held_by(sweep) if (sweep / "sweep.yaml").exists() else None
+    if by is not None:
         raise UserError(
-            f"run {name} exists in {run_dir.parent}: resume it with --run-name {shlex.quote(name)} --resume, "
-            "or choose another --run-name"
+            f"run {path.name} is a trial of sweep {sweep.name}, which is in use by {by}: wait for its end"
         )
-    return run_dir
 
 
 def _check_resumable(run: RunFolder, config: Config) -> None:
     """Raise UserError now for what would make every worker fail later."""
-    from hrm_rl.runs import checkpoint, selection
+    from hrm_rl.runs import checkpoint, dependencies, selection
 
     said: list[str] = []
     path = selection.latest_sound(run.checkpoints, said.append)
@@ -213,6 +273,9 @@ def _check_resumable(run: RunFolder, config: Config) -> None:
         return
     state = checkpoint.read_state(path)
     checkpoint.refuse_changes(path, state, config)
+    changed = dependencies.moved(state.digests, dependencies.digests(config))
+    if changed:
+        raise UserError(dependencies.refusal(changed, "run"))
     if state.update >= config.train.max_updates:
         raise UserError(
             f"run {run.name} is finished at update {state.update}: give a larger --max-updates "

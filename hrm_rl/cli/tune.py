@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -15,15 +14,18 @@ import yaml
 import hrm_rl
 from hrm_rl.cli.flags import flag_value, parse
 from hrm_rl.cli.resuming import failed, folder_named, resume_command, retyped, without
-from hrm_rl.config import Section, Seed, absolute_paths, flatten
+from hrm_rl.config import PathText, Section, Seed, absolute_paths, flatten
 from hrm_rl.utils import output, stops
+from hrm_rl.utils.claims import FolderKind, new_folder, resumed_folder
 from hrm_rl.utils.console import duration, shown_path, typed_path
 from hrm_rl.utils.errors import UserError, nearest
+from hrm_rl.utils.locks import held_by
 
 if TYPE_CHECKING:
     from hrm_rl.sweeps.space import Space
 
 RESOURCE_FLAGS = ("workers-per-trial", "cpus-per-trial", "gpus-per-trial", "max-concurrent")
+SWEEP = FolderKind("sweep", "sweep-name", "sweep.yaml")
 SPACES = Path(hrm_rl.__file__).parents[1] / "tune_configs"
 """The sweeps that come with the package, in a checkout as in a wheel."""
 
@@ -31,7 +33,7 @@ SPACES = Path(hrm_rl.__file__).parents[1] / "tune_configs"
 class TuneCommand(Section):
     """Search over settings: many runs, the worse ones stopped early."""
 
-    space: Annotated[str | None, tyro.conf.arg(metavar="FILE")] = None
+    space: Annotated[PathText | None, tyro.conf.arg(metavar="FILE")] = None
     """The sweep: base preset, settings to try, scheduler, searcher and budget. A YAML file, or the name of
     one that comes with hrm-rl, such as quick."""
     num_samples: int | None = None
@@ -41,12 +43,13 @@ class TuneCommand(Section):
     seed: Seed = 0
     """Seed of the samples. What is random in a trial goes by its own setting `seed`."""
     sweep_name: str | None = None
-    """Name of the sweep's folder; the file's name and the time if not given."""
-    storage_path: str = "sweeps"
+    """Name of the sweep's folder; the file's name and the time, and a number if that is taken, if not
+    given."""
+    storage_path: PathText = "sweeps"
     """Folder that holds the sweeps; on a cluster, one that all nodes share."""
     resume: bool = False
     """Resume the sweep called --sweep-name; finished trials are left alone. --num-samples adds to it."""
-    report: Annotated[str | None, tyro.conf.arg(metavar="DIR")] = None
+    report: Annotated[PathText | None, tyro.conf.arg(metavar="DIR")] = None
     """Make table, results.csv, best.yaml and pictures of the sweep in DIR again, even while it runs or after
     a crash."""
     workers_per_trial: int = 1
@@ -88,11 +91,24 @@ def main(args: Sequence[str]) -> int:
         print(write_report(Path(command.report)))
         return 0
 
+    sweep = _resumed(command, args) if command.resume else _new(command)
+    if command.dry_run:
+        return _search(command, sweep, args)
+    if command.resume:
+        _refuse_trials_in_use(sweep.folder)
+        folder = resumed_folder(sweep.folder, SWEEP)
+    else:
+        folder = new_folder(sweep.folder.parent, sweep.folder.name, command.sweep_name is not None, SWEEP)
+    with folder as path:
+        return _search(command, replace(sweep, folder=path), args)
+
+
+def _search(command: TuneCommand, sweep: SweepPlan, args: Sequence[str]) -> int:
+    """Run the sweep in its folder, whose lock is held, or do a dry run."""
     from hrm_rl.sweeps.plan import check_data, dry_run, first_samples, plan_resources
     from hrm_rl.sweeps.results.records import Book, write_sweep
     from hrm_rl.training.resources import cluster_address, this_machine
 
-    sweep = _resumed(command, args) if command.resume else _new(command)
     machine = this_machine()
     remote = None if command.dry_run else cluster_address(command.address)
     if remote:
@@ -131,7 +147,6 @@ def main(args: Sequence[str]) -> int:
     at_once = f"stopped at once; resume with: {resume}"
     output.say_when_lost(f"nobody reads the output any more: the sweep goes on in {shown_path(sweep.folder)}")
     with stops.at_once(at_once):
-        connect(remote, machine, command.verbose)
         try:
             display = Display(book, sweep.trials, resources.concurrent, sweep.space.file.budget.max_updates)
             with display:
@@ -174,14 +189,23 @@ def _new(command: TuneCommand) -> SweepPlan:
     settings = flatten(space.base.model_dump(mode="json"))
     content = {**content, "set": {name: settings[name] for name in space.file.set}}
     trials = number_of_trials(space, command.num_samples)
-    name = command.sweep_name or f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+    name = command.sweep_name
+    if name is None:
+        name = f"{file.stem}-{time.strftime('%Y%m%d-%H%M%S')}"
     folder = folder_named(name, "sweep-name", command.storage_path)
-    if folder.exists():
-        raise UserError(
-            f"sweep {name} exists in {folder.parent}: resume it with --sweep-name {shlex.quote(name)} "
-            "--resume, or choose another --sweep-name"
-        )
+    if command.sweep_name is not None:
+        SWEEP.refuse_taken(folder)
     return SweepPlan(folder, content, file.name, space, command.seed, trials)
+
+
+def _refuse_trials_in_use(path: Path) -> None:
+    """Refuse to resume a sweep while somebody trains one of its trials as a run. Raises UserError."""
+    from hrm_rl.sweeps.results.folder import SweepFolder
+
+    folder = SweepFolder(path)
+    for id in folder.trial_ids():
+        if by := held_by(folder.trial(id).path):
+            raise UserError(f"trial {id} of sweep {path.name} is in use by {by}: wait for its end")
 
 
 def _space_file(given: str | None) -> Path:
@@ -199,9 +223,11 @@ def _space_file(given: str | None) -> Path:
 
 
 def _resumed(command: TuneCommand, args: Sequence[str]) -> SweepPlan:
+    from hrm_rl.runs.dependencies import moved, refusal
     from hrm_rl.sweeps.checks import build_space
     from hrm_rl.sweeps.file import read_content
     from hrm_rl.sweeps.results.folder import SweepFolder
+    from hrm_rl.sweeps.results.records import digests_of
     from hrm_rl.sweeps.search import number_of_trials
 
     for flag in ("space", "seed", "max-updates"):
@@ -226,6 +252,9 @@ def _resumed(command: TuneCommand, args: Sequence[str]) -> SweepPlan:
     except (KeyError, TypeError, ValueError) as error:
         raise UserError(f"{stored} is damaged ({error}); --report {typed_path(folder)} still works") from None
     space = build_space(content, str(stored), updates)
+    changed = moved(record.get("digests") or {}, digests_of(space))
+    if changed:
+        raise UserError(refusal(changed, "sweep"))
     if command.num_samples is not None:
         trials = number_of_trials(space, command.num_samples)
     return SweepPlan(folder, content, file, space, seed, trials)

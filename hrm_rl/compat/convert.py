@@ -13,6 +13,7 @@ from hrm_rl.compat.names import Source
 from hrm_rl.compat.sizes import Sizes, infer, refuse
 from hrm_rl.models import RecurrentModel, build_model
 from hrm_rl.models.layers.positions import rope_frequencies, rotation
+from hrm_rl.models.saving import not_finite
 from hrm_rl.utils.errors import UserError
 
 
@@ -20,7 +21,7 @@ def convert(source: Source, sizes: Sizes, vocab_size: int | None = None) -> Recu
     """Our network with the file's weights.
 
     vocab_size: of the task it is for. Raises UserError that names all missing, unexpected and misshapen
-    keys, one line for each of the three.
+    keys, one line for each of the three, and for weights that are no finite numbers.
     """
     config, length = infer(source, sizes)
     tensors = source.tensors
@@ -35,6 +36,9 @@ def convert(source: Source, sizes: Sizes, vocab_size: int | None = None) -> Recu
     model = build_model(config, tokens, np.zeros((length, 1), np.int64), identifiers)
     refuse_misfits(source, model)
     model.load_state_dict(tensors)
+    fault = not_finite(model.state_dict())
+    if fault is not None:
+        raise UserError(f"the checkpoint is of no use, {fault}: take one from before its training diverged")
     return model
 
 

@@ -1,8 +1,8 @@
 """Every setting of a run: typed, checked, read from presets, YAML and flags."""
 
-from hrm_rl.config.base import Decay, Positive, Probability, Section, Seed
+from hrm_rl.config.base import Decay, Options, PathText, Positive, Probability, Section, Seed
 from hrm_rl.config.config import RESUMABLE_FIELDS, Config, differences, field_names, flatten
-from hrm_rl.config.loading import absolute_paths, load_config, validate
+from hrm_rl.config.loading import absolute_paths, load_config, over, read_settings, validate
 from hrm_rl.config.model import ModelConfig
 from hrm_rl.config.presets import PRESETS, PresetNote, describe, get_preset
 from hrm_rl.config.sections import (
@@ -27,6 +27,8 @@ __all__ = [
     "HaltingConfig",
     "ModelConfig",
     "OptimConfig",
+    "Options",
+    "PathText",
     "Positive",
     "PresetNote",
     "Probability",
@@ -41,6 +43,8 @@ __all__ = [
     "flatten",
     "get_preset",
     "load_config",
+    "over",
     "parse_weights",
+    "read_settings",
     "validate",
 ]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 Probability = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -13,6 +14,20 @@ Decay = Annotated[float, Field(ge=0.0, lt=1.0)]
 
 
 Positive = Annotated[int, Field(ge=1)]
+
+
+def _expanded(
+    options: dict[str, int | float | bool | str],
+) -> dict[str, int | float | bool | str]:
+    return {k: os.path.expanduser(v) if isinstance(v, str) else v for k, v in options.items()}
+
+
+PathText = Annotated[str, AfterValidator(os.path.expanduser)]
+"""The name of a file or folder. `~` is the home folder, also where no shell expands it."""
+
+
+Options = Annotated[dict[str, int | float | bool | str], AfterValidator(_expanded)]
+"""Options of a task, of which some name files."""
 
 
 Seed = Annotated[int, Field(ge=0, lt=2**63)]

@@ -116,6 +116,8 @@ def field_names() -> list[str]:
 
 def differences(stored: Config, wanted: Config) -> list[str]:
     """Settings, other than RESUMABLE_FIELDS, in which two configurations differ:
-    `field: stored -> wanted`."""
+    `field: stored -> wanted`. A run that has begun may also forget which weights it started from."""
     old, new = flatten(stored.model_dump(mode="json")), flatten(wanted.model_dump(mode="json"))
+    if new["train.init_from"] is None:
+        del new["train.init_from"]
     return [f"{k}: {old[k]} -> {new[k]}" for k in new if old[k] != new[k] and k not in RESUMABLE_FIELDS]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 
 from hrm_rl.config.config import Config, field_names
 from hrm_rl.utils.console import typed_command
-from hrm_rl.utils.errors import UserError, first_problem, nearest
+from hrm_rl.utils.errors import UserError, dotted, first_problem, nearest
 from hrm_rl.utils.files import read_yaml
 
 REMOVED: dict[str, tuple[str, tuple[Any, ...] | None]] = {
@@ -47,23 +48,52 @@ def validate(values: dict[str, Any], origin: str) -> Config:
     except ValidationError as error:
         first = error.errors()[0]
         if first["type"] == "extra_forbidden":
-            field = ".".join(map(str, first["loc"]))
-            raise UserError(f"{origin}: unknown setting '{field}'{nearest(field, field_names())}") from None
+            raise UserError(f"{origin}: {_unknown(first['loc'], first['input'])}") from None
         raise UserError(": ".join(filter(None, (origin, first_problem(error))))) from None
 
 
-def load_config(path: Path, base: Config) -> Config:
-    """`base` with the settings of a YAML file over it. Raises UserError for an unreadable or wrong file."""
+def _unknown(place: tuple[int | str, ...], value: Any) -> str:
+    """What is wrong with a setting that nobody knows, and what would be right."""
+    field, known = dotted(place), field_names()
+    if isinstance(value, dict) and len(place) == 1 and field not in known:
+        return f"unknown section '{field}'{nearest(field, Config.model_fields)}"
+    last = str(place[-1]).lstrip("-").replace("-", "_")
+    if last in known:  # `optim.lr: 0.001`, as flags and sweeps have it
+        meant = [last]
+    else:
+        meant = [name for name in known if name.rpartition(".")[2] == last]
+        if "." in last:
+            meant = difflib.get_close_matches(last, known, n=1)
+    if len(meant) != 1 or meant[0] == field.replace("-", "_") != field:  # in its section, with dashes
+        return f"unknown setting '{field}'{nearest(field, known)}"
+    section, _, name = meant[0].rpartition(".")
+    text = str(value) if isinstance(value, int | float | str) else "..."
+    right = f"{section}: {{{name}: {text}}}" if section else f"{name}: {text}, in no section"
+    return f"unknown setting '{field}': settings stand in their sections here; write '{right}'"
+
+
+def read_settings(path: Path) -> dict[str, Any]:
+    """What a YAML file of settings holds, not checked yet. Raises UserError."""
     loaded = read_yaml(path, "configuration")
     if not isinstance(loaded, dict):
         raise UserError(f"{path} holds no settings; it should look like 'model: {{hidden_size: 128}}'")
+    return loaded
+
+
+def over(base: Config, settings: dict[str, Any], origin: str) -> Config:
+    """`base` with settings by section over it, as read from `origin`. Raises UserError for wrong ones."""
     merged = base.model_dump()
-    for key, value in loaded.items():
+    for key, value in settings.items():
         if isinstance(value, dict) and isinstance(merged.get(key), dict):
             merged[key] = {**merged[key], **value}
         else:
             merged[key] = value
-    return validate(merged, str(path))
+    return validate(merged, origin)
+
+
+def load_config(path: Path, base: Config) -> Config:
+    """`base` with the settings of a YAML file over it. Raises UserError for an unreadable or wrong file."""
+    return over(base, read_settings(path), str(path))
 
 
 def absolute_paths(config: Config) -> Config:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from hrm_rl.config.base import Decay, Positive, Probability, Section
+from hrm_rl.config.base import Decay, Options, PathText, Positive, Probability, Section
 
 
 class EnvConfig(Section):
@@ -17,7 +17,7 @@ class EnvConfig(Section):
     """Name of the task, as in envs.TASKS."""
     size: Positive | None = None
     """Edge of the board; the task's own default if not given."""
-    options: dict[str, int | float | bool | str] = Field(default_factory=dict)
+    options: Options = Field(default_factory=dict)
     """Further options of the task, as `name value` pairs (Sudoku: min_guesses, catalogue)."""
     segment_cost: Annotated[float, Field(ge=0.0)] = 0.0
     """Price of one more segment: the reward of `continue` is minus this. Training pays
@@ -27,7 +27,7 @@ class EnvConfig(Section):
 class DataConfig(Section):
     """Where puzzles come from (hrm_rl/data/streams.py)."""
 
-    path: str | None = None
+    path: PathText | None = None
     """Training puzzles: a file, or a folder in the field's format; generated on the fly if not given."""
     required: bool = False
     """This configuration makes sense only with `path` (set by presets that repeat a paper's data set)."""
@@ -36,7 +36,7 @@ class DataConfig(Section):
     their symmetric versions."""
     augment: bool = True
     """Apply a random symmetry of the task each time a puzzle of the file is drawn."""
-    eval_path: str | None = None
+    eval_path: PathText | None = None
     """File or folder of held-out puzzles; without it they are generated, taken from the test split of the
     folder `path`, or split off `path`."""
     exclude_twins: bool = True
@@ -150,7 +150,7 @@ class TrainConfig(Section):
     others."""
     max_updates: Positive = 50_000
     """Updates after which the run is done."""
-    init_from: str | None = None
+    init_from: PathText | None = None
     """Folder whose weights the run starts from: a run, a checkpoint, or one made by the commands export or
     convert. Puzzle embeddings start new where their number differs."""
     loss: Literal["softmax", "stablemax"] = "softmax"

@@ -95,6 +95,11 @@ def _generated(task: PuzzleTask, config: Config, rank: int, progress: ReportProg
         raise UserError(
             "a curriculum stage 'all' needs a file of puzzles: give one with --data.path FILE.csv"
         )
+    if config.data.max_puzzles is not None:
+        raise UserError(
+            f"data.max_puzzles={config.data.max_puzzles} takes a part of given puzzles, and these are "
+            "generated without end: leave it out, or give a file with --data.path FILE.csv"
+        )
     prepare(task, levels, progress)
     notes: tuple[str, ...] = ()
     if config.data.eval_path is not None:

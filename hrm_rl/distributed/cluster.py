@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import subprocess
+from contextlib import suppress
 from importlib import import_module
 
 import ray
@@ -16,7 +17,7 @@ import ray
 from hrm_rl.distributed import joining
 from hrm_rl.training.resources import Machine
 from hrm_rl.utils.errors import UserError, one_line
-from hrm_rl.utils.stops import at_once, shields
+from hrm_rl.utils.stops import at_once, before_end, shields
 
 SEEN_WITH = "Ray 2.60.0"
 ENVIRONMENT = {
@@ -46,10 +47,12 @@ def connect(address: str | None, machine: Machine, verbose: bool) -> Machine:
     if not ray.is_initialized():
         with at_once():  # an exception could be lost in Ray's own code
             joining.knock(address) if address else joining.make_ready()
+            before_end(kill_descendants)
             _start(address, machine, verbose)
     if not address:
         if shields():
-            end_without_asking()
+            for process in ray_processes():
+                process.terminate = kill_descendants  # type: ignore[method-assign]
         return machine
     alive = [node["Resources"] for node in ray.nodes() if node["Alive"]]
     nodes = tuple((node.get("CPU", 0.0), node.get("GPU", 0.0)) for node in alive)
@@ -94,11 +97,16 @@ def ray_processes() -> list[subprocess.Popen[bytes]]:
     return [info.process for kind in kinds for info in kind]
 
 
-def end_without_asking() -> None:
-    """Have the processes of the Ray that was started here killed when this one ends. They have SIGTERM
-    blocked (hrm_rl/utils/stops.py), with which Ray would ask each in turn, and wait a second in vain."""
-    for process in ray_processes():
-        process.terminate = process.kill  # type: ignore[method-assign]
+def kill_descendants() -> None:
+    """Kill all that this process has started, and all that those have: Ray, if it runs for this one alone.
+
+    They have SIGTERM blocked (hrm_rl/utils/stops.py). Ray's own end asks each in turn with it, and waits a
+    second in vain; and what a killed raylet leaves behind takes a minute to notice.
+    """
+    psutil = import_module("psutil")  # which Ray brings along
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):
+            process.kill()
 
 
 def silence_reports() -> None:

@@ -22,6 +22,8 @@ TOKENS_SET_UP_IN = "ray._private.authentication.authentication_token_setup"
 """The module that has a process show the user's token, if there is one."""
 SOCKET = f"/ray/session_2026-11-28_09-30-00_000000_{os.getpid()}/sockets/plasma_store"
 """What Ray adds to the folder for temporary files: its longest name of a socket."""
+LEAST_FILES = 256
+"""Files that a process must be allowed to open: one worker was seen to run with 256, and to die with 64."""
 CONNECT_SECONDS, ANSWER_SECONDS = 10.0, 12.0
 """How long a cluster may take to be connected to and to answer."""
 
@@ -45,6 +47,7 @@ def make_ready() -> None:
                 f"{variable} {base} is too long for the names of Ray's sockets, by "
                 f"{len(os.fsencode(base)) - room} characters: set RAY_TMPDIR to a short folder, such as /tmp"
             )
+    _refuse_few_files()
     if not _can_keep_token():
         # Ray would write one into the home folder. This one goes to the processes that Ray starts, and with
         # them it ends.
@@ -57,6 +60,20 @@ def _refuse_strangers() -> None:
     found = shadowed.stranger(Path.cwd())
     if found is not None:
         raise UserError(shadowed.in_words(found))
+
+
+def _refuse_few_files() -> None:
+    """Raise UserError where so few files may be open that Ray's processes die."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)  # Ray raises the soft limit to the hard one
+    if most != resource.RLIM_INFINITY and most < LEAST_FILES:
+        raise UserError(
+            f"this process may open {most} files, and Ray needs {LEAST_FILES} or more: raise the limit "
+            "(ulimit -n, docker run --ulimit nofile=65536), or train with --num-workers 0"
+        )
 
 
 def _can_keep_token() -> bool:

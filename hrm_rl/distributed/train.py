@@ -29,7 +29,7 @@ from hrm_rl.runs.folder import RunFolder
 from hrm_rl.training.resources import Plan
 from hrm_rl.training.worker import RunOutcome
 from hrm_rl.utils import stops
-from hrm_rl.utils.errors import UserError, one_line, refused_by_disk
+from hrm_rl.utils.errors import NotResumable, UserError, one_line, refused_by_disk
 
 MAX_FAILURES = 3
 """Times that a run resumes from its last checkpoint after workers have died or raised."""
@@ -76,7 +76,7 @@ def train_with_ray(
         raise _explained(result, run)
     values = dict(result.return_value)
     if "error" in values:
-        raise UserError(values["error"])
+        raise (UserError if values["resumable"] else NotResumable)(values["error"])
     return RunOutcome(**values)
 
 

@@ -24,7 +24,7 @@ from hrm_rl.runs.folder import RunFolder
 from hrm_rl.training.loop import Trainer
 from hrm_rl.training.worker import Evaluated
 from hrm_rl.utils.devices import choose_device, use_threads
-from hrm_rl.utils.errors import UserError, one_line
+from hrm_rl.utils.errors import NotResumable, UserError, one_line
 
 UPDATES, SECONDS, TRAIN_SECONDS = "updates", "trial_seconds", "trial_train_seconds"
 """Keys of what a trial of a sweep reports along with the metrics' tags."""
@@ -95,7 +95,7 @@ def work(settings: dict[str, Any]) -> dict[str, Any]:
         try:
             return asdict(trainer.run())
         except UserError as error:  # raised on all ranks alike
-            return {"error": str(error)}
+            return {"error": str(error), "resumable": not isinstance(error, NotResumable)}
     except Exception as error:
         worker.say(f"worker {worker.rank} failed: {type(error).__name__}: {one_line(error, 300)}")
         raise

@@ -4,17 +4,20 @@ out; none that it was trained on."""
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
+from pydantic import PrivateAttr
 from rich.console import Console
 
 from envs import DataError, PuzzleBatch
 from envs.folders.opening import open_puzzles
 from envs.task import PuzzleTask
-from hrm_rl.config import Config, Positive, Section, Seed
+from hrm_rl.config import Config, PathText, Positive, Section, Seed
 from hrm_rl.data.held_out import generate_held_out, prepare, trained_levels, without_doubles
 from hrm_rl.data.leaks import Keys, twins
 from hrm_rl.data.streams import ALL_LEVELS, build_data, training_puzzles
+from hrm_rl.runs.dependencies import digests_of_puzzles, moved
 from hrm_rl.runs.loading import LoadedModel, trained_on
 from hrm_rl.utils.console import slow_work
 from hrm_rl.utils.errors import UserError
@@ -23,7 +26,7 @@ from hrm_rl.utils.errors import UserError
 class PuzzleChoice(Section):
     """Flags that say which puzzles."""
 
-    data: str | None = None
+    data: PathText | None = None
     """File or folder of puzzles to evaluate on. Without this, --level, --puzzles and --seed: the run's
     held-out ones."""
     level: str | None = None
@@ -32,6 +35,9 @@ class PuzzleChoice(Section):
     """Puzzles to generate over all levels (1000), or to take from the file at random (all)."""
     seed: Seed | None = None
     """Seed of the generated or chosen puzzles (1), of votes and retries, and of the intervals."""
+
+    _moved: bool = PrivateAttr(False)
+    """Whether the files that the run held puzzles out of have changed since."""
 
     @property
     def own_held_out(self) -> bool:
@@ -47,7 +53,12 @@ class PuzzleChoice(Section):
         """Where the puzzles come from, in words."""
         if self.data is not None:
             return self.data
-        return "held out by the run" if self.own_held_out else f"generated, seed {self.chosen_seed}"
+        if self.own_held_out:
+            return "held out anew: the run's files have changed" if self._moved else "held out by the run"
+        return f"generated, seed {self.chosen_seed}"
+
+
+Choice = TypeVar("Choice", bound=PuzzleChoice)
 
 
 def choose_puzzles(choice: PuzzleChoice, config: Config, task: PuzzleTask) -> PuzzleBatch:
@@ -66,10 +77,13 @@ def choose_puzzles(choice: PuzzleChoice, config: Config, task: PuzzleTask) -> Pu
     return without_training_puzzles(puzzles, config, task)
 
 
-def for_folder(choice: PuzzleChoice, loaded: LoadedModel) -> PuzzleChoice:
-    """What is meant by flags that leave the puzzles open, if the model is in a folder without its run. Raises
-    UserError."""
+def for_folder(choice: Choice, loaded: LoadedModel) -> Choice:
+    """What is meant by flags that leave the puzzles open, if the model is in a folder without its run, or if
+    the files of its run have changed, which is said. Raises UserError."""
     data = loaded.config.data
+    if warn_of_moved(loaded, choice.own_held_out):
+        choice = choice.model_copy()
+        choice._moved = True
     if loaded.run is not None or not choice.own_held_out:
         return choice
     if loaded.converted:
@@ -80,6 +94,24 @@ def for_folder(choice: PuzzleChoice, loaded: LoadedModel) -> PuzzleChoice:
             "--data FILE, or --level NAME to generate some"
         )
     return choice
+
+
+def warn_of_moved(loaded: LoadedModel, own_held_out: bool) -> bool:
+    """Say so if files that the run depends on have changed since it was trained. Returns whether they have.
+    own_held_out: whether the puzzles are meant to be those that it held out."""
+    changed = moved(loaded.digests, digests_of_puzzles(loaded.config))
+    if changed:
+        known = (
+            "these are not the puzzles that it held out, and it may have been trained on some of them"
+            if own_held_out
+            else "whether it was trained on some of these puzzles is not known"
+        )
+        Console(stderr=True).print(
+            f"warning: {' and '.join(changed)} changed since {loaded.name} was trained: {known}",
+            soft_wrap=True,
+            highlight=False,
+        )
+    return bool(changed)
 
 
 def _from_file(choice: PuzzleChoice, task: PuzzleTask) -> PuzzleBatch:

@@ -6,6 +6,7 @@ hrm_rl/runs/pretrained.py adds to it what is known of the run that the network c
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ import safetensors.torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from torch import nn
+from torch import Tensor, nn
 
 from hrm_rl.config import ModelConfig
 from hrm_rl.utils.console import typed_command
@@ -59,12 +60,24 @@ def read_blueprint(folder: Path) -> Blueprint:
         raise UserError(f"{folder / CONFIG} does not describe a network: {error!r}") from None
 
 
+def not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """`2 of its 40 tensors hold NaN or infinity, the first lm_head.weight`; None if none does."""
+    wrong = [name for name, t in tensors.items() if t.is_floating_point() and not t.isfinite().all()]
+    if not wrong:
+        return None
+    hold = "holds" if len(wrong) == 1 else "hold"
+    return f"{len(wrong)} of its {len(tensors)} tensors {hold} NaN or infinity, the first {wrong[0]}"
+
+
 def read_weights_into(model: nn.Module, folder: Path) -> None:
     """Give `model` the weights in `folder`. Raises UserError if they cannot be read or do not fit."""
     try:
         model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
     except (OSError, SafetensorError, RuntimeError) as error:
         raise UserError(f"cannot load {folder / WEIGHTS}: {_fault(folder / WEIGHTS, error)}") from None
+    fault = not_finite(model.state_dict())
+    if fault is not None:
+        raise UserError(f"{folder / WEIGHTS} is of no use, {fault}: make the folder again from other weights")
 
 
 def _fault(path: Path, error: Exception) -> str:

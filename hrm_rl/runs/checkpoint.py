@@ -14,11 +14,12 @@ All ranks write into a folder with a temporary name, which rank 0 renames when e
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Collection
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -30,12 +31,10 @@ from torch import Tensor
 from hrm_rl.agents.act.learner import Learner
 from hrm_rl.config import Config, differences, validate
 from hrm_rl.data.curriculum import CurriculumState
-from hrm_rl.runs.selection import KEEP_LAST, MANIFEST, STATE, checkpoints, digest, name_of, prune
+from hrm_rl.runs.selection import AVERAGED, KEEP_LAST, MANIFEST, STATE, WEIGHTS, checkpoints, name_of, prune
 from hrm_rl.utils.errors import UserError
-from hrm_rl.utils.files import provenance, write_atomically
+from hrm_rl.utils.files import digest, provenance, write_atomically
 
-WEIGHTS = "model.safetensors"
-AVERAGED = "averaged.safetensors"
 OPTIMIZER = "optimizer.safetensors"
 Weights = Literal["raw", "ema"]
 """The trained weights, or their exponential moving average where the run keeps one."""
@@ -67,6 +66,8 @@ class TrainingState:
     """Share of the held-out puzzles that are solved at this update, if it was evaluated."""
     evaluation_owed: bool = False
     """Whether the evaluation of this update was given up when the user stopped the run."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """Of what the run depends on by path (hrm_rl/runs/dependencies.py); of runs of 0.2.0, none."""
 
     def to_json(self) -> str:
         values = {
@@ -76,6 +77,7 @@ class TrainingState:
             "stage": self.stage,
             "score": self.score,
             "evaluation_owed": self.evaluation_owed,
+            "digests": dict(self.digests),
             "curriculum": self.curriculum.to_json(),
             "config": self.config.model_dump(mode="json"),
             "versions": provenance(),
@@ -94,6 +96,7 @@ class TrainingState:
             validate(values["config"], origin),
             values["score"],
             values.get("evaluation_owed", False),
+            values.get("digests", {}),
         )
 
 
@@ -125,11 +128,18 @@ def save(
             shutil.rmtree(temporary, ignore_errors=True)
         raise UserError(
             f"could not save the checkpoint of update {state.update} in {root}: {errors[0]}; "
-            "free some space, or choose another --storage-path, then resume from the checkpoint before"
+            f"{_mend(errors[0])}, then resume from the checkpoint before"
         )
     if rank == 0:
         prune(root, final, keep)
     return final
+
+
+def _mend(reason: str) -> str:
+    """What to do about a file system that refused for this reason."""
+    if any(os.strerror(code) in reason for code in (errno.ENOSPC, errno.EDQUOT)):
+        return "free some space, or choose another --storage-path"
+    return "see to it that all processes of the run can write there"
 
 
 def _attempt(action: Callable[[], None]) -> str | None:

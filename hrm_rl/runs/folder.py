@@ -2,6 +2,7 @@
 
 runs/NAME/
     config.yaml       the settings, enough to repeat the run
+    lock              which process writes here, while one does
     versions.jsonl    a line for each start: command, versions, commit
     metrics.jsonl     a line for each interval and each evaluation
     checkpoints/      hrm_rl/runs/checkpoint.py says what is in one

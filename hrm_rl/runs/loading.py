@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from envs.errors import DataError, MisfitError
@@ -40,6 +40,8 @@ class LoadedModel:
     """The run that it lies in; None in a folder for others, which holds nothing else of its run."""
     converted: bool = False
     """From another project's checkpoint: it has no held-out puzzles of its own."""
+    digests: Mapping[str, str] = field(default_factory=dict)
+    """Of what its run depended on by path, as far as that is known."""
 
     @property
     def solver(self) -> Solver:
@@ -63,7 +65,7 @@ def _of_run(name: str, path: Path, weights: Weights | None) -> LoadedModel:
     model = build_model(config.model, task.vocab_size, task.coordinates(), checkpoint.identifiers(path))
     checkpoint.load_weights(path, model, weights)
     run = RunFolder.of_checkpoint(path)
-    return LoadedModel(name, path, model, task, config, state.update, weights, run)
+    return LoadedModel(name, path, model, task, config, state.update, weights, run, digests=state.digests)
 
 
 def _exported(name: str, path: Path, weights: Weights | None) -> LoadedModel:

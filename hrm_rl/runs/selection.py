@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from safetensors import SafetensorError, safe_open
+
+from hrm_rl.utils.files import digest
+
 KEEP_LAST = 2
 """Newest checkpoints that a run keeps, besides its best."""
 STATE = "state.json"
 MANIFEST = "manifest.json"
+WEIGHTS = "model.safetensors"
+AVERAGED = "averaged.safetensors"
 
 
 def name_of(update: int) -> str:
@@ -23,10 +28,6 @@ def name_of(update: int) -> str:
 def update_of(path: Path) -> int:
     """The update of a checkpoint."""
     return int(path.name.removeprefix("update-"))
-
-
-def digest(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def checkpoints(root: Path) -> list[Path]:
@@ -65,7 +66,7 @@ def prune(root: Path, newest: Path, last: int = KEEP_LAST) -> None:
 
 
 def damage(path: Path) -> str | None:
-    """What is wrong with the files of a checkpoint, or None."""
+    """What is wrong with the files of a checkpoint, or with its weights, or None."""
     try:
         manifest = json.loads((path / MANIFEST).read_text())
         for name, expected in manifest.items():
@@ -73,11 +74,23 @@ def damage(path: Path) -> str | None:
                 return f"{name} is truncated"
             if digest(path / name) != expected["sha256"]:
                 return f"{name} is corrupted"
+        for name in (WEIGHTS, AVERAGED):
+            if name in manifest and (fault := _not_finite(path / name)):
+                return f"{name} is of no use, {fault}"
     except FileNotFoundError as error:
         return f"{Path(error.filename).name} is missing"
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         return f"{MANIFEST} is unreadable ({error})"
+    except SafetensorError as error:
+        return f"its weights are unreadable ({error})"
     return None
+
+
+def _not_finite(file: Path) -> str | None:
+    from hrm_rl.models.saving import not_finite  # and torch with it: names in a folder are known without
+
+    with safe_open(file, "pt") as tensors:
+        return not_finite({name: tensors.get_tensor(name) for name in tensors.keys()})  # noqa: SIM118
 
 
 def latest_sound(root: Path, say: Callable[[str], None]) -> Path | None:

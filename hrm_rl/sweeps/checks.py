@@ -23,6 +23,7 @@ NOT_SWEPT = {
 def build_space(content: dict[str, Any], origin: str, max_updates: int | None = None) -> Space:
     """The space that `content`, read from `origin`, describes. max_updates: instead of the file's.
     Raises UserError: unknown keys and settings, wrong types, values that can never be used."""
+    _refuse_sections(content, origin)
     file = parse_file(content, origin)
     try:
         if max_updates is not None:
@@ -41,6 +42,21 @@ def build_space(content: dict[str, Any], origin: str, max_updates: int | None = 
     except UserError as error:
         raise UserError(f"{origin}: {error}") from None
     return space
+
+
+def _refuse_sections(content: dict[str, Any], origin: str) -> None:
+    """Refuse settings by section, as a run's file has them. Raises UserError that shows the right form."""
+    for part in ("set", "space"):
+        for name, value in (content[part] if isinstance(content.get(part), dict) else {}).items():
+            first = next((full for full in field_names() if full.startswith(f"{name}.")), None)
+            if first is None or name in field_names():
+                continue
+            if isinstance(value, dict) and value:
+                first = f"{name}.{next(iter(value))}"
+            raise UserError(
+                f"{origin}: {part}: '{name}' is a section; here settings have their full names, such as "
+                f"'{first}: ...'"
+            )
 
 
 def _known(name: str, known: list[str], where: str) -> str:

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError, model_validator
 
-from hrm_rl.config import Positive, Section
+from hrm_rl.config import Config, Positive, Section, field_names
 from hrm_rl.utils.console import typed_command
 from hrm_rl.utils.errors import UserError, in_words, nearest
 from hrm_rl.utils.files import read_yaml
@@ -221,6 +221,10 @@ def _explained(error: ValidationError) -> str:
     field = ": ".join(loc) if loc else ""
     if kind == "extra_forbidden":
         known = [n for m in (models if len(loc) > 1 else (SweepFile,)) for n in m.model_fields]
+        if len(loc) == 1 and (field in field_names() or field in Config.model_fields):
+            return (
+                f"'{field}' is a setting of runs: it belongs under set: (the same for all trials) or space:"
+            )
         return f"unknown key '{field}'{nearest(loc[-1], known)} (keys: {', '.join(dict.fromkeys(known))})"
     if kind == "union_tag_invalid":
         names = [str(m.model_fields["name"].default) for m in models]

@@ -23,6 +23,7 @@ from hrm_rl.evaluation.search import evaluate_search
 from hrm_rl.evaluation.summaries import evaluation_scalars
 from hrm_rl.runs import checkpoint, selection
 from hrm_rl.runs.checkpoint import Agree, TrainingState, agree_alone
+from hrm_rl.runs.dependencies import digests
 from hrm_rl.runs.folder import RunFolder
 from hrm_rl.training.pictures import Pictures
 from hrm_rl.training.resuming import begin, resume
@@ -86,10 +87,13 @@ class Trainer:
         """Whether the evaluation of the present update was given up."""
         self._ask_every = 1
         """Updates between two looks at whether to stop, the same on all ranks."""
-        state = resume(self.learner, worker, self.folder, self._say)
+        self.digests = digests(config) if worker.rank == 0 else {}
+        """Of what the run depends on by path."""
+        state = resume(self.learner, worker, self.folder, self._say, self.agree)
         if state is None:
             begin(self.learner, config)
         else:
+            self.digests |= state.digests  # of the starting weights: those it did start from
             self.curriculum = replace(state.curriculum, stage=state.stage)
             self.pending = state.curriculum
             self.saved_at = state.update
@@ -279,6 +283,7 @@ class Trainer:
             config=self.config,
             score=self.metrics["eval/solved"] if self.evaluated_at == update else None,
             evaluation_owed=self.owed,
+            digests=self.digests,
         )
         return checkpoint.save(
             self.folder.checkpoints, self.learner, state, worker.rank, self.agree, self.keep

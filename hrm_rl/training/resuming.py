@@ -11,10 +11,12 @@ from hrm_rl.agents.act.learner import Learner
 from hrm_rl.agents.tally import sum_over_ranks
 from hrm_rl.config import Config
 from hrm_rl.runs import checkpoint, selection
-from hrm_rl.runs.checkpoint import TrainingState
+from hrm_rl.runs.checkpoint import Agree, TrainingState
+from hrm_rl.runs.dependencies import digests_of_puzzles, moved, refusal
 from hrm_rl.runs.folder import RunFolder
 from hrm_rl.runs.warm_start import start_from
 from hrm_rl.training.worker import Worker
+from hrm_rl.utils.errors import NotResumable
 
 
 def begin(learner: Learner, config: Config) -> None:
@@ -28,14 +30,21 @@ def begin(learner: Learner, config: Config) -> None:
 
 
 def resume(
-    learner: Learner, worker: Worker, folder: RunFolder, say: Callable[[str], None]
+    learner: Learner, worker: Worker, folder: RunFolder, say: Callable[[str], None], agree: Agree
 ) -> TrainingState | None:
     """Put the learner and the worker's curriculum where the newest undamaged checkpoint was. None if there is
-    none; then nothing is changed."""
+    none; then nothing is changed. Raises NotResumable, on all ranks alike, if the puzzles at the run's paths
+    are no more what they were."""
     update = _agreed_checkpoint(worker, folder, say)
     if update < 0:
         return None
-    state = checkpoint.load(folder.checkpoint(update), learner, worker.rank, worker.world_size)
+    path = folder.checkpoint(update)
+    changed = []
+    if worker.rank == 0:
+        changed = moved(checkpoint.read_state(path).digests, digests_of_puzzles(learner.config))
+    if errors := agree(refusal(changed, "run") if changed else None):
+        raise NotResumable(errors[0])
+    state = checkpoint.load(path, learner, worker.rank, worker.world_size)
     worker.curriculum.resume(state.curriculum)
     if not state.world_size:
         say("from another trial's checkpoint, with this trial's settings; slots start on new puzzles")

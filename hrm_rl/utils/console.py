@@ -119,7 +119,8 @@ def print_whole(console: Console, table: Table) -> None:
         whole = column.no_wrap or column.justify == "right"
         words = cells if whole else [word for cell in cells for word in cell.split()]
         column.min_width = max((cell_len(word) for word in [*header, *words]), default=1)
-    width = wanted = console.width
+    width = console.width
+    wanted = max(width, sum(column.min_width or 0 for column in table.columns))
 
     def needed(width: int) -> int:
         return table.__rich_measure__(console, console.options.update(max_width=width)).maximum

@@ -19,7 +19,20 @@ from envs.errors import UserError, nearest, unknown  # noqa: E402  what is found
 if TYPE_CHECKING:
     from pydantic import ValidationError
 
-__all__ = ["UserError", "dotted", "first_problem", "nearest", "one_line", "refused_by_disk", "unknown"]
+__all__ = [
+    "NotResumable",
+    "UserError",
+    "dotted",
+    "first_problem",
+    "nearest",
+    "one_line",
+    "refused_by_disk",
+    "unknown",
+]
+
+
+class NotResumable(UserError):
+    """What ends a run that resuming would end again."""
 
 
 def refused_by_disk(error: OSError) -> UserError | None:

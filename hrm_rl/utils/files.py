@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib.metadata
 import os
 import platform
@@ -28,12 +29,45 @@ def write_atomically(path: Path, content: str | bytes) -> None:
         raise
 
 
+def digest(path: Path) -> str:
+    """SHA-256 of a file's content, read piece by piece. Raises OSError."""
+    found = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(1 << 20):
+            found.update(piece)
+    return found.hexdigest()
+
+
+class _Twice(yaml.YAMLError):
+    """A key that stands twice in one mapping."""
+
+
+class _EachKeyOnce(yaml.SafeLoader):
+    """PyYAML's safe loader keeps the last of two equal keys and says nothing; this one raises _Twice."""
+
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        node = super().compose_mapping_node(anchor)
+        lines: dict[tuple[str, str], int] = {}
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                continue
+            name, line = (key.tag, key.value), key.start_mark.line + 1
+            if name in lines:
+                where = f"lines {lines[name]} and {line}" if lines[name] != line else f"line {line}"
+                raise _Twice(f"'{key.value}' stands twice, in {where}: YAML would keep the last alone")
+            lines[name] = line
+        return node
+
+
 def read_yaml(path: Path, what: str) -> Any:
-    """What a YAML file holds, not looked at yet. Raises UserError, which calls the file `what`."""
+    """What a YAML file holds, not looked at yet. Raises UserError, which calls the file `what`; also for a
+    key that stands twice."""
     try:
-        return yaml.safe_load(path.read_text())
+        return yaml.load(path.read_text(), _EachKeyOnce)  # a SafeLoader
     except OSError as error:
         raise UserError(f"cannot read {what} {path}: {error.strerror}") from None
+    except _Twice as error:
+        raise UserError(f"{path}: {error}; keep one of the two, with all that belongs under it") from None
     except UnicodeDecodeError:
         raise UserError(f"{path} is not YAML: it is no text in UTF-8; save it as such") from None
     except yaml.YAMLError as error:

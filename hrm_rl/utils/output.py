@@ -74,5 +74,5 @@ def forgive() -> None:
     if sys.stderr is None:
         sys.stderr = open(2, "w", closefd=False)  # noqa: SIM115
     sys.stdout.reconfigure(line_buffering=True, errors="backslashreplace")  # type: ignore[union-attr]
-    sys.stdout = ForgivingStream(sys.stdout)  # type: ignore[assignment]
-    sys.stderr = ForgivingStream(sys.stderr)  # type: ignore[assignment]
+    sys.stdout = ForgivingStream(sys.stdout)
+    sys.stderr = ForgivingStream(sys.stderr)

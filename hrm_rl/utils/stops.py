@@ -17,6 +17,7 @@ nothing that takes time.
 from __future__ import annotations
 
 import _thread
+import atexit
 import os
 import signal
 import threading
@@ -61,6 +62,7 @@ class _State:
         self.answer: Callable[[int, bool], None] = _end
         """What to do about a signal; the second argument says whether it is not the first one."""
         self.to_raise = False
+        self.before_end: Callable[[], None] = lambda: None
 
     def hear(self, signum: int) -> None:
         now = time.monotonic()
@@ -104,8 +106,12 @@ def status(signum: int | None = None) -> int:
 
 
 def _end(signum: int, again: bool) -> None:
-    show_cursor = "\033[?25h" if os.isatty(2) else ""  # which a progress bar hides
-    tell(show_cursor + (_state.line or said_of(signum)))
+    line = said_of(signum) if _state.line is None else _state.line
+    if line:
+        show_cursor = "\033[?25h" if os.isatty(2) else ""  # which a progress bar hides
+        tell(show_cursor + line)
+    with suppress(Exception):
+        _state.before_end()
     os._exit(128 + signum)
 
 
@@ -119,7 +125,7 @@ def _raise(signum: int, again: bool) -> None:
     if threading.current_thread() is threading.main_thread():
         raise Stopped(signum)
     _state.to_raise = True
-    _thread.interrupt_main(signum)
+    _thread.interrupt_main(signal.Signals(signum))
 
 
 def _on_signal(signum: int, frame: object) -> None:
@@ -150,6 +156,7 @@ def listen(shielded: bool = False) -> None:
     for signum in heard:
         signal.signal(signum, _on_signal)
     _state.listening = True
+    atexit.register(_hand_back)  # the first to be registered is the last to be called
     if not shielded:
         return
     signal.pthread_sigmask(signal.SIG_BLOCK, heard)
@@ -166,11 +173,21 @@ def shields() -> bool:
     return signal.SIGTERM in signal.pthread_sigmask(signal.SIG_BLOCK, ())
 
 
+def before_end(action: Callable[[], None]) -> None:
+    """Have `action` done before a signal ends this process at once: what it has started, which does not hear
+    the signals, has to end with it."""
+    _state.before_end = action
+
+
 def let_go() -> None:
-    """Have the signals end this process in silence, as they would end one that never listened: for its last
-    moments, when all is written and said."""
-    if not _state.listening:
-        return
+    """Have the signals end this process in silence from now on: for its last moments, when all is written and
+    said. Only in a process that listens."""
+    if _state.listening:
+        _state.answer, _state.line = _end, ""
+
+
+def _hand_back() -> None:
+    """After all that is done at the exit, when no Python will run any more: the signals are the system's."""
     for signum in SIGNALS:
         if signal.getsignal(signum) is not signal.SIG_IGN:
             signal.signal(signum, signal.SIG_DFL)
@@ -199,7 +216,7 @@ def raising() -> Iterator[None]:
 def at_once(line: str | None = None) -> Iterator[None]:
     """Inside, a signal ends the process at once, with this line or that of the context around. Only in a
     process that listens."""
-    with _answering(_end, line or _state.line):
+    with _answering(_end, _state.line if line is None else line):
         yield
 
 

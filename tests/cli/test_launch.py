@@ -23,14 +23,9 @@ from hrm_rl.runs.folder import read_metrics
 from hrm_rl.training import resources
 from hrm_rl.training.resources import Machine
 from hrm_rl.training.telemetry import Telemetry
+from tests.helpers.commands import TINY_RUN as TINY
 from tests.helpers.commands import files, refusal
 from tests.helpers.tiny import metrics
-
-TINY = """
-    --preset sudoku4-quick --num-workers 0 --cpus-per-worker 1 --model.hidden-size 16 --model.num-heads 2
-    --model.swiglu-multiple 16 --train.global-batch-size 4 --halting.halt-max-steps 2 --data.eval-puzzles 8
-    --train.log-every 2 --train.eval-every 4 --train.checkpoint-every 4 --run-name r
-""".split()  # noqa: SIM905
 
 pytestmark = pytest.mark.usefixtures("own_folder")
 refused = partial(refusal, launch.main)
@@ -116,7 +111,7 @@ def test_a_dry_run_writes_nothing_and_shows_the_plan(capsys: pytest.CaptureFixtu
         ("--model.num-heads 3", ["num_heads=3 does not divide hidden_size=256", "could be 1, 2, 4, 8"]),
         (
             "--num-workers 400",
-            ["this machine has", "this would run here: ", "python scripts/train_ray.py --num-workers"],
+            ["this machine has", "this would run here: ", "scripts/train_ray.py --num-workers"],
         ),
         ("--num-workers 4 --gpus-per-worker 1", ["GPU", "this would run here"]),
         ("--resume", ["--run-name NAME"]),
@@ -127,6 +122,9 @@ def test_a_dry_run_writes_nothing_and_shows_the_plan(capsys: pytest.CaptureFixtu
             ["--train.device cuda"],
         ),
         ("--run-name a/b", ["plain folder name", "--storage-path"]),
+        ("--run-name=", ["--run-name '' must be a plain folder name"]),
+        ("--resume --run-name=..", ["--run-name .. must be a plain folder name"]),
+        (f"--run-name {'n' * 201}", ["--run-name nnnn", "... is too long"]),
         ("--config gone.yaml", ["cannot read configuration gone.yaml"]),
         ("--data.path gone.csv", ["gone.csv"]),
         ("--preset sudoku-extreme-1k --num-workers 0", ["--data.path FILE.csv", "puzzle,solution"]),
@@ -151,7 +149,7 @@ def test_a_gpu_run_on_a_machine_without_gpus_is_refused_with_the_command_that_ru
     monkeypatch.setattr(resources, "this_machine", lambda: Machine("this machine", 2, 0))
     for flags in ("--num-workers 4 --gpus-per-worker 1", "--num_workers=4 --gpus_per_worker 1"):
         line = refused(*flags.split())
-        assert line.endswith("python scripts/train_ray.py --num-workers 2 --gpus-per-worker 0")
+        assert line.endswith("scripts/train_ray.py --num-workers 2 --gpus-per-worker 0")
 
 
 def test_a_configuration_file_with_an_unknown_key_names_the_nearest() -> None:
@@ -229,7 +227,7 @@ def test_a_full_disk_ends_in_one_line_with_the_checkpoint_before_intact(
     monkeypatch.setattr(checkpoint, "write_atomically", full)
     line = refused(*TINY, "--max-updates", "12")
     assert "No space left on device" in line
-    assert "python scripts/train_ray.py --run-name r" in line
+    assert "scripts/train_ray.py --run-name r" in line
     left = sorted(p.name for p in Path("runs/r/checkpoints").iterdir())
     assert left == ["update-00000004"]
     assert selection.damage(Path("runs/r/checkpoints/update-00000004")) is None
@@ -247,7 +245,7 @@ def test_ctrl_c_ends_with_a_checkpoint_and_the_command_to_resume(capfd: pytest.C
     assert launch.main([*TINY, "--max-updates", "100000"]) == 130
     out, errors = capfd.readouterr()
     assert errors.startswith("stopping after this update; Ctrl-C again to stop without a checkpoint")
-    assert "python scripts/train_ray.py --run-name r" in out
+    assert "scripts/train_ray.py --run-name r" in out
     newest = selection.checkpoints(Path("runs/r/checkpoints"))[0]
     assert selection.damage(newest) is None
     assert f"stopped at update {int(newest.name.removeprefix('update-'))} of 100000" in out

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from hrm_rl.cli import main as hrm_rl
-from hrm_rl.cli.flags import flags_of
+from hrm_rl.cli.flags import flags_of, parse
 from hrm_rl.cli.main import COMMANDS, module_of
 from hrm_rl.cli.resuming import resume_command, without
 from hrm_rl.utils.console import commands_by_name, program, typed_command
@@ -148,3 +148,39 @@ def test_a_resume_command_keeps_resources_and_place_as_they_were_typed() -> None
     line = resume_command("train", "run-name", Path("my runs/a b"), args, ["num-workers", "cpus-per-worker"])
     wanted = "--run-name 'a b' --storage-path 'my runs' --num-workers 2:4 --address auto --resume"
     assert line == f"{typed_command('train')} {wanted}"
+
+
+PATHS = (
+    "config", "storage-path", "data.path", "data.eval-path", "train.init-from", "space", "report",
+    "checkpoint", "data", "png", "gif", "file", "predictions", "compare", "out", "csv", "test-csv", "check",
+    "from", "plot", "json-file", "results", "pictures",
+)  # fmt: skip
+"""Every flag that names a file or folder."""
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_tilde_is_the_home_folder_in_every_flag_that_names_a_file(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """bash does not expand it in --out=~/x."""
+    monkeypatch.setenv("HOME", "/home/me")
+    kind = getattr(module_of(name), f"{name.title()}Command")
+    flags = [flag for flag in flags_of(kind) if flag.name in PATHS and flag.type is not bool]
+    assert flags
+    for flag in flags:
+        found = parse(kind(), [f"--{flag.name}=~/x"], name)
+        for part in flag.path:
+            found = getattr(found, part)
+        assert found in ("/home/me/x", ("/home/me/x",)), flag.name
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_flag_that_speaks_of_a_file_is_known_to_be_one(name: str) -> None:
+    """A new flag that names a file has to expand `~` too: its type is PathText, and it stands in PATHS."""
+    for flag in flags_of(getattr(module_of(name), f"{name.title()}Command")):
+        kind = getattr(module_of(name), f"{name.title()}Command")
+        for part in flag.path[:-1]:
+            kind = kind.model_fields[part].annotation
+        says = kind.model_fields[flag.path[-1]].description or ""
+        named = says.startswith(("File ", "Folder ", "CSV file", "Checkpoint ", "Picture ", "Run folder"))
+        assert not named or flag.name in PATHS, flag.name

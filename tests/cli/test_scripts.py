@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from functools import partial
 from pathlib import Path
@@ -65,6 +66,21 @@ def test_the_table_shows_each_level_and_all(run_dir: Path, capsys: pytest.Captur
     out = capsys.readouterr().out
     for part in ("easy", "hard", "all", "exact", "solved", "segments", "exact after segment 1, 2"):
         assert part in out, part
+
+
+def test_in_a_narrow_terminal_the_tables_keep_their_numbers(
+    run_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    args = ["--checkpoint", str(run_dir), "--vote", "2"]
+    wide: list[str] = []
+    for columns in ("200", "20"):
+        monkeypatch.setenv("COLUMNS", columns)
+        evaluate_command.main(args)
+        numbers = [
+            re.findall(r"[\d.]+%?", line) for line in capsys.readouterr().out.splitlines() if "│" in line
+        ]
+        wide = wide or numbers
+        assert numbers == wide
 
 
 @pytest.fixture

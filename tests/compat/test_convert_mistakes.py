@@ -167,3 +167,13 @@ def test_without_a_task_the_folder_can_be_loaded_and_evaluate_says_what_is_missi
     assert thoughts(RecurrentModel.from_pretrained(tmp_path / "out"))[0].shape == (4, L, V)
     with pytest.raises(UserError, match="without its task"):
         evaluate_command.main(["--checkpoint", str(tmp_path / "out")])
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_not_converted(value: float, tmp_path: Path) -> None:
+    state = official(HRM_LEVELS, 0)
+    state["lm_head.weight"][0, 0] = value
+    file = with_arch(tmp_path / "theirs", state)
+    message = refused("--from", file, *TASK, "--out", tmp_path / "out")
+    assert "tensors holds NaN or infinity, the first lm_head.weight" in message
+    assert not (tmp_path / "out").exists()

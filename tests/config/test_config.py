@@ -29,6 +29,7 @@ from hrm_rl.config import (
     validate,
 )
 from hrm_rl.utils.errors import UserError, nearest
+from hrm_rl.utils.files import read_yaml
 from tests.helpers.tiny import TINY, tiny_config
 
 
@@ -97,7 +98,23 @@ def one_line(action: Any, *args: Any) -> str:
     ("text", "expected"),
     [
         ("optim: {lrr: 1}", "unknown setting 'optim.lrr'; did you mean 'optim.lr'?"),
-        ("optmi: {lr: 1}", "unknown setting 'optmi'"),
+        ("optmi: {lr: 1}", "unknown section 'optmi'; did you mean 'optim'?"),
+        ("optim.lr: 0.001", "'optim.lr': settings stand in their sections here; write 'optim: {lr: 0.001}'"),
+        ("--optim.lr: 0.001", "write 'optim: {lr: 0.001}'"),
+        ("optim.lrr: 0.001", "write 'optim: {lr: 0.001}'"),
+        ("optim: {optim.lr: 0.001}", "write 'optim: {lr: 0.001}'"),
+        (
+            "model: {lr: 0.001}",
+            "unknown setting 'model.lr': settings stand in their sections here; write 'optim",
+        ),
+        ("grad_clip: 1", "write 'optim: {grad_clip: 1}'"),
+        ("grad-clip: 1", "write 'optim: {grad_clip: 1}'"),
+        ("optim: {grad-clip: 1}", "unknown setting 'optim.grad-clip'; did you mean 'optim.grad_clip'?"),
+        ("env.options: {min_guesses: 1}", "write 'env: {options: ...}'"),
+        ("train: {seed: 3}", "write 'seed: 3, in no section'"),
+        ("seed: 1\noptim: {lr: 1}\noptim: {name: muon}", "'optim' stands twice, in lines 2 and 3"),
+        ("optim:\n  lr: 1\n  name: muon\n  lr: 2", "'lr' stands twice, in lines 2 and 4"),
+        ("{seed: 1, seed: 2}", "'seed' stands twice, in line 1: YAML would keep the last alone"),
         ("optim: {lr: -1}", "optim.lr: Input should be greater than 0"),
         ("optim: {lr: .nan}", "optim.lr: Input should be"),
         ("optim: {lr: .inf}", "optim.lr: Input should be a finite number"),
@@ -261,6 +278,34 @@ def test_a_difference_in_any_field_is_named_unless_it_may_differ(field: str) -> 
     else:
         assert [line.split(":")[0] for line in found] == [field]
     assert differences(base, base) == []
+
+
+def test_a_run_that_has_begun_may_forget_its_starting_weights_and_not_change_them() -> None:
+    begun = changed(TINY, "train.init_from", "runs/a")
+    assert differences(begun, TINY) == []
+    assert differences(begun, changed(TINY, "train.init_from", "runs/b"))
+
+
+def test_keys_that_are_merged_may_be_overridden(tmp_path: Path) -> None:
+    """YAML's `<<` is no second key."""
+    file = write(
+        tmp_path / "c.yaml", "optim: &o {lr: 1, name: muon}\ntrain: {max_updates: 3}\nsearch: {share: 0.0}"
+    )
+    assert load_config(file, TINY).optim.lr == 1
+    merged = write(tmp_path / "d.yaml", "a: &a {lr: 1, name: muon}\nb: {<<: *a, lr: 2}")
+    assert read_yaml(merged, "settings")["b"] == {"lr": 2, "name": "muon"}
+
+
+def test_the_home_folder_is_meant_by_a_tilde_in_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/me")
+    text = "data: {path: ~/a.csv, eval_path: ~/b}\ntrain: {init_from: ~/runs/r}\n"
+    text += "env: {options: {catalogue: ~/c}}"
+    found = load_config(write(tmp_path / "c.yaml", text), TINY)
+    assert (found.data.path, found.data.eval_path) == ("/home/me/a.csv", "/home/me/b")
+    assert (found.train.init_from, found.env.options) == ("/home/me/runs/r", {"catalogue": "/home/me/c"})
+    assert changed(TINY, "data.path", "a~b").data.path == "a~b"
 
 
 def test_validate_names_where_the_values_came_from() -> None:

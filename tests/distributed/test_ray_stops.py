@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import yaml
 
-from hrm_rl.runs import selection
 from hrm_rl.sweeps.results.reading import read_sweep
 from tests.helpers.processes import MANY, TINY, TRAIN, TUNE, ended, saved, start, updates, wait_for
 from tests.helpers.small_sweeps import content
@@ -63,14 +62,16 @@ def test_ctrl_c_while_ray_starts_is_never_swallowed(tmp_path: Path) -> None:
         folder = tmp_path / str(i)
         folder.mkdir()
         run = start([TRAIN, *ONE_WORKER], folder)
-        wait_for(run, (folder / "runs/r/versions.jsonl").exists)  # Ray starts next
+        assert run.stdout is not None
+        assert any("--logdir" in line for line in run.stdout)  # the banner's last line; Ray starts next
         time.sleep(4 * chooser.random())
         os.killpg(run.pid, signal.SIGINT)
         status, out, errors = ended(run, 60)
         assert status == 130
         assert "Traceback" not in errors
         if "stopped at update" not in out:
-            assert errors.startswith("stopped at once; resume with: ")
+            begun = (folder / "runs/r/versions.jsonl").exists()
+            assert errors.startswith("stopped at once; resume with: " if begun else "interrupted")
             assert errors.count("\n") == 1
         assert left(run.pid) == []
 
@@ -81,24 +82,21 @@ def test_a_signal_to_all_of_the_group_ends_every_trial_of_a_sweep_with_a_checkpo
         set={"train.eval_every": 10, "train.checkpoint_every": 1_000_000},
     )
     (tmp_path / "small.yaml").write_text(yaml.safe_dump(space))
-    args = ["--space", "small.yaml", "--sweep-name", "s", "--max-concurrent", "2"]
-    sweep = start([TUNE, *args, "--cpus-per-trial", "0.5"], tmp_path)
+    args = ["--space", "small.yaml", "--sweep-name", "s"]
+    sweep = start([TUNE, *args], tmp_path)
     folder = tmp_path / "sweeps/s"
 
-    def both_run() -> bool:
-        if not (folder / "sweep.yaml").exists():
-            return False
-        return sum(trial.updates >= 10 for trial in read_sweep(folder).trials) == 2
+    def one_runs() -> bool:
+        return (folder / "sweep.yaml").exists() and any(t.updates >= 10 for t in read_sweep(folder).trials)
 
-    wait_for(sweep, both_run)
+    wait_for(sweep, one_runs)
     os.killpg(sweep.pid, signal.SIGHUP)
     status, out, errors = ended(sweep, 90)
     assert status == 129, errors
     assert "SIGHUP: stopping every trial with a checkpoint; Ctrl-C again to stop at once" in out
     assert "stopped; resume with: " in out
     assert "Traceback" not in errors
-    for trial in read_sweep(folder).trials:
-        assert trial.status == "paused"
-        found = selection.checkpoints(folder / "trials" / trial.id / "checkpoints")
-        assert selection.damage(found[0]) is None
+    begun = [trial for trial in read_sweep(folder).trials if trial.updates]
+    assert {trial.status for trial in begun} == {"paused"}
+    assert all(saved(folder / "trials" / trial.id) >= 10 for trial in begun)
     assert left(sweep.pid) == []

@@ -171,7 +171,7 @@ def test_a_killed_curriculum_actor_and_a_killed_worker_change_neither_the_stages
 
 
 def test_ctrl_c_ends_with_a_checkpoint_that_another_number_of_workers_resumes(tmp_path: Path) -> None:
-    folder = tmp_path / "run"
+    folder = tmp_path / "Läufe 1 ß"  # Ray's own names are ASCII
     watcher = when_update(folder, 110, lambda: os.kill(os.getpid(), signal.SIGINT))
     outcome, said = run(folder)
     watcher.join(5)

@@ -241,8 +241,9 @@ def test_population_based_training_goes_on_from_better_trials_with_changed_setti
 
 
 def test_nested_trials_that_are_stopped_early_leave_nothing_behind(tmp_path: Path, held_before: Held) -> None:
+    folder = tmp_path / "Süß 1"  # Ray's own names are ASCII
     spent, records = sweep(
-        tmp_path,
+        folder,
         workers=2,
         concurrent=1,
         budget={"max_updates": 4000, "num_samples": 1},
@@ -250,7 +251,7 @@ def test_nested_trials_that_are_stopped_early_leave_nothing_behind(tmp_path: Pat
     )
     assert spent.complete
     assert 0 < records["t0000"].updates < 4000
-    ranks = json.loads((_newest(tmp_path / "trials" / "t0000") / "state.json").read_text())["world_size"]
+    ranks = json.loads((_newest(folder / "trials" / "t0000") / "state.json").read_text())["world_size"]
     assert ranks == 2
     assert everything_is_given_back(held_before)
 

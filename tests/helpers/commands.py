@@ -13,6 +13,13 @@ import pytest
 from hrm_rl.cli import evaluate as evaluate_command
 from hrm_rl.utils.errors import UserError
 
+TINY_RUN = """
+    --preset sudoku4-quick --num-workers 0 --cpus-per-worker 1 --model.hidden-size 16 --model.num-heads 2
+    --model.swiglu-multiple 16 --train.global-batch-size 4 --halting.halt-max-steps 2 --data.eval-puzzles 8
+    --train.log-every 2 --train.eval-every 4 --train.checkpoint-every 4 --run-name r
+""".split()  # noqa: SIM905
+"""Flags of the smallest run, called r."""
+
 
 def refusal(main: Callable[[Sequence[str]], int], *args: str) -> str:
     """The one line with which a script refuses these arguments."""

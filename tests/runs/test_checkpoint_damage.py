@@ -162,8 +162,10 @@ def test_a_failed_save_leaves_nothing_and_the_checkpoints_before_untouched(
 
 def test_a_checkpoint_folder_that_cannot_be_made_is_one_line(learner: Learner, tmp_path: Path) -> None:
     (tmp_path / "checkpoints").write_text("a file is in the way")
-    with pytest.raises(UserError, match="could not save the checkpoint of update 1"):
+    with pytest.raises(UserError, match="could not save the checkpoint of update 1") as failure:
         save(tmp_path / "checkpoints", learner, 1)
+    assert "see to it that all processes of the run can write there" in str(failure.value)
+    assert "free some space" not in str(failure.value)
 
 
 def test_a_save_that_another_worker_could_not_finish_leaves_nothing(learner: Learner, tmp_path: Path) -> None:

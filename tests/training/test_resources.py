@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hrm_rl.training.resources import Machine, check, make_plan
+from hrm_rl.training.resources import Machine, check, cluster_address, in_this_process, make_plan
 from hrm_rl.utils.errors import UserError
 
 LAPTOP = Machine("this machine", 2, 0)
@@ -110,3 +110,40 @@ def test_the_device_and_the_gpus_may_not_contradict_each_other() -> None:
     for device, gpus in (("cpu", 1.0), ("cuda", 0.0), ("mps", None)):
         with pytest.raises(UserError, match=r"--train\.device"):
             make_plan("2", None, gpus, GPU_BOX, device=device)
+
+
+@pytest.mark.parametrize(
+    ("flag", "variable", "address"),
+    [
+        (None, None, None),
+        (None, "", None),
+        (None, "local", None),
+        ("local", "10.0.0.1:6379", None),
+        (None, "10.0.0.1:6379", "10.0.0.1:6379"),
+        (None, "auto", "auto"),
+        ("auto", None, "auto"),
+        ("auto", "10.0.0.1:6379", "10.0.0.1:6379"),
+        ("10.0.0.2:6379", "10.0.0.1:6379", "10.0.0.2:6379"),
+        ("10.0.0.2:6379", "local", "10.0.0.2:6379"),
+    ],
+)
+def test_the_cluster_is_that_of_the_flag_else_of_the_variable_and_local_is_none(
+    flag: str | None, variable: str | None, address: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    if variable is not None:
+        monkeypatch.setenv("RAY_ADDRESS", variable)
+    assert cluster_address(flag) == address
+
+
+def test_a_cluster_that_is_there_and_not_there_is_a_contradiction(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "local")
+    with pytest.raises(UserError, match="--address auto and RAY_ADDRESS=local contradict"):
+        cluster_address("auto")
+
+
+def test_without_workers_there_is_no_cluster_to_name() -> None:
+    assert in_this_process("0", None)
+    assert not any(in_this_process(workers, "auto") for workers in (None, "1", "2:4"))
+    with pytest.raises(UserError, match="--address auto is the cluster of Ray workers, and --num-workers 0"):
+        in_this_process("0", "auto")

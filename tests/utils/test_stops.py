@@ -184,7 +184,12 @@ def test_a_program_that_imports_this_has_its_own_handlers_back() -> None:
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
         asked: list[int] = []
-        with stops.asking(lambda s: not asked.append(s), "line"):
+
+        def ask(signum: int) -> bool:
+            asked.append(signum)
+            return True
+
+        with stops.asking(ask, "line"):
             os.kill(os.getpid(), signal.SIGUSR1)
             os.kill(os.getpid(), signal.SIGINT)
             while not asked:

@@ -2,6 +2,7 @@
 
 sweeps/NAME/
     sweep.yaml        the sweep's file as it was given, seed, number of trials, swept settings
+    lock              which process runs the sweep, while one does
     trials/ID/        a run's folder (hrm_rl/runs/folder.py), and in it
         trial.json    the trial's settings and how it fares
     results.csv       a row for each trial, best first

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 import yaml
 
+from hrm_rl.runs.dependencies import PATHS, digests
 from hrm_rl.sweeps.file import COST
 from hrm_rl.sweeps.results.folder import SweepFolder
 from hrm_rl.sweeps.space import Params, Space
@@ -166,6 +167,18 @@ class Book:
         write_atomically(self.folder.record(id), json.dumps(values, indent=1))
 
 
+def digests_of(space: Space) -> dict[str, str]:
+    """Of what all trials, or some, depend on by path."""
+    found = digests(space.base)
+    for name in PATHS:
+        section, _, field = name.partition(".")
+        dimension = space.dimensions.get(name)
+        for value in (dimension.values if dimension else None) or []:
+            part = getattr(space.base, section).model_copy(update={field: value})
+            found |= digests(space.base.model_copy(update={section: part}))
+    return found
+
+
 def write_sweep(path: Path, content: dict[str, Any], file: str, space: Space, seed: int, trials: int) -> None:
     """Make the sweep's folder and sweep.yaml. Raises UserError if the disk refuses."""
     folder = SweepFolder(path)
@@ -180,6 +193,7 @@ def write_sweep(path: Path, content: dict[str, Any], file: str, space: Space, se
         "num_samples": trials,
         "max_updates": space.file.budget.max_updates,
         "parameters": list(space.dimensions),
+        "digests": digests_of(space),
     }
     try:
         folder.trials.mkdir(parents=True, exist_ok=True)

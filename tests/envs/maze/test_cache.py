@@ -211,3 +211,14 @@ def test_the_folder_is_the_users_cache_unless_named(monkeypatch, tmp_path):
 def test_generate_tells_of_slow_work_on_stderr(capsys):
     task().generate("far", 1, np.random.default_rng(0))
     assert f"{COUNT + HELD_OUT:,} of {COUNT + HELD_OUT:,}" in capsys.readouterr().err
+
+
+def test_a_user_without_a_home_folder_has_the_cache_in_the_temporary_one(monkeypatch, tmp_path):
+    def homeless(cls):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("HRM_RL_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", classmethod(homeless))
+    monkeypatch.setattr(cache.tempfile, "tempdir", str(tmp_path))
+    assert cache_folder() == tmp_path / "hrm_rl"
