@@ -22,6 +22,7 @@ QUESTION_COLUMNS = ("question", "puzzle", "quizzes")
 ANSWER_COLUMNS = ("answer", "solution", "solutions")
 
 SHOWN_ROWS = 5
+SHOWN_COLUMNS, SHOWN_OF_NAME = 10, 30
 
 BINARY = {
     b"PK\x03\x04": "a zip file, as sheets of Excel are", b"PAR1": "a Parquet file", b"\x89PNG": "a picture",
@@ -102,7 +103,9 @@ def read_columns(
 
 def no_column(header: Sequence[str], names: Sequence[str]) -> str:
     """The reason to refuse a header line without any of these names."""
-    return f"has columns {', '.join(header)}; one of them must be {' or '.join(names)}"
+    shown = ", ".join(" ".join(name.split())[:SHOWN_OF_NAME] for name in header[:SHOWN_COLUMNS])
+    more = f" and {len(header) - SHOWN_COLUMNS:,} more" if len(header) > SHOWN_COLUMNS else ""
+    return f"has columns {shown}{more}; one of them must be {' or '.join(names)}"
 
 
 def tokens_of(

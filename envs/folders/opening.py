@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ import numpy as np
 from envs.errors import DataError
 from envs.folders.check import label_faults
 from envs.folders.folder import PuzzleFolder, find_splits, is_folder
-from envs.puzzle import Puzzles
+from envs.folders.rows import CHUNK, PuzzleFile
+from envs.puzzle import PuzzleBatch, Puzzles
 from envs.task import PuzzleTask
 
 CHECKED_EXAMPLES = 1000
@@ -37,6 +39,25 @@ def open_training(task: PuzzleTask, path: Path) -> tuple[Puzzles, Puzzles | None
         return train, PuzzleFolder(splits.held_out, task)
     except DataError as error:
         raise type(error)(f"{error}; or give {splits.train} alone, which holds out some of its own") from None
+
+
+LARGE = 2**24
+"""Bytes of a file, or cells of a folder, from which puzzles to evaluate on are read batch by batch."""
+
+
+def stream_puzzles(task: PuzzleTask, path: Path) -> tuple[int, Iterator[PuzzleBatch]] | None:
+    """How many puzzles to evaluate on there are, and the puzzles in batches that are read when they are asked
+    for; None for what is not LARGE, and for text without a header, which is read whole. Raises DataError."""
+    if is_folder(path):
+        puzzles = open_puzzles(task, path)
+        if len(puzzles) * task.length < LARGE:
+            return None
+        starts = range(0, len(puzzles), CHUNK)
+        return len(puzzles), (puzzles.take(slice(start, start + CHUNK)) for start in starts)
+    if not path.is_file() or path.stat().st_size < LARGE:
+        return None
+    file = PuzzleFile(task, path)
+    return None if file.is_whole else (len(file.rows), file.read(file.rows))
 
 
 def check_sample(folder: PuzzleFolder) -> tuple[str, ...]:

@@ -60,6 +60,11 @@ class PuzzleFile:
             rated = "" if min_rating is None else f" rated {min_rating:g} or more"
             raise DataError(f"{path}: has a header but no rows{rated}")
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether the file had to be read whole."""
+        return self._whole is not None
+
     rows: NDArray[np.int64]
     """(N,) numbers of the rows on offer, ascending; row 0 is the first after the header."""
 

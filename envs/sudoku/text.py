@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from envs.csv_files import Misfit
-from envs.sudoku.board import board_of_size
+from envs.sudoku.board import BOX_SHAPES, board_of_size
 
 MARKS = (".0", "_", "*", "Xx", "?", "-")
 """What a blank is written as; a board keeps to one of these."""
@@ -24,7 +24,10 @@ _FRAME = "-+*=:.|!│║┃¦ \t" + "".join(map(chr, range(0x2500, 0x2580)))
 _DOUBTFUL = "-*"
 """Marks of a blank that frames are drawn with as well."""
 _COMMENT = ("#", ";", "//")
+_OTHER_SIZES = {cells for size in BOX_SHAPES for cells in (size, size**2)}
+"""Cells of rows and boards of any size: who has so many means another size, who has not has lost some."""
 _TITLE = re.compile(r"(grid|puzzle|sudoku|board)\s*(no\.?|#)?\s*\d+\s*:?", re.IGNORECASE)
+_SECTION = re.compile(r"\[([A-Za-z ]+)\]")
 _REMARK = re.compile(r"\s+[#;].*")
 """A comment behind a board."""
 
@@ -119,9 +122,10 @@ def _parts(text: str, size: int) -> list[list[_Line]]:
     for number, raw in enumerate(text.splitlines(), 1):
         line = _REMARK.sub("", raw.rstrip())
         bare = line.strip()
-        if bare.startswith("[") and bare.endswith("]"):
-            elsewhere = bare.lower() != "[puzzle]"
-        if not bare or bare.startswith("[") or _TITLE.fullmatch(bare):
+        section = _SECTION.fullmatch(bare)
+        if section is not None:
+            elsewhere = section[1].lower() != "puzzle"
+        if not bare or section is not None or _TITLE.fullmatch(bare):
             parts.append([])
         elif not elsewhere and not bare.startswith(_COMMENT):
             cells = bare.translate(_BARS)
@@ -140,7 +144,8 @@ def _rows(part: Sequence[_Line], size: int, wrong: dict[int, str]) -> list[_Line
     then it is None."""
     odd = [line for line in part if len(line.cells) not in (size, size**2)]
     for line in odd:
-        wrong[line.number] = Misfit(f"has {len(line.cells)} cells; a row has {size}, a board {size**2}")
+        kind = Misfit if len(line.cells) in _OTHER_SIZES else str
+        wrong[line.number] = kind(f"has {len(line.cells)} cells; a row has {size}, a board {size**2}")
     rows = [line for line in part if len(line.cells) == size]
     sure = [line for line in rows if not line.doubtful]
     if odd or len(sure) == len(rows) or len(rows) == size:
@@ -154,10 +159,10 @@ def _rows(part: Sequence[_Line], size: int, wrong: dict[int, str]) -> list[_Line
     return sure
 
 
-def _too_few(rows: Sequence[_Line], size: int) -> Misfit:
+def _too_few(rows: Sequence[_Line], size: int) -> str:
     if len(rows) == 1:
-        return Misfit(f"one row of {size} cells stands alone; a board has {size}")
-    return Misfit(f"{len(rows)} rows of {size} cells stand together; a board has {size}")
+        return f"one row of {size} cells stands alone; a board has {size}"
+    return f"{len(rows)} rows of {size} cells stand together; a board has {size}"
 
 
 def _board(lines: Sequence[_Line]) -> PastedBoard:

@@ -36,6 +36,7 @@ from hrm_rl.evaluation.report import Report, as_dictionary, split
 from hrm_rl.evaluation.rollouts import RolloutChoice, roll_out
 from hrm_rl.evaluation.scores import evaluate
 from hrm_rl.evaluation.search import evaluate_search
+from hrm_rl.evaluation.stream import StreamedReport, open_stream, streams
 from hrm_rl.evaluation.tradeoff import Point, curve
 from hrm_rl.evaluation.votes import Asker, MultiPass, offered, retry, vote
 from hrm_rl.runs.loading import LoadedModel, load_model, refuse_other_tasks
@@ -118,6 +119,13 @@ def main(args: Sequence[str]) -> int:
         command.rollouts_of(model, command.chosen_seed)  # refuses
     searches = [_search(command, model) for model in models]
     command = for_folder(command, models[0])
+    streamed = _evaluate_stream(command, models[0], rules[0])
+    if streamed is not None:
+        if command.as_json:
+            print(json.dumps(as_dictionary(streamed), indent=1))
+        else:
+            report_module.print_table(streamed, Console(highlight=False))
+        return 0
     puzzles = choose_puzzles(command, models[0].config, models[0].task)
     for model in models[1:]:
         _warn_of_shared_streams(command, models[0], model)
@@ -254,13 +262,33 @@ def _warn_of_shared_streams(command: EvaluateCommand, first: LoadedModel, other:
         )
 
 
-def _about(command: EvaluateCommand, model: LoadedModel) -> dict[str, Any]:
-    return {
-        "checkpoint": str(model.path),
-        "update": model.update,
-        "weights": model.weights,
-        "puzzles": command.origin,
-    }
+def _about(command: EvaluateCommand, model: LoadedModel, rule: Stopping | None = None) -> dict[str, Any]:
+    about: dict[str, Any] = {"checkpoint": str(model.path), "update": model.update, "weights": model.weights}
+    about["puzzles"] = command.origin
+    if rule is not None:
+        about |= {"halting": rule.halting, "rule": _in_words(rule), "budget": rule.budget}
+        about["threshold"] = rule.threshold if rule.halting in WITH_THRESHOLD else None
+    return about
+
+
+def _evaluate_stream(command: EvaluateCommand, model: LoadedModel, rule: Stopping) -> StreamedReport | None:
+    """The single pass over a large file, batch by batch; None where there are few puzzles, or where what is
+    asked for needs all of them at once."""
+    named = ("vote", "retry", "rollouts", "predictions", "png", "puzzles", "level")
+    together = (
+        command.sweep or command.searching.search or any(getattr(command, n) is not None for n in named)
+    )
+    if command.data is None or len(command.checkpoint) > 1 or together or not streams(command.by, model.task):
+        return None
+    found = open_stream(command.data, model.task)
+    if found is None:
+        return None
+    model.model.to(choose_device(command.device))
+    with progress_bar("evaluating", found.count, command.as_json) as progress:
+        about = _about(command, model, rule)
+        return found.evaluate(
+            model, rule, command.by, command.batch_size, about, command.chosen_seed, progress
+        )
 
 
 def _evaluate(command: EvaluateCommand, model: LoadedModel, rule: Stopping, puzzles: PuzzleBatch) -> Report:
@@ -291,13 +319,7 @@ def _evaluate(command: EvaluateCommand, model: LoadedModel, rule: Stopping, puzz
             asker = Asker(solver, rule, size, progress)
             for retries, found in enumerate(retry(asker, puzzles, result, command.retry, seed), start=1):
                 extra["1 retry" if retries == 1 else f"{retries} retries"] = found
-    about = _about(command, model) | {
-        "halting": rule.halting,
-        "rule": _in_words(rule),
-        "budget": rule.budget,
-        "threshold": rule.threshold if rule.halting in WITH_THRESHOLD else None,
-        "puzzles_per_s": len(puzzles) / seconds,
-    }
+    about = _about(command, model, rule) | {"puzzles_per_s": len(puzzles) / seconds}
     groups = split(command.by, model.task, puzzles)
     return Report(
         about, result, model.task, groups, seconds, seed, extra, by_depth(result, trained, seed), trained

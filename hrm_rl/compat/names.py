@@ -135,7 +135,8 @@ def read(path: Path, layout: LayoutName | None = None) -> Source:
     dtype: Literal["float32", "bfloat16"] = (
         "bfloat16" if start is not None and start.dtype == torch.bfloat16 else "float32"
     )
-    names, tables = to_official, ()
+    names: Callable[[str], str] = to_official
+    tables: tuple[Tensor, ...] = ()
     if layout == "mlx":
         names, tables = to_mlx, _take_tables(tensors)
         tensors = {k: _from_mlx_order(k, v) for k, v in tensors.items()}

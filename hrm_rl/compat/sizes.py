@@ -248,15 +248,15 @@ def _from_tables(source: Source, sizes: Sizes, width: int) -> Sizes:
     if not source.tables:
         return sizes
     places, _, head = source.tables[0].shape
-    told = {"num_heads": width // head, "length": places - 1}
-    for name, value in told.items():
-        given = getattr(sizes, name)
+    told = replace(sizes, num_heads=width // head, length=places - 1)
+    for name in ("num_heads", "length"):
+        value, given = getattr(told, name), getattr(sizes, name)
         if given not in (None, value):
             raise UserError(
                 f"the checkpoint's rotary tables are those of {name.replace('_', ' ')} {value}, not {given}: "
                 "name the task it was trained on, and leave out --num-heads"
             )
-    return replace(sizes, **told)
+    return told
 
 
 def _refuse_unknown_sizes(source: Source, sizes: Sizes, needs_heads: bool) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from rich.console import Console
@@ -41,16 +42,21 @@ def depths(budget: int, trained: int) -> list[int]:
     return sorted({k for k in found if k <= budget} | {budget})
 
 
+def depth(budget: int, trained: int, **figures: Any) -> Depth:
+    """The row of one budget, with its place among the multiples of the trained one."""
+    times, rest = divmod(budget, trained)
+    return Depth(budget=budget, times=times if not rest and times & (times - 1) == 0 else None, **figures)
+
+
 def by_depth(result: Evaluation, trained: int, seed: int = 0) -> list[Depth]:
     """A row for each of the evaluation's `depths`. seed: of the intervals."""
     rows = []
     for column, budget in enumerate(result.depths.tolist()):
         solved, handed_in = result.solved_after[:, column], (result.segments <= budget) & ~result.forced
-        times, rest = divmod(budget, trained)
         rows.append(
-            Depth(
-                budget=budget,
-                times=times if not rest and times & (times - 1) == 0 else None,
+            depth(
+                budget,
+                trained,
                 segments_mean=float(np.minimum(result.segments, budget).mean()),
                 exact_accuracy=float(result.exact_after[:, budget - 1].mean()),
                 solved=float(solved.mean()),

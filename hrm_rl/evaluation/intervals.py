@@ -27,6 +27,18 @@ def bootstrap(
     run, and puzzles of another kind than these.
     """
     different, counts = np.unique(np.asarray(values, np.float64), return_counts=True)
+    return bootstrap_of_counts(different, counts, seed, resamples, level)
+
+
+def bootstrap_of_counts(
+    different: NDArray[np.generic],
+    counts: NDArray[np.int64],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+) -> Interval:
+    """`bootstrap` of values that are known by how often each of U different ones occurs (U,), in order."""
+    different, counts = np.asarray(different, np.float64)[counts > 0], counts[counts > 0]
     drawn = np.random.default_rng(seed).multinomial(counts.sum(), counts / counts.sum(), size=resamples)
     means = drawn @ different / counts.sum()
     low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])

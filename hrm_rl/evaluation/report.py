@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,32 @@ class Groups:
     names: tuple[str, ...]
 
 
+class Reported(Protocol):
+    """What a table and JSON are made of, whether of puzzles (`Report`) or of sums over them
+    (hrm_rl/evaluation/stream.py)."""
+
+    @property
+    def about(self) -> dict[str, Any]: ...
+    @property
+    def task(self) -> PuzzleTask: ...
+    @property
+    def groups(self) -> Groups: ...
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def search(self) -> Searched | None: ...
+    @property
+    def depths(self) -> Sequence[Depth]: ...
+    @property
+    def budget(self) -> int: ...
+    @property
+    def goes_deeper(self) -> bool: ...
+    def intervals(self, rows: Rows = ...) -> dict[str, Interval]: ...
+    def rows_of(self, group: str) -> NDArray[np.bool_]: ...
+    def summaries(self) -> dict[str, Summary]: ...
+    def total(self) -> Summary: ...
+
+
 @dataclass(frozen=True)
 class Report:
     """One model's evaluation and all that goes with it."""
@@ -65,6 +91,11 @@ class Report:
     trained_budget: int = 0
     search: Searched | None = None
     """How it was searched, if it was; `result` is its."""
+
+    @property
+    def budget(self) -> int:
+        """K."""
+        return self.result.exact_after.shape[1]
 
     @property
     def goes_deeper(self) -> bool:
@@ -120,14 +151,15 @@ def split(by: str, task: PuzzleTask, puzzles: PuzzleBatch) -> Groups:
     return Groups(by, np.searchsorted(starts, values, side="right") - 1, tuple(names))
 
 
-def as_dictionary(report: Report) -> dict[str, Any]:
+def as_dictionary(report: Reported) -> dict[str, Any]:
     """What --json prints."""
     groups = report.groups
     rows = {
         name: asdict(summary) | _more(report, report.rows_of(name))
         for name, summary in report.summaries().items()
     }
-    extra = {name: means_of(found) for name, found in report.extra.items()}
+    beside = report.extra if isinstance(report, Report) else {}
+    extra = {name: means_of(found) for name, found in beside.items()}
     return {
         **report.about,
         "all": asdict(report.total()) | _more(report),
@@ -137,7 +169,7 @@ def as_dictionary(report: Report) -> dict[str, Any]:
     }
 
 
-def _more(report: Report, rows: Rows = slice(None)) -> dict[str, Any]:
+def _more(report: Reported, rows: Rows = slice(None)) -> dict[str, Any]:
     """What some of the puzzles have beside their means."""
     searched = {} if report.search is None else {"search": report.search.as_dictionary(rows)}
     return {"intervals": report.intervals(rows), **searched}
@@ -160,7 +192,7 @@ def _model(about: dict[str, Any]) -> str:
     return f"{about['checkpoint']} (update {about['update']}, {about['weights']} weights)"
 
 
-def print_table(report: Report, console: Console) -> None:
+def print_table(report: Reported, console: Console) -> None:
     """One model, group by group."""
     task, rows = report.task, report.summaries()
     if len(rows) > 1:
@@ -188,11 +220,11 @@ def print_table(report: Report, console: Console) -> None:
         parts: dict[str, Rows] = {name: report.rows_of(name) for name in report.summaries()}
         print_search(report.search, parts if len(parts) == 1 else parts | {"all": slice(None)}, console)
     else:
-        print_exact_after(rows, report.result.exact_after.shape[1], console)
+        print_exact_after(rows, report.budget, console)
     if report.goes_deeper:
         print_depths(report.depths, console)
     console.print(f"{report.about['puzzles_per_s']:.0f} puzzles/s, {duration(report.seconds)}")
-    if report.extra:
+    if isinstance(report, Report) and report.extra:
         print_extra(report, console)
 
 
@@ -204,7 +236,7 @@ def print_exact_after(rows: Mapping[str, Summary], budget: int, console: Console
         console.print(f"  {name:<10} {curve}", soft_wrap=True)
 
 
-def print_intervals(report: Report, console: Console) -> None:
+def print_intervals(report: Reported, console: Console) -> None:
     found = report.intervals()
     (a, b), (c, d), (e, f) = (found[name] for name in WITH_INTERVAL)
     console.print(

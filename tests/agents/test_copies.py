@@ -12,6 +12,7 @@ from tests.helpers.tiny import assert_same, learner_tensors, tiny_config
 
 
 @every_copy
+@pytest.mark.filterwarnings("error::UserWarning")
 @pytest.mark.parametrize("searches", [False, True])
 def test_a_copied_learner_learns_on_as_the_first_does(searches: bool, copied: Copy) -> None:
     searching = {"search": {"share": 0.5}, "halting": {"q_target": "lambda", "rollout_segments": 2}}

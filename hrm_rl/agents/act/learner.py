@@ -18,6 +18,7 @@ from torch import Tensor
 from torch.nn.parallel import DistributedDataParallel
 
 from envs import PAD
+from envs.copies import writable
 from envs.episodes import PuzzleVectorEnv
 from hrm_rl.agents.act import halting
 from hrm_rl.agents.act.answers import fill_in, likeliest
@@ -85,6 +86,9 @@ class Learner:
         self.not_compiled = ""
         """Why the network is not compiled although it should be, in one line."""
         self._loss_sums = torch.zeros(4, device=device)  # on the device, so that adding to it does not wait
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(writable(state))
 
     def _blank_slots(self) -> Slots:
         rows, columns = self.env.task.grid_shape

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from envs.copies import writable
 from hrm_rl.models import Carry
 from hrm_rl.utils.devices import ToCpu
 
@@ -45,6 +46,9 @@ class Slots:
     """(B,) exploration's floor in the last segment."""
     explored: Tensor
     """(B,) whether exploration has kept this episode from halting."""
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(writable(state))
 
     @staticmethod
     def blank(carry: Carry, tokens: int) -> Slots:

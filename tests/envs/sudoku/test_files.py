@@ -144,6 +144,8 @@ def test_many_bad_rows_are_counted_and_five_are_shown(good):
             "a.csv",
             "has columns board, result; one of them must be question or puzzle",
         ),
+        (b'a,"long\nname"\n12,34\n', "a.csv", "has columns a, long name; one of them must be"),
+        (b"n," * 500 + b"\n12,34\n", "a.csv", f"has columns {'n, ' * 9}n and 491 more; one of them must be"),
         (b"plain text", "a.csv.gz", "is named .gz but is no gzip file"),
         (gzip.compress(b"puzzle\n" * 100, mtime=0)[:-20], "a.csv.gz", "is a damaged gzip file"),
         (b"\xff\xfe\x00\x01", "a.csv", "is no text file"),

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from envs import DataError, make_task
 from envs.errors import MisfitError
@@ -129,12 +132,14 @@ HARD_TO_READ = [
         DataError,
         "line 9: character 1 is 'A'",
     ),
-    ([*ROWS[:4], ROWS[4][:8], *ROWS[5:]], MisfitError, "line 5: has 8 cells; a row has 9, a board 81"),
-    (ROWS[:8], MisfitError, "line 1: 8 rows of 9 cells stand together; a board has 9"),
-    ([*ROWS[:3], "", *ROWS[3:6], ""], MisfitError, "line 1: 6 rows of 9 cells stand together; a board has 9"),
-    ([*ROWS, ROWS[0]], MisfitError, "line 1: 10 rows of 9 cells stand together; a board has 9"),
-    ([LINES[0], LINES[1][:80]], MisfitError, "line 2: has 80 cells; a row has 9, a board 81"),
+    ([*ROWS[:4], ROWS[4][:8], *ROWS[5:]], DataError, "line 5: has 8 cells; a row has 9, a board 81"),
+    (ROWS[:8], DataError, "line 1: 8 rows of 9 cells stand together; a board has 9"),
+    ([*ROWS[:3], "", *ROWS[3:6], ""], DataError, "line 1: 6 rows of 9 cells stand together; a board has 9"),
+    ([*ROWS, ROWS[0]], DataError, "line 1: 10 rows of 9 cells stand together; a board has 9"),
+    ([LINES[0], LINES[1][:80]], DataError, "line 2: has 80 cells; a row has 9, a board 81"),
     ([LINES[0].replace(".", "?", 1)], DataError, "but a blank was '?' before: write all alike"),
+    ([f"[{','.join(row)}]" for row in ROWS], DataError, "line 1: has 11 cells; a row has 9, a board 81"),
+    (["1..4", ".2..", "..1.", "3..2", "1..."], MisfitError, "line 1: has 4 cells; a row has 9, a board 81"),
 ]
 
 
@@ -148,7 +153,7 @@ def test_what_is_not_clear_is_named_by_line_and_character(
         NINE.read(path)
     assert type(error.value) is kind
     assert reason in str(error.value)
-    assert str(error.value).startswith(f"{path}: 1 bad row; ")
+    assert re.match(rf"{re.escape(str(path))}: \d bad rows?; ", str(error.value))
     assert "\n" not in str(error.value)
 
 
@@ -170,3 +175,30 @@ def test_a_text_without_a_board_is_said_to_hold_none(tmp_path: Path) -> None:
         NINE.parse("#A nobody\n")
     with pytest.raises(DataError, match="there are 3 puzzles in the text; give one"):
         NINE.parse("\n".join(LINES))
+
+
+@given(st.text(alphabet="12345.0_*-X?|+=# ;[],Qé\n\r\t"))
+def test_any_text_is_read_or_refused_in_one_line(text: str) -> None:
+    for task in (FOUR, NINE):
+        for read in (task.parse, task.split):
+            reason = ""
+            try:
+                read(text)
+            except DataError as error:
+                reason = str(error)
+            assert "\n" not in reason
+
+
+LINE_KINDS = ["12..", "3412", "....", "----", "*---*", "|12|34|", "", "# x", "1234341221434321"]
+
+
+@given(st.lists(st.sampled_from(LINE_KINDS)))
+def test_a_text_of_sound_lines_gives_no_board_that_is_not_in_it(lines: list[str]) -> None:
+    try:
+        found = FOUR.split("\n".join(lines))
+    except DataError:
+        return
+    cells = "".join(line for line in lines if not line.startswith("#"))
+    for board in found:
+        assert len("".join(board.split()).replace("|", "")) == 16
+        assert sum(map(board.count, "1234")) <= sum(map(cells.count, "1234"))
