@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -93,6 +94,7 @@ def repeated(run: RunFolder) -> list[tuple[tuple[str, int], int]]:
     """Values that TensorBoard would show more than once, with their tag, update and count."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+    logging.getLogger("tensorboard").setLevel(logging.ERROR)  # it tells of every resume
     events = EventAccumulator(str(run.tensorboard), size_guidance={"scalars": 0})
     events.Reload()
     counts = Counter((tag, event.step) for tag in events.Tags()["scalars"] for event in events.Scalars(tag))

@@ -28,11 +28,13 @@ from hrm_rl.runs import checkpoint, selection
 from hrm_rl.runs.folder import RunFolder, read_metrics
 from hrm_rl.runs.loading import load_model
 from hrm_rl.sweeps.file import parse_file, read_content
+from hrm_rl.sweeps.results.reading import read_sweep
 from hrm_rl.training.local import LocalWorker
 from hrm_rl.training.loop import Trainer
 from hrm_rl.utils.errors import UserError
 from tests.helpers.folders import quiet, upstream
 from tests.helpers.paths import ROOT
+from tests.helpers.small_sweeps import make_mixed_sweep
 from tests.helpers.tiny import tiny_config
 
 EXAMPLES = int(os.environ.get("HRM_RL_EXAMPLES", "40"))
@@ -269,3 +271,22 @@ def test_a_folder_of_puzzles(name: str, changes: list[Edit], tmp_path: Path) -> 
     folder = upstream(tmp_path / "set" / "train")
     (folder / name).write_bytes(edited((folder / name).read_bytes(), changes))
     one_line_or_nothing(lambda: check_folder(tmp_path / "set", SUDOKU4, quiet))
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_mixed_sweep(tmp_path_factory.mktemp("sweeps") / "sweep")
+
+
+@pytest.mark.parametrize("name", ["sweep.yaml", "trial.json", "metrics.jsonl", "config.yaml"])
+@given(changes=edits, which=st.integers(0, 3))
+@thorough
+def test_the_folder_of_a_sweep(
+    name: str, changes: list[Edit], which: int, sweep: Path, tmp_path: Path
+) -> None:
+    folder = Path(shutil.copytree(sweep, tmp_path / "sweep", dirs_exist_ok=True))
+    files = sorted(folder.rglob(name))
+    file = files[which % len(files)]
+    file.write_bytes(edited(file.read_bytes(), changes))
+    found = one_line_or_nothing(lambda: read_sweep(folder))
+    assert found is None or all("\n" not in note for note in found.notes)  # type: ignore[attr-defined]
