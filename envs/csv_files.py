@@ -60,7 +60,7 @@ def read_text(path: Path) -> str:
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise DataError(f"{path}: is no text in UTF-8; save it as such") from None
+        raise DataError(f"{path}: is no text file (not UTF-8); save it as one in UTF-8") from None
     if not text.strip():
         raise DataError(f"{path}: is empty")
     first = text.split(maxsplit=0)[0].splitlines()[0].lower()

@@ -236,7 +236,7 @@ def _explained(error: ValidationError) -> str:
     if kind == "missing":
         return f"'{field}' is missing"
     if kind == "too_short":
-        return f"{field} is empty: name at least one setting to try"
+        return f"{field}: it is empty; name at least one setting to try"
     if kind == "model_attributes_type":
         return (
             f"{field} needs a name, for example {field}: {{name: {models[0].model_fields['name'].default}}}"

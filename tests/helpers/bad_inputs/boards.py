@@ -59,6 +59,7 @@ BOARDS = (
     file("1..4\n..1.\n.3.\n2..3\n", ""),
     file("1..4\n..1.\n.3..\n2..3\n\n1..4\n", "", " --number 2"),
     file("puzzle,solution\n", ""),
+    file("#A Ada\n[Puzzle]\n", ""),
     file(b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(range(128, 200)), "`p.txt` is a screenshot, a PNG"),
     file(b"PK\x03\x04" + bytes(60), "`p.txt` is an Excel sheet"),
     file("<html><body>404: Not Found</body></html>\n", ""),

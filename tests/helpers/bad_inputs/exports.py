@@ -39,6 +39,16 @@ def read(content: str | bytes, about: str) -> BadInput:
     return bad(CONVERT, about, {"step_10": content})
 
 
+def half_saved() -> None:
+    torch.save(STATE, "step_10")
+    cut("step_10")
+
+
+def half_safetensors() -> None:
+    safetensors.torch.save_file({"a": torch.zeros(9)}, "w.safetensors")
+    cut("w.safetensors")
+
+
 class Own:
     """What pickles of whole models hold."""
 
@@ -66,7 +76,7 @@ EXPORTS = (
     read("", "`step_10` is empty"),
     read("404: Not Found", "`step_10` is a web page that says 404"),
     read(pickle.dumps(Own()), "`step_10` is a pickle of a whole model, which could run code"),
-    bad(CONVERT, "`step_10` is half there", make=lambda: (torch.save(STATE, "step_10"), cut("step_10"))),
+    bad(CONVERT, "`step_10` is half there", make=half_saved),
     bad(CONVERT, "`step_10` is a list of tensors", make=lambda: torch.save([torch.zeros(2)], "step_10")),
     bad(
         CONVERT,
@@ -76,10 +86,7 @@ EXPORTS = (
     bad(
         "convert --from w.safetensors --task sudoku --size 4 --out ours",
         "`w.safetensors` is half there",
-        make=lambda: (
-            safetensors.torch.save_file({"a": torch.zeros(9)}, "w.safetensors"),
-            cut("w.safetensors"),
-        ),
+        make=half_safetensors,
     ),
     converted("--task sudoku --size 4 --out ours"),
     converted(f"{SIZES} --out ours"),

@@ -17,8 +17,8 @@ SET = Path("data/4x4")
 ARC = '{"train": [{"input": [[0, 1]], "output": [[1, 0]]}], "test": []}'
 
 
-def checked(about: str, make: Callable[[], object] | None = None, **files: str) -> BadInput:
-    return bad("dataset --check data/4x4", about, {f"data/4x4/{k}": v for k, v in files.items()}, make=make)
+def checked(about: str, make: Callable[[], object]) -> BadInput:
+    return bad("dataset --check data/4x4", about, make=make)
 
 
 def metadata(**changes: object) -> None:
@@ -71,7 +71,7 @@ FOLDERS = (
     checked("`train` is an empty folder", lambda: emptied(SET / "train")),
     checked("`test` is an empty folder", lambda: emptied(SET / "test")),
     checked("`train/dataset.json` is half there", lambda: cut(SET / "train" / "dataset.json")),
-    checked("`train/dataset.json` is a list", **{"train/dataset.json": "[]"}),
+    checked("`train/dataset.json` is a list", lambda: (SET / "train" / "dataset.json").write_text("[]")),
     checked("it has no `seq_len`", lambda: metadata(seq_len=None)),
     checked('its `vocab_size` is `"six"`', lambda: metadata(vocab_size="six")),
     checked("its `vocab_size` and `seq_len` fit no task", lambda: metadata(vocab_size=77, seq_len=50)),

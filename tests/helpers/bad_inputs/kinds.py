@@ -112,7 +112,8 @@ def outcome(case: BadInput, place: Path, folder: Path) -> Outcome:
     has changed."""
     if not folder.exists():
         shutil.copytree(place, folder)
-    errors, status = io.StringIO(), None
+    errors = io.StringIO()
+    status: object = None
     entry = sys.stdin
     with contextlib.chdir(folder) if sys.version_info >= (3, 11) else _inside(folder), small_machine():
         for name, content in case.files.items():
