@@ -24,6 +24,13 @@ ANSWER_COLUMNS = ("answer", "solution", "solutions")
 SHOWN_ROWS = 5
 SHOWN_COLUMNS, SHOWN_OF_NAME = 10, 30
 
+BINARY = {
+    b"PK\x03\x04": "a zip file, as sheets of Excel are", b"PAR1": "a Parquet file", b"\x89PNG": "a picture",
+    b"\xff\xd8\xff": "a picture", b"%PDF": "a PDF", b"\x93NUMPY": "an array of NumPy",
+    b"\xff\xfe": "text in UTF-16", b"\xfe\xff": "text in UTF-16",
+}  # fmt: skip
+"""How files begin that people take for text, and what they are."""
+
 Place = Callable[[int, int], tuple[int, str]]
 """The line in which a character (from 0) of a row (from 0) stands, and what messages call it."""
 
@@ -47,12 +54,21 @@ def read_text(path: Path) -> str:
             raise DataError(f"{path}: is a damaged gzip file ({error})") from None
     elif path.suffix == ".gz":
         raise DataError(f"{path}: is named .gz but is no gzip file")
+    for start, kind in BINARY.items():
+        if data.startswith(start):
+            raise DataError(f"{path}: is {kind}; save it as CSV or text in UTF-8")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise DataError(f"{path}: is no text file (not UTF-8)") from None
+        raise DataError(f"{path}: is no text file (not UTF-8); save it as one in UTF-8") from None
     if not text.strip():
         raise DataError(f"{path}: is empty")
+    first = text.split(maxsplit=0)[0].splitlines()[0].lower()
+    if first.startswith(("{", "[[", "[{")):
+        raise DataError(f"{path}: is JSON; save it as CSV with columns question,answer")
+    for mark, name in ((";", "semicolons"), ("\t", "tabs")):
+        if "," not in first and {part.strip() for part in first.split(mark)[:-1]} & set(QUESTION_COLUMNS):
+            raise DataError(f"{path}: has {name} between its columns; save it with commas")
     return text
 
 

@@ -103,7 +103,7 @@ def flags_of(text: str) -> set[str]:
 @pytest.mark.parametrize("page", [page for page in TODAY if page.startswith(("docs/", "README"))])
 def test_every_flag_in_the_text_is_that_of_a_command(page: str) -> None:
     known = flags_of(" ".join(render.whole_help(name) for name in render.COMMANDS))
-    others = {"--SECTION.FIELD", "--help", "--head", "--logdir", "--local-dir", "--signal"}
+    others = {"--SECTION.FIELD", "--signal", "--help", "--head", "--logdir", "--local-dir"}
     text = re.sub(r"^```.*?^```", "", PAGES[page], flags=re.MULTILINE | re.DOTALL)
     for code in re.findall(r"`([^`]+)`", text):
         assert flags_of(code) <= known | others, code

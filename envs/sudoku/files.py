@@ -64,7 +64,11 @@ def parse_puzzle(text: str, size: int) -> tuple[Tokens, Tokens]:
     found, bad = boards(text, size)
     if not bad and len(found) != 1:
         raise DataError(
-            f"there are {len(found)} puzzles in the text; give one" if found else "the text is empty"
+            f"there are {len(found)} puzzles in the text; give one"
+            if found
+            else "no line of the text is a row of a board"
+            if text.strip()
+            else "the text is empty"
         )
     inputs = _tokens_of_boards(found, size, bad)
     several = "\n" in text

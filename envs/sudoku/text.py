@@ -86,7 +86,8 @@ def boards(text: str, size: int) -> tuple[list[PastedBoard], dict[int, str]]:
             return [_board(chosen)], {}  # however it is cut into lines
     if len(lines) == 1:
         (line,) = lines
-        return [], {line.number: Misfit(f"the puzzle has {len(line.cells)} characters, not {size**2}")}
+        count = f"{len(line.cells)} character{'s' * (len(line.cells) != 1)}"
+        return [], {line.number: Misfit(f"the puzzle has {count}, not {size**2}")}
     found: list[PastedBoard] = []
     wrong: dict[int, str] = {}
     bands: list[_Line] = []  # of a board whose bands empty lines separate
@@ -159,6 +160,8 @@ def _rows(part: Sequence[_Line], size: int, wrong: dict[int, str]) -> list[_Line
 
 
 def _too_few(rows: Sequence[_Line], size: int) -> str:
+    if len(rows) == 1:
+        return f"one row of {size} cells stands alone; a board has {size}"
     return f"{len(rows)} rows of {size} cells stand together; a board has {size}"
 
 

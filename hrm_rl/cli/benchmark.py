@@ -51,7 +51,7 @@ class Timing(Section):
     """Part adaptive: puzzles, the fewer of which the more of the time is spent on the end of the queue."""
     threads: Positive = 1
     """CPU threads of torch."""
-    seconds: float = 2.0
+    seconds: Annotated[float, Field(gt=0.0)] = 2.0
     """Time spent on each measurement."""
     faults: Annotated[int, Field(ge=0)] = 0
     """Break things so often instead of timing anything: processes killed, files damaged, disks full, drawn
@@ -83,6 +83,9 @@ def main(args: Sequence[str]) -> int:
             raise UserError(f"--only {part}: the parts are {', '.join(PARTS)}")
     if command.plot is not None and "growth" not in command.only:
         raise UserError("--plot draws what part growth measures: add growth to --only")
+    for flag, file in (("--json-file", command.json_file), ("--plot", command.plot)):
+        if file is not None and not Path(file).parent.is_dir():
+            raise UserError(f"{flag} {file}: there is no folder {Path(file).parent}")
     use_threads(command.threads)
     console = Console(highlight=False)
     slots, device = config.train.global_batch_size, config.train.device

@@ -19,7 +19,7 @@ from envs.folders.rows import PuzzleFile
 from envs.folders.writer import refuse_existing
 from hrm_rl.cli.flags import parse
 from hrm_rl.cli.resuming import retyped
-from hrm_rl.config import Options, PathText, Positive, Section, parse_weights
+from hrm_rl.config import Options, PathText, Positive, Section, Seed, parse_weights
 from hrm_rl.data import builder
 from hrm_rl.data.leaks import Keys, twins
 from hrm_rl.utils import hub
@@ -61,7 +61,7 @@ class DatasetCommand(Section):
     """Take only puzzles of the files whose column `rating` is at least this."""
     num_aug: Annotated[int, Field(ge=0)] = 0
     """Further symmetric versions of each training puzzle, all different (of a maze there are 7)."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of everything random; the same arguments give the same folder bit for bit."""
     check: PathText | None = None
     """Check this folder, a split or a root with train/ and perhaps test/ and val/, example by example, and

@@ -7,7 +7,7 @@ import inspect
 import shutil
 import textwrap
 import types
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
@@ -65,6 +65,8 @@ class Flag:
 
     def value(self, words: Sequence[str]) -> Any:
         """What the words after the flag mean, for pydantic to check. Raises UserError for too few or many."""
+        if "" in words:
+            raise UserError(f"--{self.name} needs a value and got an empty one (is a variable not set?)")
         if self.optional and list(words) == ["None"]:
             return None
         if get_origin(self.type) is dict:
@@ -142,7 +144,7 @@ def _given(args: Sequence[str], flags: Sequence[Flag]) -> Iterator[tuple[Flag, A
         typed, equals, rest = args[i].partition("=")
         name = typed.removeprefix("--").replace("_", "-")
         if not typed.startswith("--"):
-            raise UserError(f"'{args[i]}' is not expected here (a yes-or-no setting is --flag or --no-flag)")
+            raise UserError(_stray(args[i], args[i - 1] if i else "", known))
         if name not in known:
             near = nearest(typed, [f"--{name}" for name in known])
             raise UserError(f"unknown flag {typed}{near} (--help lists all flags)")
@@ -158,6 +160,20 @@ def _given(args: Sequence[str], flags: Sequence[Flag]) -> Iterator[tuple[Flag, A
             words.append(args[i])
             i += 1
         yield flag, flag.value(words)
+
+
+def _stray(word: str, before: str, known: Mapping[str, tuple[Flag, bool]]) -> str:
+    """What is wrong with a word that stands where a flag should. before: the one before it."""
+    wrong = f"'{word}' is not expected here"
+    if word.startswith("-") and word[1:2].isalpha():
+        return f"{wrong}: flags begin with two dashes{nearest('-' + word, [f'--{name}' for name in known])}"
+    name, equals, _ = word.partition("=")
+    if equals and (near := nearest(f"--{name}", [f"--{name}" for name in known])):
+        return f"{wrong}: settings are flags{near}"
+    last = before.partition("=")[0].removeprefix("--").replace("_", "-")
+    if before.startswith("--") and last in known:
+        return f"{wrong}: {before} is given alone, as {' or '.join(f'--{n}' for n in known[last][0].names)}"
+    return f"{wrong}: a value stands behind its flag, one for each (--help lists all flags)"
 
 
 def _typed(where: Sequence[int | str], flags: Sequence[Flag]) -> str:

@@ -115,6 +115,8 @@ def _choose(args: Sequence[str]) -> int | None:
         _complete(rest)
     elif name in COMMANDS:
         return _run(name, rest)
+    elif name.startswith("-") and (meant := [word for word in rest if word in COMMANDS]):
+        raise UserError(f"the command comes before its flags: hrm-rl {meant[0]} {name} ...")
     else:
         near = nearest(name, [*COMMANDS, "completion"])
         raise UserError(f"unknown command '{name}'{near} (commands: {', '.join(COMMANDS)})")
@@ -137,7 +139,8 @@ def _complete(args: Sequence[str]) -> None:
         print(COMPLETION)
         return
     if len(args) != 1 or args[0] not in SHELLS:
-        raise UserError(f"say which shell: hrm-rl completion {' or '.join(SHELLS)}")
+        wrong = f"there is no completion for {' '.join(args)}: " if args else ""
+        raise UserError(f"{wrong}say which shell: hrm-rl completion {' or '.join(SHELLS)}")
     import tyro
 
     flags = {name: getattr(module_of(name), f"{name.title()}Command")() for name in COMMANDS}

@@ -25,7 +25,7 @@ from hrm_rl.benchmarks.recipes_report import ablation_table, draw, table
 from hrm_rl.cli.flags import parse
 from hrm_rl.config import PathText, Positive, Section
 from hrm_rl.utils.console import slow_work
-from hrm_rl.utils.errors import UserError, nearest
+from hrm_rl.utils.errors import UserError, nearest, one_line
 from hrm_rl.utils.files import write_atomically
 from hrm_rl.utils.stops import Stopped
 
@@ -64,7 +64,8 @@ def main(args: Sequence[str]) -> int:
     for recipe in command.recipes:
         if recipe not in recipes():
             raise UserError(
-                f"unknown recipe '{recipe}'{nearest(recipe, recipes())} (MODEL/GRADIENT/Q_TARGET)"
+                f"unknown recipe '{recipe}'{nearest(recipe, recipes())} (MODEL/GRADIENT/Q_TARGET, such as "
+                f"{next(iter(recipes()))})"
             )
     if command.ablations and (command.recipes or command.seconds):
         raise UserError("--ablations has its own recipe and length: leave out --recipes and --seconds")
@@ -75,7 +76,10 @@ def main(args: Sequence[str]) -> int:
     path = Path(command.results)
     done = read_results(path)
     if not command.report:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise UserError(f"cannot write {path}: {error.strerror}") from None
         done = _run(command, path, done)
     if not done:
         raise UserError(f"{path} holds no results: leave out --report to measure")
@@ -104,7 +108,9 @@ def read_results(path: Path) -> list[Measurement]:
     try:
         return [Measurement(**json.loads(line)) for line in path.read_text().splitlines()]
     except (OSError, ValueError, TypeError) as error:
-        raise UserError(f"{path} is no file of results ({error}): move it away to start again") from None
+        raise UserError(
+            f"{path} is no file of results ({one_line(error)}): move it away to start again"
+        ) from None
 
 
 def _run(command: RecipesCommand, path: Path, done: list[Measurement]) -> list[Measurement]:

@@ -10,7 +10,6 @@ from typing import Annotated
 
 import numpy as np
 import tyro
-from pydantic import Field
 from rich.console import Console
 from rich.text import Text
 
@@ -23,7 +22,7 @@ from hrm_rl.analysis.boards import Step, steps_of, view_of, write_gif, write_png
 from hrm_rl.analysis.search_boards import search_outcome, search_steps
 from hrm_rl.cli.flags import CheckpointFlag, DeviceFlag, ThreadsFlag, WeightsFlag, parse
 from hrm_rl.cli.searching import SearchFlags, in_words
-from hrm_rl.config import PathText, Positive, Section
+from hrm_rl.config import PathText, Positive, Section, Seed
 from hrm_rl.data.held_out import prepare
 from hrm_rl.data.one_puzzle import puzzle_of_file
 from hrm_rl.runs.loading import load_model, trained_on
@@ -43,11 +42,11 @@ class SolveCommand(Section):
     S and G, a line for each row."""
     file: PathText | None = None
     """File with the puzzle, as for --puzzle or as `evaluate --data` reads it; - is standard input."""
-    number: Positive = 1
-    """Which puzzle of a file that holds several."""
+    number: Positive | None = None
+    """Which puzzle of a file that holds several, from 1; the first if not given."""
     random: str | None = None
     """Make a puzzle of this level."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of --random, and of a search."""
     max_segments: Positive | None = None
     """Budget of segments, with --search over all starts and chains; the training run's if not given."""
@@ -111,6 +110,9 @@ def choose_puzzle(command: SolveCommand, task: PuzzleTask) -> PuzzleBatch:
     given = [name for name in ("puzzle", "file", "random") if getattr(command, name) is not None]
     if len(given) > 1:
         raise UserError(f"give one puzzle: --{given[0]} or --{given[1]}, not both")
+    if command.number is not None and command.file is None:
+        raise UserError("--number belongs to --file: it says which of the file's puzzles")
+    number = command.number or 1
     if command.random is not None:
         with slow_work() as progress:
             prepare(task, [command.random], progress)
@@ -119,7 +121,7 @@ def choose_puzzle(command: SolveCommand, task: PuzzleTask) -> PuzzleBatch:
         if command.puzzle is not None:
             return task.parse(command.puzzle)
         if command.file is not None and command.file != "-":
-            return puzzle_of_file(Path(command.file), command.file, command.number, task)
+            return puzzle_of_file(Path(command.file), command.file, number, task)
         if command.file is None and sys.stdin.isatty():
             raise UserError(
                 "say which puzzle: --puzzle TEXT, --file FILE, --random LEVEL "
@@ -128,7 +130,7 @@ def choose_puzzle(command: SolveCommand, task: PuzzleTask) -> PuzzleBatch:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "puzzle.txt"
             path.write_bytes(sys.stdin.buffer.read())
-            return puzzle_of_file(path, STANDARD_INPUT, command.number, task)
+            return puzzle_of_file(path, STANDARD_INPUT, number, task)
     except DataError as error:
         raise UserError(f"{error}{trained_on(error, task)}") from None
 

@@ -37,7 +37,7 @@ from hrm_rl.utils.console import (
     typed_command,
     typed_path,
 )
-from hrm_rl.utils.errors import NotResumable, UserError, refused_by_disk
+from hrm_rl.utils.errors import NotResumable, UserError, nearest, refused_by_disk
 from hrm_rl.utils.locks import held_by
 
 if TYPE_CHECKING:
@@ -212,11 +212,14 @@ def _defaults(args: Sequence[str]) -> Config:
                 )
         from hrm_rl.runs.stored import file_of
 
-        storage = flag_value(args, "storage-path") or "runs"
+        storage = os.path.expanduser(flag_value(args, "storage-path") or "runs")
         folder_named(name, "run-name", storage)  # refuses
         stored = file_of(storage, name, RUN.mark)
         if stored is None:
-            raise UserError(f"there is no run to resume in {storage}/{name}; leave out --resume to start it")
+            raise UserError(
+                f"there is no run to resume in {storage}/{name}{nearest(name, _runs_in(Path(storage)))}; "
+                "leave out --resume to start it"
+            )
         return load_config(stored, Config())
     preset, file = flag_value(args, "preset"), flag_value(args, "config")
     if file is None:
@@ -243,6 +246,11 @@ def _name(launch: Launch, config: Config) -> str:
     if launch.run_name is not None:
         return launch.run_name
     return f"{config.preset}-{time.strftime('%Y%m%d-%H%M%S')}"
+
+
+def _runs_in(storage: Path) -> list[str]:
+    """Names of the runs there."""
+    return [path.parent.name for path in storage.glob("*/config.yaml")]
 
 
 def _refuse_trial_of_running_sweep(path: Path) -> None:

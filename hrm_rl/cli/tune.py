@@ -14,7 +14,7 @@ import yaml
 import hrm_rl
 from hrm_rl.cli.flags import flag_value, parse
 from hrm_rl.cli.resuming import failed, folder_named, resume_command, retyped, without
-from hrm_rl.config import PathText, Section, absolute_paths, flatten
+from hrm_rl.config import PathText, Section, Seed, absolute_paths, flatten
 from hrm_rl.utils import output, stops
 from hrm_rl.utils.claims import FolderKind
 from hrm_rl.utils.console import duration, shown_path, typed_path
@@ -42,7 +42,7 @@ class TuneCommand(Section):
     """Trials, times the combinations of grid settings; as in the file if not given."""
     max_updates: int | None = None
     """Updates of a trial; as in the file if not given."""
-    seed: int = 0
+    seed: Seed = 0
     """Seed of the samples. What is random in a trial goes by its own setting `seed`."""
     sweep_name: str | None = None
     """Name of the sweep's folder; the file's name and the time, and a number if that is taken, if not

@@ -200,8 +200,12 @@ def _refuse_unmeasurable(source: Source, measured: list[str]) -> None:
         missing=[name for name in dict.fromkeys(required) if name not in tensors],
         unexpected=[name for name, form in forms.items() if form is None],
         misshapen={name: forms[name] for name in misshapen},
-        hint=" (sizes cannot be read from it; is it another --format?)",
+        hint=" (is it another --format?)",
     )
+
+
+MOST_NAMED = 8
+"""Tensors that an error names of each kind."""
 
 
 def refuse(
@@ -220,12 +224,17 @@ def refuse(
             for name, shape in misshapen.items()
         ],
     }
-    report = [f"{what}: {', '.join(names)}" for what, names in lines.items() if names]
+    report = [f"{what}: {_listed(names)}" for what, names in lines.items() if names]
     if report:
         order = " (shapes in PyTorch's order, with PAD)" if source.layout == "mlx" and misshapen else ""
         raise UserError(
-            f"the checkpoint does not fit the layout {source.layout}{order}{hint}\n" + "\n".join(report)
+            f"the checkpoint does not fit the layout {source.layout}{order}{hint}: " + "; ".join(report)
         )
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - MOST_NAMED
+    return ", ".join(names[:MOST_NAMED]) + f" and {more} more" * (more > 0)
 
 
 def _shown(shape: Sequence[int | str]) -> str:

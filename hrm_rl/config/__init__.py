@@ -1,6 +1,6 @@
 """Every setting of a run: typed, checked, read from presets, YAML and flags."""
 
-from hrm_rl.config.base import Decay, Options, PathText, Positive, Probability, Section
+from hrm_rl.config.base import Decay, Options, PathText, Positive, Probability, Section, Seed
 from hrm_rl.config.config import RESUMABLE_FIELDS, Config, differences, field_names, flatten
 from hrm_rl.config.loading import absolute_paths, load_config, over, read_settings, validate
 from hrm_rl.config.model import ModelConfig
@@ -34,6 +34,7 @@ __all__ = [
     "Probability",
     "SearchConfig",
     "Section",
+    "Seed",
     "TrainConfig",
     "absolute_paths",
     "describe",

@@ -30,6 +30,10 @@ Options = Annotated[dict[str, int | float | bool | str], AfterValidator(_expande
 """Options of a task, of which some name files."""
 
 
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+"""What torch takes as a seed."""
+
+
 class Section(BaseModel):
     """A frozen group of settings that refuses names it does not know."""
 

@@ -6,12 +6,12 @@ run's folder is this object written out and is enough to repeat the run.
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import Field, model_validator
+from pydantic import model_validator
 
-from hrm_rl.config.base import Section
+from hrm_rl.config.base import Section, Seed
 from hrm_rl.config.model import ModelConfig
 from hrm_rl.config.sections import (
     CurriculumConfig,
@@ -29,7 +29,7 @@ class Config(Section):
 
     preset: str = "sudoku9-curriculum"
     """The preset that this configuration started from."""
-    seed: Annotated[int, Field(ge=0)] = 0
+    seed: Seed = 0
     """Seed of everything random in the run."""
     env: EnvConfig = EnvConfig()
     """The task"""

@@ -9,6 +9,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from hrm_rl.config.config import Config, field_names
+from hrm_rl.utils.console import typed_command
 from hrm_rl.utils.errors import UserError, dotted, first_problem, nearest
 from hrm_rl.utils.files import read_yaml
 from hrm_rl.utils.stores import is_uri
@@ -40,6 +41,8 @@ def without_removed(values: dict[str, Any], origin: str) -> dict[str, Any]:
 
 def validate(values: dict[str, Any], origin: str) -> Config:
     """A Config of `values`, as read from `origin`. Raises UserError naming the first wrong field."""
+    if {"base", "space"} <= set(values):
+        raise UserError(f"{origin} describes a sweep: it is for {typed_command('tune')} --space")
     values = without_removed(values, origin)
     try:
         return Config.model_validate(values)

@@ -4,16 +4,16 @@ out; none that it was trained on."""
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, TypeVar
+from typing import TypeVar
 
 import numpy as np
-from pydantic import Field, PrivateAttr
+from pydantic import PrivateAttr
 from rich.console import Console
 
 from envs import DataError, PuzzleBatch
 from envs.folders.opening import open_puzzles
 from envs.task import PuzzleTask
-from hrm_rl.config import Config, PathText, Positive, Section
+from hrm_rl.config import Config, PathText, Positive, Section, Seed
 from hrm_rl.data.held_out import generate_held_out, prepare, trained_levels, without_doubles
 from hrm_rl.data.leaks import Keys, twins
 from hrm_rl.data.streams import ALL_LEVELS, build_data, training_puzzles
@@ -33,7 +33,7 @@ class PuzzleChoice(Section):
     """Level to generate; those of the training run if not given."""
     puzzles: Positive | None = None
     """Puzzles to generate over all levels (1000), or to take from the file at random (all)."""
-    seed: Annotated[int | None, Field(ge=0)] = None
+    seed: Seed | None = None
     """Seed of the generated or chosen puzzles (1), of votes and retries, and of the intervals."""
 
     _moved: bool = PrivateAttr(False)

@@ -74,10 +74,19 @@ def read_weights_into(model: nn.Module, folder: Path) -> None:
     try:
         model.load_state_dict(safetensors.torch.load_file(folder / WEIGHTS))
     except (OSError, SafetensorError, RuntimeError) as error:
-        raise UserError(f"cannot load {folder / WEIGHTS}: {one_line(error)}") from None
+        raise UserError(f"cannot load {folder / WEIGHTS}: {_fault(folder / WEIGHTS, error)}") from None
     fault = not_finite(model.state_dict())
     if fault is not None:
         raise UserError(f"{folder / WEIGHTS} is of no use, {fault}: make the folder again from other weights")
+
+
+def _fault(path: Path, error: Exception) -> str:
+    """Why weights could not be loaded, in one line."""
+    if path.is_file() and path.open("rb").read(30).startswith(b"version https://git-lfs"):
+        return "it is a pointer of Git LFS; git lfs pull fetches the file"
+    if isinstance(error, SafetensorError):
+        return f"it is cut off or no safetensors file ({one_line(error)})"
+    return one_line(str(error).partition(":")[2] or error)
 
 
 def description(folder: Path) -> dict[str, Any]:

@@ -109,10 +109,15 @@ class RunFolder:
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The records of a metrics.jsonl, whatever else is in it. Raises OSError."""
+    return parse_metrics(path.read_text(errors="replace"))
+
+
+def parse_metrics(text: str) -> list[dict[str, Any]]:
     """The records of a metrics.jsonl. Lines that are none, such as one cut off while it was being written,
     are left out."""
     records = []
-    for line in path.read_text(errors="replace").splitlines():
+    for line in text.splitlines():
         try:
             record = json.loads(line)
         except ValueError:

@@ -15,6 +15,7 @@ from hrm_rl.data.streams import build_task
 from hrm_rl.models import RecurrentModel, build_model
 from hrm_rl.models.saving import CONFIG
 from hrm_rl.runs import checkpoint
+from hrm_rl.runs.absent import no_model
 from hrm_rl.runs.checkpoint import Weights
 from hrm_rl.runs.folder import RunFolder
 from hrm_rl.runs.pretrained import is_pretrained, read_about
@@ -93,17 +94,18 @@ def find_checkpoint(path: Path) -> Path:
             raise UserError(f"checkpoint {path} is damaged: {reason}; choose another in {path.parent}")
         return path
     root = RunFolder(path).checkpoints
-    found = best(root)
+    found, lines = best(root), []
     if found is not None:
         reason = damage(found)
         if reason is None:
             return found
-        print(f"the best checkpoint, {found.name}, is damaged ({reason}): taking the last", file=sys.stderr)
-    latest = latest_sound(root, lambda line: print(line, file=sys.stderr))
+        lines = [f"the best checkpoint, {found.name}, is damaged ({reason}): taking the last"]
+    damaged: list[str] = []
+    latest = latest_sound(root, damaged.append)
     if latest is None:
-        raise UserError(
-            f"{path} holds no sound checkpoint: give a run folder such as runs/NAME, or train first"
-        )
+        raise no_model(path, damaged)
+    for line in [*lines, *damaged]:
+        print(line, file=sys.stderr)
     return latest
 
 

@@ -42,7 +42,7 @@ def is_pretrained(folder: Path) -> bool:
 def read_about(folder: Path) -> About:
     """What is known of the network in `folder`. Raises UserError, also where nothing is known of a run."""
     values = description(folder)
-    if "run" not in values:
+    if values.get("run") is None:
         raise UserError(
             f"{folder} holds a network without its task: load it with RecurrentModel.from_pretrained, or "
             f"make the folder from a run with {typed_command('export')} (from another project's file: with "

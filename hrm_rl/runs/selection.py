@@ -95,9 +95,11 @@ def _not_finite(file: Path) -> str | None:
 
 def latest_sound(root: Path, say: Callable[[str], None]) -> Path | None:
     """The newest undamaged checkpoint. Damaged ones are skipped, and `say` is told of each."""
-    for path in checkpoints(root):
+    found = checkpoints(root)
+    for path in found:
         reason = damage(path)
         if reason is None:
             return path
-        say(f"checkpoint {path.name} is damaged ({reason}): going back to the one before")
+        further = "" if path == found[-1] else ": going back to the one before"
+        say(f"checkpoint {path.name} is damaged ({reason}){further}")
     return None

@@ -21,7 +21,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, ValidationError, model_validator
 
 from hrm_rl.config import Config, Positive, Section, field_names
-from hrm_rl.utils.errors import UserError, nearest
+from hrm_rl.utils.console import typed_command
+from hrm_rl.utils.errors import UserError, in_words, nearest
 from hrm_rl.utils.files import read_yaml
 
 COST = "eval/segments_mean"
@@ -195,6 +196,9 @@ def read_content(path: Path) -> dict[str, Any]:
     content = read_yaml(path, "the sweep")
     if not isinstance(content, dict):
         raise UserError(f"{path} describes no sweep; tune_configs/quick.yaml shows how one looks")
+    if "base" not in content and set(content) & {"model", "optim", "train"}:
+        right = f"{typed_command('train')} --config"
+        raise UserError(f"{path} describes no sweep but the settings of a run: it is for {right}")
     return content
 
 
@@ -231,4 +235,10 @@ def _explained(error: ValidationError) -> str:
         return f"{field} needs a name ({', '.join(names)}), for example {field}: {{name: {names[0]}}}"
     if kind == "missing":
         return f"'{field}' is missing"
-    return f"{field}: {first['msg'].removeprefix('Value error, ')}"
+    if kind == "too_short":
+        return f"{field}: it is empty; name at least one setting to try"
+    if kind == "model_attributes_type":
+        return (
+            f"{field} needs a name, for example {field}: {{name: {models[0].model_fields['name'].default}}}"
+        )
+    return f"{field}: {in_words(kind, first['msg'])}"

@@ -49,6 +49,8 @@ class Tried:
 def number_of_trials(space: Space, num_samples: int | None) -> int:
     """Trials of the whole sweep. num_samples: of --num-samples, else the file's. Raises UserError without
     one."""
+    if num_samples is not None and num_samples < 1:
+        raise UserError(f"--num-samples {num_samples}: give at least 1")
     wanted = num_samples if num_samples is not None else space.file.budget.num_samples
     points = len(space.grid())
     if isinstance(space.file.searcher, Grid):

@@ -168,8 +168,8 @@ def check(plan: Plan, machine: Machine, global_batch_size: int, command: str) ->
     if not lacks:
         lacks.append("machines that are larger: each worker must fit on one")
     raise UserError(
-        f"{low} workers with {plan.cpus_per_worker:g} CPU and {plan.gpus_per_worker:g} GPU each need "
-        f"{' and '.join(lacks)}; this would run here: {command} {_fitting_flags(plan, machine)}"
+        f"{low} worker{'s' * (low > 1)} with {plan.cpus_per_worker:g} CPU and {plan.gpus_per_worker:g} GPU "
+        f"each need {' and '.join(lacks)}; this would run here: {command} {_fitting_flags(plan, machine)}"
     )
 
 

@@ -22,7 +22,9 @@ def choose_device(name: Literal["auto", "cpu", "cuda", "mps"]) -> torch.device:
     }
     kind: str = name if name != "auto" else next(k for k, here in present.items() if here)
     if not present[kind]:
-        raise UserError(f"torch finds no {kind} device on this machine; --train.device cpu works everywhere")
+        raise UserError(
+            f"torch finds no {kind} device on this machine: give cpu, which works everywhere, or auto"
+        )
     return torch.device("cuda", torch.cuda.current_device()) if kind == "cuda" else torch.device(kind)
 
 

@@ -6,6 +6,7 @@ The exception is that of envs; hrm_rl takes it from here.
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,20 @@ def first_problem(error: ValidationError, named: Callable[[Sequence[int | str]],
     of it. named: what to call the place of a value."""
     first = error.errors()[0]
     where, value = named(first["loc"]), first["input"]
-    reason = first["msg"].removeprefix("Value error, ").partition(", unable to parse")[0]
-    if reason.startswith("Input should") and isinstance(value, int | float | str):
-        reason += f", not {value!r}"
+    reason = in_words(first["type"], first["msg"])
+    if reason.startswith("Input should") and isinstance(value, int | float | str | None):
+        reason += f", not {'nothing' if value is None else repr(value)}"
     return f"{where}: {reason}" if where else reason
+
+
+def in_words(kind: str, message: str) -> str:
+    """What pydantic says of an error of this kind, without the names of classes."""
+    plain = {
+        "model_type": "Input should be settings by name, as in {name: value}",
+        "model_attributes_type": "Input should be settings by name, as in {name: value}",
+        "dict_type": "Input should be names with values, as in {name: value}",
+        "tuple_type": "Input should be a list, as in [1, 2]",
+        "list_type": "Input should be a list, as in [1, 2]",
+    }
+    found = plain.get(kind, message)
+    return re.split(r", (?:unable to|got a number)", found.removeprefix("Value error, "))[0]

@@ -68,8 +68,22 @@ def read_yaml(path: Path, what: str) -> Any:
         raise UserError(f"cannot read {what} {path}: {error.strerror}") from None
     except _Twice as error:
         raise UserError(f"{path}: {error}; keep one of the two, with all that belongs under it") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} is not YAML: {one_line(error)}") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not YAML: it is no text in UTF-8; save it as such") from None
+    except yaml.YAMLError as error:
+        raise UserError(f"{path} is not YAML: {_yaml_fault(error)}") from None
+
+
+def _yaml_fault(error: yaml.YAMLError) -> str:
+    """`line 3: mapping values are not allowed here`."""
+    if not isinstance(error, yaml.MarkedYAMLError) or error.problem_mark is None:
+        return one_line(error)
+    if error.problem is not None and "'\\t'" in error.problem:
+        return f"line {error.problem_mark.line + 1}: a tab; YAML takes blanks only"
+    begun = ""
+    if error.context is not None and error.context_mark is not None:
+        begun = f", {error.context} that begins in line {error.context_mark.line + 1}"
+    return one_line(f"line {error.problem_mark.line + 1}{begun}: {error.problem}")
 
 
 def provenance() -> dict[str, str]:

@@ -160,7 +160,7 @@ def test_a_switch_has_a_way_off() -> None:
         ),
         (
             ["--data.augment", "true"],
-            "'true' is not expected here (a yes-or-no setting is --flag or --no-flag)",
+            "'true' is not expected here: --data.augment is given alone, as --data.augment or",
         ),
         (["--data.augment=true"], "takes no value: write --data.augment or --data.no-augment"),
         (["--seed", "1", "2"], "'2' is not expected here"),

@@ -115,7 +115,7 @@ def test_a_sweep_whose_name_is_taken_is_refused_only_if_the_user_gave_it(
     write_file(Path("my.yaml"))
     begun: list[Path] = []
 
-    def search(command: object, sweep: tune.SweepPlan, args: object) -> int:
+    def search(command: object, sweep: tune.SweepPlan, args: object, kept: object) -> int:
         begun.append(sweep.folder)
         write_sweep(sweep.folder, sweep.content, sweep.file, sweep.space, 0, 4)
         return 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def test_all_missing_unexpected_and_misshapen_keys_are_named_in_one_error(tmp_pa
     state["q_head.bias"] = torch.zeros(3)
     state["H_level.layers.0.mlp.gate_up_proj.weight"] = torch.zeros(100, D)
     message = refused("--from", saved(tmp_path / "f", state), *TASK, *SIZES, "--out", tmp_path / "out")
-    _, missing, unexpected, misshapen = message.splitlines()
+    _, missing, unexpected, misshapen = re.split(r"[:;] (?=missing|unexpected|misshapen)", message)
     assert missing.startswith("missing: ")
     assert set(missing[9:].split(", ")) == {"lm_head.weight", "L_level.layers.1.self_attn.o_proj.weight"}
     assert set(unexpected.removeprefix("unexpected: ").split(", ")) == {"lm_haed.weight", "rotary_emb.cos"}
@@ -81,7 +82,7 @@ def test_without_the_tensors_that_sizes_are_read_from_all_that_is_certain_is_nam
         "puzzle_emb.weights": torch.zeros(3),
     }
     message = refused("--from", saved(tmp_path / "f", state), *TASK, *SIZES, "--out", tmp_path / "out")
-    _, missing, unexpected, misshapen = message.splitlines()
+    _, missing, unexpected, misshapen = re.split(r"[:;] (?=missing|unexpected|misshapen)", message)
     assert missing == "missing: embed_tokens.embedding_weight, H_init, lm_head.weight"
     assert unexpected == "unexpected: junk, L_level.layers.0.norm.weight"
     for wrong in (

@@ -29,10 +29,13 @@ def test_the_result_or_the_error_comes_back(tmp_path: Path) -> None:
 
 @pytest.fixture(autouse=True)
 def _hear_ctrl_c() -> Iterator[None]:
-    """A shell that starts pytest in the background has it ignore Ctrl-C."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    """A shell that starts pytest in the background has it ignore Ctrl-C; Ray, if a test before this one has
+    started it, answers SIGTERM."""
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     yield
-    signal.signal(signal.SIGINT, before)
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def test_the_first_ctrl_c_asks_for_an_end_and_the_second_does_not_wait_for_it(

@@ -16,11 +16,12 @@ from typing import Any, Literal
 import yaml
 
 from hrm_rl.config import flatten
-from hrm_rl.runs.folder import RunFolder, read_metrics
+from hrm_rl.runs.folder import RunFolder, parse_metrics
 from hrm_rl.sweeps.file import COST
 from hrm_rl.sweeps.results.folder import SweepFolder
 from hrm_rl.sweeps.results.records import UNKNOWN, TrialRecord, read_record, value_of
 from hrm_rl.sweeps.space import Params
+from hrm_rl.utils.console import typed_command
 from hrm_rl.utils.errors import UserError, one_line
 from hrm_rl.utils.files import read_yaml
 
@@ -126,7 +127,9 @@ def read_sweep(path: Path) -> SweepResults:
     """The sweep in folder `path`. Raises UserError if it is none."""
     folder = SweepFolder(path)
     if not folder.file.exists():
-        raise UserError(f"{path} is no sweep: it holds no sweep.yaml; name the folder that tune_ray.py wrote")
+        raise UserError(
+            f"{path} is no sweep: it holds no sweep.yaml; name a folder that {typed_command('tune')} wrote"
+        )
     record = read_yaml(folder.file, "the sweep")
     if not isinstance(record, dict) or not isinstance(record.get("metric"), str):
         raise UserError(f"{folder.file} describes no sweep: it names no metric")
@@ -189,9 +192,7 @@ def _curve_of(path: Path, metric: str, cost: str, stamp: tuple[int, int]) -> tup
     """A file whose stamp has not changed is not read again, so that a running sweep can be looked at every
     few seconds. Raises OSError; ValueError if it is no text."""
     found: dict[int, CurvePoint] = {}
-    for record in read_metrics(path):
-        if not isinstance(record, dict):
-            continue
+    for record in parse_metrics(path.read_text()):
         update, value = value_of(record, "update", int, None), value_of(record, metric, float, None)
         if update is not None and value is not None:
             found[update] = CurvePoint(update, value, value_of(record, cost, float, None))

@@ -92,7 +92,7 @@ def test_levels_made_on_the_fly_need_no_folder(folder):
 def test_a_pool_does_not_depend_on_the_number_of_threads_and_another_seed_gives_another(monkeypatch, folder):
     first = pools().of(LEVEL, silent)
     pools().path(LEVEL).unlink()
-    monkeypatch.setattr(cache, "_cores", lambda: 5)
+    monkeypatch.setattr(cache, "usable_cpus", lambda: 5)
     assert same(pools().of(LEVEL, silent), first)
     assert not same(pools(seed=1).of(LEVEL, silent), first)
     assert pools().path(LEVEL) != pools(seed=1).path(LEVEL)

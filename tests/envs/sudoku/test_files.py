@@ -148,7 +148,7 @@ def test_many_bad_rows_are_counted_and_five_are_shown(good):
         (b"n," * 500 + b"\n12,34\n", "a.csv", f"has columns {'n, ' * 9}n and 491 more; one of them must be"),
         (b"plain text", "a.csv.gz", "is named .gz but is no gzip file"),
         (gzip.compress(b"puzzle\n" * 100, mtime=0)[:-20], "a.csv.gz", "is a damaged gzip file"),
-        (b"\xff\xfe\x00\x01", "a.csv", "is no text file"),
+        (b"\xff\xfe\x00\x01", "a.csv", "is text in UTF-16"),
         (b"puzzle\n" + b"1" * 200_000, "a.csv", "line 2 is no CSV (field larger than"),
     ],
 )

@@ -171,7 +171,7 @@ def test_a_text_without_a_board_is_said_to_hold_none(tmp_path: Path) -> None:
     path.write_text("#A nobody\n+---+\n")
     with pytest.raises(DataError, match="holds no puzzles"):
         NINE.read(path)
-    with pytest.raises(DataError, match="the text is empty"):
+    with pytest.raises(DataError, match="no line of the text is a row of a board"):
         NINE.parse("#A nobody\n")
     with pytest.raises(DataError, match="there are 3 puzzles in the text; give one"):
         NINE.parse("\n".join(LINES))
