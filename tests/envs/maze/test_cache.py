@@ -150,7 +150,7 @@ def test_what_was_made_before_an_interruption_is_not_made_again(made, folder):
     assert len(list(folder.glob("*.unfinished.npz"))) == 1
     made.clear()
     resumed = pools().of(LEVEL, silent)
-    assert min(made) >= 10
+    assert all(index >= 10 for index in made)  # none, if its threads were faster than the interrupt
     assert list(folder.glob("*.unfinished.npz")) == []
     pools().path(LEVEL).unlink()
     assert same(pools().of(LEVEL, silent), resumed)
