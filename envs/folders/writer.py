@@ -32,6 +32,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     refuse_existing(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    shutil.rmtree(temporary, ignore_errors=True)  # of a process with this number that was killed
     temporary.mkdir()
     try:
         yield temporary

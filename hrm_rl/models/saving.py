@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from hrm_rl.config import ModelConfig
 from hrm_rl.utils.console import typed_command
 from hrm_rl.utils.errors import UserError, first_problem, one_line
-from hrm_rl.utils.files import write_atomically
+from hrm_rl.utils.files import whole_folder, write_atomically
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT, VERSION = "hrm-rl", 2
@@ -39,9 +39,16 @@ class Blueprint(NamedTuple):
 
 
 def write(model: Any, folder: Path, about: dict[str, Any] | None = None, card: str = "") -> None:
-    """Write config.json, model.safetensors and README.md of a network into `folder`,
-    over what is there of these."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write config.json, model.safetensors and README.md of a network into `folder`: over what is there of
+    these, and where there is nothing yet, whole or not at all."""
+    if folder.is_dir() and any(folder.iterdir()):
+        _write_into(folder, model, about, card)
+    else:
+        with whole_folder(folder) as temporary:
+            _write_into(temporary, model, about, card)
+
+
+def _write_into(folder: Path, model: Any, about: dict[str, Any] | None, card: str) -> None:
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
     write_atomically(folder / WEIGHTS, safetensors.torch.save(tensors, {"format": "pt"}))
     write_atomically(folder / CARD, card or f"{front_matter()}\n{how_to_load()}")

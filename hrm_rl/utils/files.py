@@ -7,6 +7,7 @@ import importlib.metadata
 import os
 import platform
 import subprocess
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,14 @@ def write_atomically(path: Path, content: str | bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def whole_folder(path: Path) -> AbstractContextManager[Path]:
+    """A temporary folder that becomes `path`, where nothing is yet, at the end; nothing is left of it after an
+    error. Raises UserError if something is there."""
+    from envs.folders.writer import new_folder  # as data sets are written; numpy comes with it
+
+    return new_folder(path)
 
 
 def digest(path: Path) -> str:
