@@ -31,7 +31,7 @@ def write_atomically(path: Path, content: str | bytes) -> None:
 
 
 def whole_folder(path: Path) -> AbstractContextManager[Path]:
-    """A temporary folder that becomes `path`, where nothing is yet, at the end; nothing is left of it after an
+    """A temporary folder that becomes `path`, where nothing is yet, at the end; nothing is left after an
     error. Raises UserError if something is there."""
     from envs.folders.writer import new_folder  # as data sets are written; numpy comes with it
 
