@@ -152,6 +152,7 @@ def _train(config: Config, launch: Launch, kept: Kept, args: Sequence[str]) -> i
     about = banner(config, data, plan, run.path, kept.store.located() if kept.store else None)
     if launch.resume:
         _check_resumable(run, config)
+    output.say_when_lost(f"nobody reads the output any more: the run goes on in {shown_path(run.path)}")
     print(about, *data.notes, sep="\n", flush=True)
     if plan.high:
         from hrm_rl.distributed.cluster import connect
@@ -168,7 +169,6 @@ def _run(launch: Launch, config: Config, plan: Plan, run: RunFolder, store: Stor
     from hrm_rl.training.local import train_here
 
     at_once = f"stopped at once; resume with: {resume}"
-    output.say_when_lost(f"nobody reads the output any more: the run goes on in {shown_path(run.path)}")
     try:
         if plan.high == 0:
             outcome = train_here(config, run.path, plan.threads, at_once=at_once)

@@ -144,6 +144,7 @@ def _search(command: TuneCommand, sweep: SweepPlan, args: Sequence[str], kept: K
     book = Book.open(sweep.folder)
     over = sum(record.over for record in book.records.values())
     about = _banner(sweep, resources.describe(sweep.trials, machine), over, kept.store)
+    output.say_when_lost(f"nobody reads the output any more: the sweep goes on in {shown_path(sweep.folder)}")
     print(about, *notes, sep="\n", flush=True)
 
     from hrm_rl.distributed.sweep import run_sweep
@@ -154,7 +155,6 @@ def _search(command: TuneCommand, sweep: SweepPlan, args: Sequence[str], kept: K
     plan = TrialPlan(book.folder, sweep.space, resources.group, resources.cpus, resources.gpus)
     resume = resume_command("tune", "sweep-name", sweep.folder, args, RESOURCE_FLAGS)
     at_once = f"stopped at once; resume with: {resume}"
-    output.say_when_lost(f"nobody reads the output any more: the sweep goes on in {shown_path(sweep.folder)}")
     with stops.at_once(at_once):
         try:
             display = Display(book, sweep.trials, resources.concurrent, sweep.space.file.budget.max_updates)

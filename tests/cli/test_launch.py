@@ -122,7 +122,7 @@ def test_a_dry_run_writes_nothing_and_shows_the_plan(capsys: pytest.CaptureFixtu
             ["--train.device cuda"],
         ),
         ("--run-name a/b", ["plain folder name", "--storage-path"]),
-        ("--run-name=", ["--run-name '' must be a plain folder name"]),
+        ("--run-name=", ["--run-name needs a value and got an empty one"]),
         ("--resume --run-name=..", ["--run-name .. must be a plain folder name"]),
         (f"--run-name {'n' * 201}", ["--run-name nnnn", "... is too long"]),
         ("--config gone.yaml", ["cannot read configuration gone.yaml"]),

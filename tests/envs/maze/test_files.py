@@ -223,7 +223,8 @@ def test_many_bad_rows_are_counted_and_five_are_shown(write):
         (b"maze,path\nS G,\n", "a.csv", "has columns maze, path; one of them must be question or puzzle"),
         (b"S G", "a.csv.gz", "is named .gz but is no gzip file"),
         (gzip.compress(b"question\n" * 100, mtime=0)[:-20], "a.csv.gz", "is a damaged gzip file"),
-        (b"\xff\xfe\x00\x01", "a.csv", "is no text file"),
+        (b"\x80\x00\x01", "a.csv", "is no text file"),
+        (b"\xff\xfe\x00\x01", "a.csv", "is text in UTF-16; save it as CSV or text in UTF-8"),
         (b"question\n" + b" " * 200_000, "a.csv", "line 2 is no CSV (field larger than"),
     ],
 )
