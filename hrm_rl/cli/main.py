@@ -6,6 +6,7 @@ A command is a module of this package, with a class of its flags (`TrainCommand`
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Callable, Sequence
 from importlib import import_module
@@ -27,6 +28,16 @@ COMMANDS = {
 }
 SHIELDED = ("train", "tune")
 """Those that start Ray and end with a checkpoint when they are asked to stop."""
+CLOSED = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOTDIR,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ESTALE,
+)
+"""What is wrong with a place that the user named."""
 SHELLS = ("bash", "zsh", "fish", "tcsh")
 COMPLETION = f"""Usage: hrm-rl completion {"|".join(SHELLS)}
 
@@ -65,7 +76,8 @@ def _begin(name: str) -> None:
 
 
 def ended(run: Callable[[Sequence[str]], int | None], args: Sequence[str]) -> int:
-    """The exit status of `run(args)`; a UserError or a signal becomes one line on standard error."""
+    """The exit status of `run(args)`; a UserError, a place that is closed to this user or a signal becomes
+    one line on standard error."""
     try:
         from hrm_rl.utils import shadowed
 
@@ -79,6 +91,12 @@ def ended(run: Callable[[Sequence[str]], int | None], args: Sequence[str]) -> in
         except UserError as error:
             sys.stdout.flush()
             print(f"error: {error}", file=sys.stderr)
+            return 2
+        except OSError as error:
+            if error.filename is None or error.errno not in CLOSED:
+                raise
+            sys.stdout.flush()
+            print(f"error: cannot read or write {error.filename}: {error.strerror}", file=sys.stderr)
             return 2
     except KeyboardInterrupt as error:
         stop = error if isinstance(error, stops.Stopped) else stops.Stopped.of(error)

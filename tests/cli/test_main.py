@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import re
 import subprocess
@@ -184,3 +185,11 @@ def test_a_flag_that_speaks_of_a_file_is_known_to_be_one(name: str) -> None:
         says = kind.model_fields[flag.path[-1]].description or ""
         named = says.startswith(("File ", "Folder ", "CSV file", "Checkpoint ", "Picture ", "Run folder"))
         assert not named or flag.name in PATHS, flag.name
+
+
+def test_a_place_that_is_closed_to_the_user_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def closed(args: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", "/closed/runs/r")
+
+    assert hrm_rl.ended(closed, []) == 2
+    assert capsys.readouterr().err == "error: cannot read or write /closed/runs/r: Permission denied\n"
