@@ -10,6 +10,10 @@ class UserError(ValueError):
     """Something the user can put right. The message is one line: what is wrong, what would be right and,
     where there is one, the command to run. Scripts print it and exit with 2."""
 
+    def __init__(self, message: str):
+        """message: what it quotes may hold line breaks; they become blanks."""
+        super().__init__(" ".join(message.splitlines()).strip())
+
 
 class DataError(UserError):
     """Data of the user that cannot be used; the message names the file, the line and the reason."""

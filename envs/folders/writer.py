@@ -42,9 +42,13 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def refuse_existing(path: Path) -> None:
-    """Raise DataError if there is something at `path` other than an empty folder."""
+    """Raise DataError if there is something at `path` other than an empty folder, or if it would lie in a
+    file."""
     if path.exists() and not (path.is_dir() and not any(path.iterdir())):
         raise DataError(f"{path}: exists already; name another folder or remove this one")
+    for parent in path.parents:
+        if parent.exists() and not parent.is_dir():
+            raise DataError(f"{path}: {parent} is a file; name another folder")
 
 
 def write_split(
