@@ -6,11 +6,11 @@ import random
 import shutil
 import signal
 from collections.abc import Callable
-from pathlib import Path
 
 from hrm_rl.faults.commands import LONGEST, Running, verdict
 from hrm_rl.faults.subject import Subject, differences
-from hrm_rl.runs.folder import RunFolder
+from hrm_rl.runs.folder import RunFolder, parse_metrics
+from hrm_rl.runs.selection import checkpoints, update_of
 
 Moment = Callable[[Running, RunFolder, random.Random, float], None]
 """Waits, with a running command, its folder, a source of chance and the length of an undisturbed run in
@@ -78,7 +78,7 @@ def killed(
         MOMENTS[moment](running, folder, chance, length)
         running.kill()
         if moment == "kill -9 in a metrics line":
-            _cut_last_line(folder.metrics, chance)
+            _cut_last_line(folder, chance)
     return finished(subject, folder, whole)
 
 
@@ -137,10 +137,14 @@ def _complete(folder: RunFolder, whole: RunFolder) -> bool:
     return folder.checkpoint(int(last.removeprefix("update-"))).exists()
 
 
-def _cut_last_line(file: Path, chance: random.Random) -> None:
-    """What a crash of the machine leaves of a line that was being written."""
-    if not file.exists():
+def _cut_last_line(folder: RunFolder, chance: random.Random) -> None:
+    """What a crash of the machine leaves of a line that was being written. Lines of before a checkpoint are
+    on the disk."""
+    if not folder.metrics.exists():
         return
-    content = file.read_bytes()
+    content = folder.metrics.read_bytes()
     line = content.rstrip(b"\n").rsplit(b"\n", 1)[-1]
-    file.write_bytes(content[: len(content) - chance.randrange(1, len(line) + 1)])
+    saved = max((update_of(path) for path in checkpoints(folder.checkpoints)), default=-1)
+    records = parse_metrics(line.decode())
+    if records and records[0]["update"] > saved:
+        folder.metrics.write_bytes(content[: len(content) - chance.randrange(1, len(line) + 1)])

@@ -274,6 +274,8 @@ class Trainer:
         self.saved_at = update
         if not self.saves:
             return None
+        if self.telemetry is not None:
+            self.telemetry.settle()
         state = TrainingState(
             update=update,
             skipped_in_a_row=self.learner.optimisation.skipped_in_a_row,

@@ -101,6 +101,11 @@ class Telemetry:
             self.writer = self._opened(update)
         self._show(lambda writer: writer.flush())
 
+    def settle(self) -> None:
+        """Have the records so far outlive the machine, as the checkpoint does that follows them."""
+        with suppress(OSError), self.path.open("a") as file:
+            os.fsync(file.fileno())
+
     def close(self) -> None:
         self._show(lambda writer: writer.close())
 

@@ -20,6 +20,7 @@ import _thread
 import atexit
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -156,6 +157,7 @@ def listen(shielded: bool = False) -> None:
     for signum in heard:
         signal.signal(signum, _on_signal)
     _state.listening = True
+    sys.unraisablehook = _without_stops(sys.unraisablehook)
     atexit.register(_hand_back)  # the first to be registered is the last to be called
     if not shielded:
         return
@@ -166,6 +168,20 @@ def listen(shielded: bool = False) -> None:
             _state.hear(int(signal.sigwait(heard)))
 
     threading.Thread(target=wait, name="signals", daemon=True).start()
+
+
+Unraisable = Callable[["sys.UnraisableHookArgs"], object]
+"""A hook for errors that could not be raised."""
+
+
+def _without_stops(hook: Unraisable) -> Unraisable:
+    """`hook`, which says nothing of a stop that was raised where none can be, such as in a callback of a
+    library: it is remembered."""
+
+    def quiet(unraisable: sys.UnraisableHookArgs) -> object:
+        return None if isinstance(unraisable.exc_value, Stopped) else hook(unraisable)
+
+    return quiet
 
 
 def shields() -> bool:

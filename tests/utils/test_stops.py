@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 
@@ -216,3 +217,22 @@ def test_in_another_thread_nothing_is_taken() -> None:
     thread.start()
     thread.join()
     assert seen == [before]
+
+
+def test_a_stop_in_a_librarys_callback_shows_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[object] = []
+    monkeypatch.setattr(
+        sys, "unraisablehook", stops._without_stops(lambda about: seen.append(about.exc_value))
+    )
+
+    class Library:
+        def __init__(self, error: BaseException):
+            self.error = error
+
+        def __del__(self) -> None:
+            raise self.error
+
+    fault = ValueError("a real one")
+    for error in (stops.Stopped(signal.SIGINT), fault):
+        Library(error)
+    assert seen == [fault]
