@@ -23,27 +23,24 @@ def any_moment(running: Running, folder: RunFolder, chance: random.Random, lengt
 
 def in_a_checkpoint(running: Running, folder: RunFolder, chance: random.Random, length: float) -> None:
     """While its files are being written."""
-    which = chance.randrange(4)
-    seen: set[str] = set()
-
-    def writing() -> bool:
-        seen.update(p.name for p in folder.checkpoints.glob(".update-*"))
-        return len(seen) > which
-
-    running.until(writing, every=0.0005)
+    running.until(_appeared(folder, ".update-*", chance.randrange(4)), every=0.0005)
     running.until(lambda: False, chance.uniform(0, 0.004), every=0.0005)
 
 
 def after_a_checkpoint(running: Running, folder: RunFolder, chance: random.Random, length: float) -> None:
     """When it has its name and older ones are being deleted."""
-    which = chance.randrange(4)
+    running.until(_appeared(folder, "update-*", chance.randrange(4)), every=0.0005)
+
+
+def _appeared(folder: RunFolder, pattern: str, before: int) -> Callable[[], bool]:
+    """Whether a checkpoint's folder has been seen, after `before` others."""
     seen: set[str] = set()
 
     def there() -> bool:
-        seen.update(p.name for p in folder.checkpoints.glob("update-*"))
-        return len(seen) > which
+        seen.update(path.name for path in folder.checkpoints.glob(pattern))
+        return len(seen) > before
 
-    running.until(there, every=0.0005)
+    return there
 
 
 def in_a_record(running: Running, folder: RunFolder, chance: random.Random, length: float) -> None:
