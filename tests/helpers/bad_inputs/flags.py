@@ -55,7 +55,7 @@ FLAGS = (
     bad("train --model.prefix puzzle --preset sudoku4-quick"),
     bad("train --env.task sudoko"),
     bad("train --env.task chess"),
-    bad("train --env.task parity:ParityTask"),
+    bad("train --env.task my_tasks:ParityTask"),
     bad("train --env.task json:JSONDecoder"),
     bad("train --env.size 5 --preset sudoku4-quick"),
     bad("train --env.size 9x9"),
