@@ -67,7 +67,7 @@ class Outcome:
     status: object
     """The exit status; the exception of a command that ended in none."""
     stderr: str
-    """With the current folder as /work."""
+    """With the current folder as /home/you."""
     left: frozenset[str]
     """What is there afterwards and was not before, or has changed, by its path."""
 
@@ -136,7 +136,7 @@ def outcome(case: BadInput, place: Path, folder: Path) -> Outcome:
         left = frozenset(name for name, stamp in _files().items() if before.get(name) != stamp)
     if case.files or case.make or left:
         shutil.rmtree(folder)
-    said = re.sub(rf"(/private)?{re.escape(str(folder))}", "/work", errors.getvalue())
+    said = re.sub(rf"(/private)?{re.escape(str(folder))}", "/home/you", errors.getvalue())
     said = re.sub(r"\d{8}-\d{6}", "DATE-TIME", said)
     return Outcome(status, said, left)
 
