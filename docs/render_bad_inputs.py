@@ -31,7 +31,8 @@ def _head() -> str:
 # Bad inputs
 
 {count} mistakes, and the line that each gets. Every one ends with exit status 2 and this one line on standard
-error, and leaves no file or folder behind; a test types them all. The folder they are typed in, `/home/you`, has:
+error, and leaves no file or folder behind; a test types them all. They are typed in
+the folder `/home/you`, which has:
 
 {DESCRIPTION}
 

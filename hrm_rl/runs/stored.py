@@ -84,13 +84,13 @@ class Kept:
 
 
 def home() -> Path:
-    """The folder for copies of what is in stores: $HRM_RL_CACHE, else ~/.cache/hrm-rl, else one in the folder
+    """The folder for copies of what is in stores: $HRM_RL_CACHE, else ~/.cache/hrm_rl, else one in the folder
     for temporary files. Raises UserError if it cannot be written."""
     if given := os.environ.get(HOME):
         tried = [Path(given).expanduser()]
     else:
         cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
-        own = [Path(cache) / "hrm-rl"] if os.path.isabs(cache) else []  # a user may have no home
+        own = [Path(cache) / "hrm_rl"] if os.path.isabs(cache) else []  # a user may have no home
         tried = [*own, Path(tempfile.gettempdir()) / f"hrm-rl-{os.getuid()}"]
     for path in tried:
         with contextlib.suppress(OSError):
