@@ -108,7 +108,9 @@ def test_ctrl_c_at_any_moment_of_the_imports_is_one_line(tmp_path: Path, run_dir
     ]
     chooser, begin = random.Random(0), 2 * startup_seconds()
     for i in range(9):
-        status, out, errors = interrupt(commands[i % 3], begin + 3 * chooser.random(), tmp_path)
+        folder = tmp_path / str(i)  # its own: on a fast machine the run is there before the signal
+        folder.mkdir()
+        status, out, errors = interrupt(commands[i % 3], begin + 3 * chooser.random(), folder)
         if errors == "" and out:  # all was said: it was over, or in its last moments
             assert status in (0, 130)
             continue
