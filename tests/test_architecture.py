@@ -13,6 +13,7 @@ from tests.helpers.paths import ROOT
 ORDER = (
     "envs",
     "hrm_rl.utils",
+    "hrm_rl.weights",
     "hrm_rl.config",
     "hrm_rl.models",
     "hrm_rl.data",
@@ -24,6 +25,7 @@ ORDER = (
     "hrm_rl.training",
     "hrm_rl.export",
     "hrm_rl.sweeps",
+    "hrm_rl.serving",
     "hrm_rl.distributed",
     "hrm_rl.benchmarks",
     "hrm_rl.faults",

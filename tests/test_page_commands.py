@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from hrm_rl.cli import dataset, evaluate, train
-from hrm_rl.cli.flags import parse
+from hrm_rl.cli.flags.common import parse
 from hrm_rl.cli.main import module_of
 from hrm_rl.data.streams import build_task
 from hrm_rl.utils.errors import UserError

@@ -10,9 +10,6 @@ from numpy.typing import NDArray
 
 from envs import PuzzleBatch
 
-LEAST_ROWS = 16
-"""Fewest slots that are run on a CPU; act/engine.py says why."""
-
 
 class PuzzleQueue:
     """Puzzles of an iterator of batches, handed out in any number."""

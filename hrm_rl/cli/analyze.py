@@ -14,8 +14,8 @@ from envs import PuzzleBatch
 from hrm_rl.agents.search.search import Search
 from hrm_rl.analysis import report
 from hrm_rl.analysis.study import Study, conduct
-from hrm_rl.cli.flags import CheckpointFlag, DeviceFlag, ThreadsFlag, WeightsFlag, parse
-from hrm_rl.cli.searching import SearchFlags, in_words
+from hrm_rl.cli.flags.common import CheckpointFlag, DeviceFlag, ThreadsFlag, WeightsFlag, parse
+from hrm_rl.cli.flags.searching import SearchFlags, in_words
 from hrm_rl.config import PathText, Positive
 from hrm_rl.evaluation.puzzles import (
     PuzzleChoice,

@@ -24,7 +24,7 @@ from hrm_rl.benchmarks.roofline import KINDS, time_targets
 from hrm_rl.benchmarks.throughput import time_canonical, time_env, time_evaluation, time_generator
 from hrm_rl.benchmarks.update import time_update
 from hrm_rl.benchmarks.workers import time_ray
-from hrm_rl.cli.flags import flag_value, parse
+from hrm_rl.cli.flags.common import flag_value, parse
 from hrm_rl.config import Config, PathText, Positive, Section, get_preset
 from hrm_rl.utils.console import print_whole
 from hrm_rl.utils.devices import choose_device, use_threads

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from envs.task import PuzzleTask
 from hrm_rl.agents.act.halting import Q_TARGETS
-from hrm_rl.cli.flags import parse
+from hrm_rl.cli.flags.common import parse
 from hrm_rl.compat.convert import convert, rotary_error
 from hrm_rl.compat.names import read
 from hrm_rl.compat.official import to_upstream

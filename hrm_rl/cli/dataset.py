@@ -17,8 +17,8 @@ from envs.folders.folder import PuzzleFolder, find_splits
 from envs.folders.metadata import METADATA_FILE, Metadata, encoding_of, read_metadata
 from envs.folders.rows import PuzzleFile
 from envs.folders.writer import refuse_existing
-from hrm_rl.cli.flags import parse
-from hrm_rl.cli.resuming import retyped
+from hrm_rl.cli.flags.common import parse
+from hrm_rl.cli.flags.resuming import retyped
 from hrm_rl.config import Options, PathText, Positive, Section, Seed, parse_weights
 from hrm_rl.data import builder
 from hrm_rl.data.leaks import Keys, twins

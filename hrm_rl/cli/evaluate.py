@@ -18,8 +18,8 @@ from rich.console import Console
 from envs import PuzzleBatch
 from hrm_rl.agents.act.stopping import WITH_THRESHOLD, Halting, Stopping
 from hrm_rl.agents.search.search import Search
-from hrm_rl.cli.flags import CHECKPOINT, DeviceFlag, ThreadsFlag, WeightsFlag, parse
-from hrm_rl.cli.searching import SearchFlags, about_search
+from hrm_rl.cli.flags.common import CHECKPOINT, DeviceFlag, ThreadsFlag, WeightsFlag, parse
+from hrm_rl.cli.flags.searching import SearchFlags, about_search
 from hrm_rl.config import PathText, Positive
 from hrm_rl.evaluation import report as report_module
 from hrm_rl.evaluation.depth import by_depth, depths

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from hrm_rl.cli.flags import CheckpointFlag, WeightsFlag, parse
+from hrm_rl.cli.flags.common import CheckpointFlag, WeightsFlag, parse
 from hrm_rl.config import PathText, Section
 from hrm_rl.export.push import push_to_hub
 from hrm_rl.export.run import export_run

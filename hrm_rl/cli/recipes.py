@@ -22,7 +22,7 @@ from hrm_rl.benchmarks.recipes import (
     recipes,
 )
 from hrm_rl.benchmarks.recipes_report import ablation_table, draw, table
-from hrm_rl.cli.flags import parse
+from hrm_rl.cli.flags.common import parse
 from hrm_rl.config import PathText, Positive, Section
 from hrm_rl.utils.console import slow_work
 from hrm_rl.utils.errors import UserError, nearest, one_line

@@ -20,8 +20,8 @@ from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.agents.search.search import Moves, search
 from hrm_rl.analysis.boards import Step, steps_of, view_of, write_gif, write_png
 from hrm_rl.analysis.search_boards import search_outcome, search_steps
-from hrm_rl.cli.flags import CheckpointFlag, DeviceFlag, ThreadsFlag, WeightsFlag, parse
-from hrm_rl.cli.searching import SearchFlags, in_words
+from hrm_rl.cli.flags.common import CheckpointFlag, DeviceFlag, ThreadsFlag, WeightsFlag, parse
+from hrm_rl.cli.flags.searching import SearchFlags, in_words
 from hrm_rl.config import PathText, Positive, Section, Seed
 from hrm_rl.data.held_out import prepare
 from hrm_rl.data.one_puzzle import puzzle_of_file

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import tyro
 
-from hrm_rl.cli.flags import flag_value, parse
-from hrm_rl.cli.resuming import failed, folder_named, resume_command, retyped, without
+from hrm_rl.cli.flags.common import flag_value, parse
+from hrm_rl.cli.flags.resuming import failed, folder_named, resume_command, retyped, without
 from hrm_rl.config import (
     Config,
     PathText,

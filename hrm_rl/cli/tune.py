@@ -12,8 +12,8 @@ import tyro
 import yaml
 
 import hrm_rl
-from hrm_rl.cli.flags import flag_value, parse
-from hrm_rl.cli.resuming import failed, folder_named, resume_command, retyped, without
+from hrm_rl.cli.flags.common import flag_value, parse
+from hrm_rl.cli.flags.resuming import failed, folder_named, resume_command, retyped, without
 from hrm_rl.config import PathText, Section, Seed, absolute_paths, flatten
 from hrm_rl.utils import output, stops
 from hrm_rl.utils.claims import FolderKind

@@ -1,6 +1,6 @@
 """Every setting of a run, typed and checked. Each section is owned by the module that its docstring names.
 
-A configuration is built from a preset, then a YAML file, then flags (hrm_rl/cli/flags.py); config.yaml in a
+A configuration is built from a preset, a YAML file and flags (hrm_rl/cli/flags/common.py); config.yaml in a
 run's folder is this object written out and is enough to repeat the run.
 """
 

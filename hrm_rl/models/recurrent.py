@@ -33,6 +33,10 @@ from hrm_rl.utils.seeds import seed_of
 Gradient = Literal["one_step", "last_cycle", "full"]
 Self = TypeVar("Self", bound="RecurrentModel")
 
+LEAST_ROWS = 16
+"""Rows that the product of the q-head has at least on a CPU, without gradient: one of fewer rows is rounded
+otherwise. All other products have a row for every cell."""
+
 
 class RecurrentModule(nn.Module):
     """One recurrent module: the injected input is added to the state, then the blocks run."""
@@ -214,7 +218,11 @@ class RecurrentModel(nn.Module, ABC):
 
     def q_values(self, z_h: Tensor) -> Tensor:
         """(B, 2) in float32, of states z_h (B, S, D)."""
-        return self.q_head(z_h[:, -1 if self.config.causal else 0].to(self.q_head.weight.dtype))
+        read = z_h[:, -1 if self.config.causal else 0].to(self.q_head.weight.dtype)
+        plain = read.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling()
+        if plain or len(read) >= LEAST_ROWS:
+            return self.q_head(read)
+        return self.q_head(nn.functional.pad(read, (0, 0, 0, LEAST_ROWS - len(read))))[: len(read)]
 
     def save_pretrained(
         self, folder: str | Path, about: dict[str, Any] | None = None, card: str = ""

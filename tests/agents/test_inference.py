@@ -18,7 +18,6 @@ from hrm_rl.agents.act.halting import Q_TARGETS
 from hrm_rl.agents.act.noise import RolloutNoise
 from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Halting, Stopping, Thoughts
-from hrm_rl.agents.queue import LEAST_ROWS
 from hrm_rl.models import RecurrentModel
 from tests.helpers.thinkers import BUDGET, RULES, TASK, many, network, q_target_of
 
@@ -137,7 +136,7 @@ def test_the_queue_may_come_in_any_pieces_even_empty_ones(solver: Solver) -> Non
 
 
 def test_no_slot_thinks_about_a_puzzle_that_is_done(solver: Solver) -> None:
-    """As many slots as there are in use while the queue lasts, and 16 or those in use behind it."""
+    """As many slots as there are in use, also behind the end of the queue."""
     rows: list[int] = []
     hook = solver.model.register_forward_pre_hook(lambda module, inputs: rows.append(len(inputs[1])))
     steps = list(think(solver, [many(80)], RULES["adaptive"], batch_size=24))
@@ -150,7 +149,7 @@ def test_no_slot_thinks_about_a_puzzle_that_is_done(solver: Solver) -> None:
     used = [len(thoughts.index) for thoughts in steps]
     last = max(i for i, thoughts in enumerate(steps) if len(thoughts.index) == 24)
     assert rows[: last + 1] == used[: last + 1] == [24] * (last + 1)
-    assert rows[last + 1 :] == [max(LEAST_ROWS, b) for b in used[last + 1 :]]
+    assert rows[last + 1 :] == used[last + 1 :]
     assert sum(used) == sum(spent.values()) < 80 * BUDGET
 
 

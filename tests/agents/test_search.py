@@ -15,7 +15,6 @@ from envs.sudoku.board import BLANK
 from hrm_rl.agents.act.engine import think
 from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping, Thoughts
-from hrm_rl.agents.queue import LEAST_ROWS
 from hrm_rl.agents.search.branches import Branching
 from hrm_rl.agents.search.doubt import Doubt, probability
 from hrm_rl.agents.search.search import Moves, Search, search
@@ -119,7 +118,7 @@ def test_no_slot_thinks_about_a_puzzle_that_is_done(solver: Solver) -> None:
     used = [len(moves.index) for moves in steps]
     last = max(i for i, count in enumerate(used) if count == 24)
     assert rows[: last + 1] == used[: last + 1] == [24] * (last + 1)
-    assert rows[last + 1 :] == [max(LEAST_ROWS, count) for count in used[last + 1 :]]
+    assert rows[last + 1 :] == used[last + 1 :]
 
 
 def test_without_assumptions_it_is_thinking_for_a_fixed_budget(solver: Solver) -> None:
@@ -170,7 +169,7 @@ def test_a_fresh_start_thinks_about_another_form_of_the_puzzle_with_the_initial_
     # With a rule that nothing pleases all slots stay in use.
     monkeypatch.setattr(solver.task, "solved", lambda inputs, answer: np.zeros(len(inputs), np.bool_))
     hook = solver.model.register_forward_pre_hook(note)
-    steps = list(search(solver, [many(LEAST_ROWS)], HOW))
+    steps = list(search(solver, [many(16)], HOW))
     hook.remove()
     forms = 0
     for moves, (tokens, fresh) in zip(steps, met, strict=True):

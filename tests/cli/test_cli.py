@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hrm_rl.cli.flags import flag_value, parse
+from hrm_rl.cli.flags.common import flag_value, parse
 from hrm_rl.cli.main import ended
 from hrm_rl.cli.train import TrainCommand, _defaults
 from hrm_rl.config import Config, field_names, get_preset

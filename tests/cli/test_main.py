@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from hrm_rl.cli import main as hrm_rl
-from hrm_rl.cli.flags import flags_of, parse
+from hrm_rl.cli.flags.common import flags_of, parse
+from hrm_rl.cli.flags.resuming import resume_command, without
 from hrm_rl.cli.main import COMMANDS, module_of
-from hrm_rl.cli.resuming import resume_command, without
 from hrm_rl.utils.console import commands_by_name, program, typed_command
 from tests.helpers.paths import ROOT
 

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from envs import make_task
 from envs.folders.check import check_folder
 from envs.maze.files import write_maze
-from hrm_rl.cli.flags import parse
+from hrm_rl.cli.flags.common import parse
 from hrm_rl.cli.train import TrainCommand
 from hrm_rl.config import Config, load_config
 from hrm_rl.data.one_puzzle import puzzle_of_file

@@ -84,7 +84,7 @@ def trained(recorded: bool, **sections: Any) -> tuple[Learner, np.ndarray]:
     for _ in range(9):
         learner.update()
         with learner.evaluation_weights():
-            result = evaluate(solver_of(learner), held_out, Stopping(3), batch_size=4)
+            result = evaluate(solver_of(learner), held_out, Stopping(3), batch_size=3)
         judged.append(result.sums(len(learner.env.task.levels)))
     return learner, np.stack(judged)
 

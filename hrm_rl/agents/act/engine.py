@@ -9,10 +9,9 @@ The same answers as alone: no slot sees another, so a puzzle's answers and Q-val
 only, but for one thing. A matrix product may be rounded differently for another number of rows. On the CPU,
 with the oneMKL that torch comes with, rows of products of at least 16 rows came out the same, bit for bit,
 whatever their number and place (tests/agents/test_inference.py; sudoku9-curriculum, the TRM with an MLP, two
-small networks, one and two threads, were tried), and only the q-head, which has one row a slot, ever has
-fewer. So the engine never runs fewer than 16 slots on a CPU and fills up with idle ones. Elsewhere it keeps
-the full number to the end, so that all puzzles meet products of one shape. A Q-value computed by other means,
-say in a batch of one, may differ in its last bits (by 1e-5), and a halt that was a tie within that, too.
+small networks, one and two threads, were tried). A product with a row for every cell has so many even for one
+puzzle, and the q-head fills up its own (`q_values` of hrm_rl/models/recurrent.py). On a GPU the engine keeps
+the full number of slots to the end, so that all puzzles meet products of one shape.
 
 Legend: B slots, b of them in use, L tokens, N puzzles.
 """
@@ -32,7 +31,7 @@ from hrm_rl.agents.act.answers import likeliest, mean_entropy
 from hrm_rl.agents.act.noise import RolloutNoise
 from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping, StoppingRule, Thoughts
-from hrm_rl.agents.queue import LEAST_ROWS, PuzzleQueue
+from hrm_rl.agents.queue import PuzzleQueue
 from hrm_rl.models import Carry
 from hrm_rl.utils.devices import ToCpu, to_device
 
@@ -165,7 +164,7 @@ def think(
     fixed budget all slots are in the same segment, those in use first.
     """
     model = solver.model
-    least = LEAST_ROWS if solver.device.type == "cpu" else batch_size
+    least = 1 if solver.device.type == "cpu" else batch_size
     queue = PuzzleQueue(puzzles)
     numbers, batch = queue.take(batch_size)
     if batch is None:

@@ -34,7 +34,7 @@ from envs.puzzle import Tokens
 from envs.search import Choice, refuse_unsearchable
 from hrm_rl.agents.act.answers import likeliest, probabilities
 from hrm_rl.agents.act.solver import Solver
-from hrm_rl.agents.queue import LEAST_ROWS, PuzzleQueue
+from hrm_rl.agents.queue import PuzzleQueue
 from hrm_rl.agents.search.branches import Branching
 from hrm_rl.agents.search.doubt import Doubt
 from hrm_rl.config import Config
@@ -311,7 +311,7 @@ def search(
     """
     refuse_unsearchable(solver.task)
     model, most = solver.model, max(1, batch_size // how.chains)
-    least = -(-LEAST_ROWS // how.chains) if solver.device.type == "cpu" else most
+    least = 1 if solver.device.type == "cpu" else most
     queue = PuzzleQueue(puzzles)
     numbers, batch = queue.take(most)
     if batch is None:

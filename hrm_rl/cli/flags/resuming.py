@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
-from hrm_rl.cli.flags import flag_value
+from hrm_rl.cli.flags.common import flag_value
 from hrm_rl.utils.console import shown_path, typed_command
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.stores import is_uri
