@@ -33,9 +33,10 @@ def _what_it_is(path: Path) -> str:
     if not path.exists():
         known = [str(run) for folder in {RUNS, path.parent} for run in runs_in(folder)]
         namesake = [run for run in known if Path(run).name == path.name]
-        near = nearest(namesake[0] if namesake else str(path), [*known, *shipped()])
-        names = ", ".join(shipped())
-        return f"there is no such folder, and no shipped model of that name ({names}){near or f'; {USUAL}'}"
+        names = shipped() if path.parent == Path() else ()
+        near = nearest(namesake[0] if namesake else str(path), [*known, *names])
+        also = f", and the shipped models are {', '.join(names)}" if names else ""
+        return f"there is no such folder{also}{near or f'; {USUAL}'}"
     if path.is_file():
         holders = [folder for folder in path.parents[:3] if _holds_a_model(folder)]
         if holders:

@@ -23,8 +23,8 @@ Command = TypeVar("Command", bound=BaseModel)
 
 CHECKPOINT = (
     "Run folder (its best checkpoint is taken, else the last), one checkpoint's folder, or a folder made by "
-    "the commands export or convert; a URI such as s3://BUCKET/runs/NAME too; or the name of a shipped model, "
-    f"one of {', '.join(shipped())}."
+    "the commands export or convert; a URI such as s3://BUCKET/runs/NAME too; or the name of a shipped "
+    f"model: {', '.join(shipped())}."
 )
 ALSO_MODEL = tyro.conf.arg(aliases=("--model",))
 """Another name of --checkpoint, for the models that have one of their own."""
