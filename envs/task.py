@@ -93,6 +93,8 @@ class PuzzleTask(ABC):
     at_once: int | None = None
     """The most puzzles to ask `generate` for at a time where a puzzle takes long, so that progress can be
     shown; None where it does not."""
+    box_shape: tuple[int, int] | None = None
+    """Rows and columns of the boxes that pictures of a board show, if there are any."""
     one_solution: bool = False
     """Whether `prove` shows that no other answer is right; else it gives one of those that may be."""
     assumable: tuple[int, ...] = ()

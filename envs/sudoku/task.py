@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from envs.errors import DataError, UserError
 from envs.puzzle import PuzzleBatch, Tokens, View
 from envs.sudoku import files, levels, proof, rendering, solver
-from envs.sudoku.board import BLANK, board_of_size
+from envs.sudoku.board import BLANK, BOX_SHAPES, board_of_size
 from envs.sudoku.canonical import canonical
 from envs.sudoku.catalogue import CATALOGUE_CLUES, Catalogue
 from envs.sudoku.generator import FEWEST_CLUES, generate_puzzles
@@ -99,6 +99,7 @@ class SudokuTask(PuzzleTask):
         self.size = size
         self.characters = "_.123456789"[: size + 2]
         self.grid_shape = (size, size)
+        self.box_shape = BOX_SHAPES[size]
         self.assumable = tuple(range(BLANK + 1, size + 2))
         self.min_guesses = min_guesses
         self.at_once = AT_ONCE if min_guesses >= RARE_GUESSES else None
