@@ -33,6 +33,7 @@ from hrm_rl.runs.folder import RunFolder
 from hrm_rl.runs.loading import LoadedModel, load_model
 from hrm_rl.runs.pretrained import About, is_pretrained
 from hrm_rl.runs.selection import latest_sound
+from hrm_rl.utils.devices import choose_device
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import whole_folder, write_atomically
 from hrm_rl.weights.cards import ALL, Row, table
@@ -105,7 +106,7 @@ def judge(
 ) -> Judged:
     """What a model makes of `puzzles` fresh ones of each level that it was trained on, or of those in `only`,
     with a search of at most `budget` segments and by its own halting: as `hrm-rl evaluate --seed SEED`."""
-    task, config = loaded.task, loaded.config
+    task, config = loaded.on(choose_device("cpu")).task, loaded.config
     found = fresh_puzzles(loaded, puzzles, seed, only)
     searched = evaluate_search(loaded.solver, found, Search.of(config, budget, seed=seed)).result
     halted = evaluate(loaded.solver, found, Stopping(config.halting.halt_max_steps, "adaptive"))
