@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -24,20 +21,22 @@ from hrm_rl.agents.search.search import Moves, search
 from hrm_rl.analysis.boards import Step, steps_of, view_of, write_gif, write_png
 from hrm_rl.analysis.search_boards import SearchStep, search_outcome, search_steps
 from hrm_rl.cli.flags.common import CheckpointFlag, DeviceFlag, ThreadsFlag, WeightsFlag, parse
+from hrm_rl.cli.flags.given import given_puzzle
 from hrm_rl.cli.flags.searching import SearchFlags, in_words
 from hrm_rl.config import PathText, Positive, Section, Seed
 from hrm_rl.data.held_out import prepare
-from hrm_rl.data.one_puzzle import puzzle_of_file
-from hrm_rl.runs.loading import load_model, trained_on
-from hrm_rl.utils.console import slow_work, typed_command
+from hrm_rl.runs.loading import LoadedModel, load_model, trained_on
+from hrm_rl.runs.shipped import model_for
+from hrm_rl.utils.console import slow_work
 from hrm_rl.utils.devices import choose_device, choose_threads
 from hrm_rl.utils.errors import UserError
-
-STANDARD_INPUT = "standard input"
+from hrm_rl.weights import shipped
 
 
 class SolveCommand(Section):
-    """Watch a trained model solve one puzzle."""
+    """Watch a trained model solve one puzzle.
+
+    Without --model, the first shipped one whose task the puzzle is of; sudoku9 for --random."""
 
     checkpoint: CheckpointFlag = ""
     url: str | None = None
@@ -106,13 +105,11 @@ class _Shown:
 
 def _local(command: SolveCommand) -> _Shown:
     """A model of this machine thinks. Raises UserError."""
-    if not command.checkpoint:
-        raise UserError(f"say which model: {typed_command('solve')} --checkpoint runs/NAME")
     choose_threads(command.threads)
-    loaded = load_model(command.checkpoint, command.weights)
+    refuse_unclear(command)
+    loaded, puzzle = _model_and_puzzle(command)
     task, solver = loaded.task, loaded.solver
-    puzzle = choose_puzzle(command, task)
-    loaded.model.to(choose_device(command.device))
+    loaded.on(choose_device(command.device))
     steps: Sequence[Step]
     if command.searching.search:
         how = command.searching.search_of(loaded, command.max_segments, command.seed)
@@ -124,8 +121,28 @@ def _local(command: SolveCommand) -> _Shown:
         stopping = Stopping(budget, "fixed" if command.think_on else "adaptive")
         steps = steps_of(list(think(solver, [puzzle], stopping, batch_size=1)), solver, puzzle)
         limits, ending = f"at most {budget} segments", outcome(steps)
-    heading = f"{loaded.place} (update {loaded.update}, {loaded.weights} weights), {limits}"
+    shipped_for = ", shipped for such puzzles" * (not command.checkpoint)
+    heading = f"{loaded.place}{shipped_for} (update {loaded.update}, {loaded.weights} weights), {limits}"
     return _Shown(heading, task, puzzle, steps, ending)
+
+
+def _model_and_puzzle(command: SolveCommand) -> tuple[LoadedModel, PuzzleBatch]:
+    """The model that is named, or the shipped one for the puzzle. Raises UserError."""
+    if command.random is not None:
+        loaded = load_model(command.checkpoint or shipped()[0], command.weights)
+        with slow_work() as progress:
+            prepare(loaded.task, [command.random], progress)
+        rng = np.random.default_rng(command.seed)
+        return loaded, loaded.task.generate(command.random, 1, rng, held_out=True)
+    named = load_model(command.checkpoint, command.weights) if command.checkpoint else None
+    levels = SudokuTask.levels if named is None else named.task.levels
+    given = given_puzzle(command.puzzle, command.file, command.number, levels)
+    fitting = shipped()[0] if named or not given.text.strip() else model_for(given.text, given.read)
+    loaded = named or load_model(fitting, command.weights)
+    try:
+        return loaded, given.read(loaded.task)
+    except DataError as error:
+        raise UserError(f"{error}{trained_on(error, loaded.task)}") from None
 
 
 def _remote(command: SolveCommand) -> _Shown:
@@ -150,27 +167,13 @@ def _remote(command: SolveCommand) -> _Shown:
     if command.random is not None:
         told = remote.ask(question, level=command.random)
     else:
-        with puzzle_source(command, SudokuTask.levels) as read:
-            told = remote.ask(question, read)
+        given = given_puzzle(command.puzzle, command.file, command.number, SudokuTask.levels)
+        told = remote.ask(question, given.read)
     limits = f"{'search, ' * searches}at most {told.begin.segments} segments"
     heading = f"{told.begin.model} at {command.url} (version {told.begin.version}), {limits}"
     searched = [step for step in told.steps if isinstance(step, SearchStep)]
     ending = search_outcome(searched) if searches else outcome(told.steps)
     return _Shown(heading, told.task, told.puzzle, told.steps, ending)
-
-
-def choose_puzzle(command: SolveCommand, task: PuzzleTask) -> PuzzleBatch:
-    """The one puzzle that the flags name, with its solution where that is known. Raises UserError."""
-    refuse_unclear(command)
-    if command.random is not None:
-        with slow_work() as progress:
-            prepare(task, [command.random], progress)
-        return task.generate(command.random, 1, np.random.default_rng(command.seed), held_out=True)
-    with puzzle_source(command, task.levels) as read:
-        try:
-            return read(task)
-        except DataError as error:
-            raise UserError(f"{error}{trained_on(error, task)}") from None
 
 
 def refuse_unclear(command: SolveCommand) -> None:
@@ -180,30 +183,6 @@ def refuse_unclear(command: SolveCommand) -> None:
         raise UserError(f"give one puzzle: --{given[0]} or --{given[1]}, not both")
     if command.number is not None and command.file is None:
         raise UserError("--number belongs to --file: it says which of the file's puzzles")
-
-
-@contextmanager
-def puzzle_source(
-    command: SolveCommand, levels: Sequence[str]
-) -> Iterator[Callable[[PuzzleTask], PuzzleBatch]]:
-    """What reads the puzzle of --puzzle, --file or standard input as one of a task, for one task or several;
-    it raises DataError. levels: those that could be asked for. Raises UserError where no puzzle is given."""
-    text, number = command.puzzle, command.number or 1
-    if text is not None:
-        yield lambda task: task.parse(text)
-    elif command.file is not None and command.file != "-":
-        path = Path(command.file)
-        yield lambda task: puzzle_of_file(path, str(command.file), number, task)
-    elif command.file is None and sys.stdin.isatty():
-        raise UserError(
-            "say which puzzle: --puzzle TEXT, --file FILE, --random LEVEL "
-            f"(levels: {', '.join(levels)}), or pipe one in"
-        )
-    else:
-        with tempfile.TemporaryDirectory() as folder:
-            piped = Path(folder) / "puzzle.txt"
-            piped.write_bytes(sys.stdin.buffer.read())
-            yield lambda task: puzzle_of_file(piped, STANDARD_INPUT, number, task)
 
 
 def print_boards(console: Console, task: PuzzleTask, puzzle: PuzzleBatch, steps: Sequence[Step]) -> None:
