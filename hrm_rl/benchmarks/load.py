@@ -77,7 +77,8 @@ class Client:
         reader, writer = self._streams
         writer.write(
             f"POST {self._path} HTTP/1.1\r\nHost: {self._host}\r\nContent-Type: application/json\r\n"
-            f"{self._head}Content-Length: {len(body)}\r\n\r\n".encode() + body
+            f"{self._head}Content-Length: {len(body)}\r\n\r\n".encode()
+            + body
         )
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
         if " 200 " not in head.split("\r\n", 1)[0]:
