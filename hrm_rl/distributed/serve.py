@@ -1,12 +1,14 @@
-"""The service under Ray Serve, from the start to the stop. What runs where is in replicas.py."""
+"""The service under Ray Serve: a front that speaks HTTP (front.py) and replicas that think (thinker.py), from
+the start to the stop."""
 
 from __future__ import annotations
 
 import logging
-import socket
+import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 import ray
@@ -15,9 +17,9 @@ from ray.serve.config import HTTPOptions, ProxyLocation
 from ray.serve.schema import ApplicationStatus, LoggingConfig
 
 from hrm_rl.distributed.cluster import connect
-from hrm_rl.distributed.replicas import application
+from hrm_rl.distributed.front import Front
+from hrm_rl.distributed.thinker import Thinker
 from hrm_rl.runs.loading import LoadedModel
-from hrm_rl.serving.jobs import ServedModel
 from hrm_rl.serving.served import served_model
 from hrm_rl.serving.settings import ServingSettings
 from hrm_rl.training.resources import Machine, cluster_address, this_machine
@@ -26,12 +28,18 @@ from hrm_rl.utils.errors import UserError, one_line
 
 NAME = "hrm-rl"
 """Of the application, in the cluster."""
-LOOK_EVERY = 0.1
-"""Seconds between two looks at whether the replicas are ready, and at whether to stop."""
-ROOM_SECONDS = 20.0
-"""Seconds after which the user hears what the replicas wait for."""
-ANSWER_SECONDS = 5.0
-"""What the front may take to answer that it has drained."""
+UNLIMITED = 1_000_000
+"""Requests that Serve lets through to a process at a time: the application has the limits."""
+HEALTH_EVERY, HEALTH_SECONDS = 2.0, 20.0
+"""Seconds between two questions whether a process is well, and what it may take for the answer."""
+STARTS = 2
+"""Times that a process may try to start before the service counts as failed."""
+END_SECONDS = 2.0
+"""What a process may take to end."""
+LOOK_EVERY, ROOM_SECONDS = 0.1, 20.0
+"""Seconds between two looks at whether the replicas are ready, and until the user hears why they are not."""
+FETCH_EVERY, ANSWER_SECONDS = 0.5, 5.0
+"""Seconds between two looks at the log of the front, and what it may take for an answer."""
 BEGINNING = (ApplicationStatus.NOT_STARTED, ApplicationStatus.DEPLOYING)
 
 
@@ -47,60 +55,82 @@ def serve(
     replicas: int,
     gpus_per_replica: float,
     slots: int,
-    names: Sequence[str] = (),
-    address: str | None = None,
-    verbose: bool = False,
-    grace: float = 30.0,
-    say: Callable[[str], None] = print,
 ) -> int:
-    """Serve until a signal asks for an end. Then no new request is taken, and those that run have `grace`
-    seconds. Returns the exit status.
+    """Serve from a Ray cluster, that of RAY_ADDRESS or one for this process alone, until a signal asks for an
+    end. Then no new request is taken, and those that run have `settings.grace` seconds. Returns the exit
+    status.
 
-    models: on the CPU.  names: what requests call them, if not by their folders.  slots: of each replica.
-    address: as --address of `hrm-rl train`.
+    models: on the CPU.  host, port: where to listen, on the first machine of the cluster.  slots: of each
+    replica.
     Raises UserError, ServeFailed.
     """
-    served = [served_model(m, name) for m, name in zip(models, [*names, *[None] * len(models)], strict=False)]
-    joined = cluster_address(address)
-    machine = connect(joined, this_machine(), verbose)
-    _refuse_small(machine, replicas, gpus_per_replica)
+    joined = cluster_address(None)
+    machine = connect(joined, this_machine(), verbose=False)
+    refuse_small(machine, replicas, gpus_per_replica)
     if joined:
-        _refuse_served(joined)
-    else:
-        refuse_taken(host, port)
-    asked: list[int] = []
+        _refuse_second(joined)
     stop = threading.Event()
 
     def ask(signum: int) -> bool:
-        asked.append(signum)
+        stops.tell(f"{stops.prefix(signum)}stopping: running requests have {settings.grace:g} s")
         stop.set()
         return True
 
-    with stops.asking(ask, stops.AT_ONCE if not joined else _left_behind(joined)):
+    left_behind = f"; the cluster at {joined} may still serve: `serve shutdown` ends that" if joined else ""
+    with stops.asking(ask, stops.AT_ONCE + left_behind):
         try:
-            app = application(models, served, settings, replicas, gpus_per_replica, slots)
-            start(app, host, port, verbose)
-            if wait_until_ready(stop, say):
-                say(_ready(served, host, port, replicas, gpus_per_replica, machine))
-                while not stop.wait(LOOK_EVERY):
-                    pass
-                say(f"{stops.prefix(asked[0])}finishing what runs; Ctrl-C again to stop at once")
-                if left := drain(grace):
-                    say(f"{left} request{'s' * (left > 1)} did not end within {grace:g} s")
+            start(application(models, settings, replicas, gpus_per_replica, slots), host, port)
+            if wait_until_ready(stop, print):
+                many = f"{replicas} replica{'s' * (replicas > 1)} with {_each(gpus_per_replica)} each"
+                names = ", ".join(served_model(model).name for model in models)
+                shown = f"[{host}]" if ":" in host else host
+                where = f"http://{shown}:{port} ({names}; {many} on {machine.name})"
+                print(f"ready at {where}; Ctrl-C stops it", flush=True)
+                while not stop.wait(FETCH_EVERY):
+                    _print_log()
+                drain(settings.grace)
+                _print_log()
         finally:
             if joined:  # else Ray ends with this process, and Serve with Ray
                 ray_serve.shutdown()
-    return stops.status(asked[0])
+    return stops.status()
 
 
-def start(app: ray_serve.Application, host: str, port: int, verbose: bool = False) -> None:
-    """Start Serve, on whose first machine `host` and `port` are, and have it start the application."""
-    if not verbose:
-        logging.getLogger("ray.serve").setLevel(logging.ERROR)
+def application(
+    models: Sequence[LoadedModel],
+    settings: ServingSettings,
+    replicas: int,
+    gpus_per_replica: float,
+    slots: int,
+) -> ray_serve.Application:
+    """What Serve is to run. models: on the CPU.  slots: of each replica."""
+    common: dict[str, Any] = {
+        "max_ongoing_requests": UNLIMITED,
+        "health_check_period_s": HEALTH_EVERY,
+        "health_check_timeout_s": HEALTH_SECONDS,
+        "graceful_shutdown_wait_loop_s": 0.1,
+        "graceful_shutdown_timeout_s": END_SECONDS,
+        "max_constructor_retry_count": STARTS,
+        "logging_config": LoggingConfig(enable_access_log=False, log_level="WARNING"),
+    }
+    needs = {"num_cpus": 1, "num_gpus": gpus_per_replica}
+    thinker: Any = ray_serve.deployment(Thinker, num_replicas=replicas, ray_actor_options=needs, **common)
+    front: Any = ray_serve.deployment(Front, ray_actor_options={"num_cpus": 0}, **common)
+    # By reference: Serve keeps what its processes are made with in the cluster's own table, which is for
+    # small things.
+    thinkers = thinker.bind(ray.put(list(models)), slots, gpus_per_replica)
+    served = [served_model(model) for model in models]
+    app: ray_serve.Application = front.bind(thinkers, served, settings, slots, replicas)
+    return app
+
+
+def start(app: ray_serve.Application, host: str, port: int) -> None:
+    """Start Serve, listening on the first machine of the cluster, and have it start the application."""
+    logging.getLogger("ray.serve").setLevel(logging.ERROR)
     ray_serve.start(
         proxy_location=ProxyLocation.HeadOnly,
         http_options=HTTPOptions(host=host, port=port),
-        logging_config=LoggingConfig(enable_access_log=False, log_level="INFO" if verbose else "WARNING"),
+        logging_config=LoggingConfig(enable_access_log=False, log_level="WARNING"),
     )
     ray_serve.run_many([ray_serve.RunTarget(app, NAME)], wait_for_applications_running=False)
 
@@ -118,20 +148,27 @@ def wait_until_ready(stop: threading.Event, say: Callable[[str], None]) -> bool:
         if found.status == ApplicationStatus.RUNNING:
             return True
         said = [found.message, *(deployment.message for deployment in found.deployments.values())]
-        raise ServeFailed(f"Ray Serve cannot start the replicas: {_last_line(said)}")
+        raise ServeFailed(f"Ray Serve cannot start the replicas: {last_error(said)}")
     return False
 
 
-def drain(seconds: float) -> int:
-    """Have the service take no new requests and end those that run. Returns how many are left after
-    `seconds`."""
+def _print_log() -> None:
+    """Write what the front has logged to standard error."""
+    front: Any = ray_serve.get_app_handle(NAME)
+    with suppress(Exception):  # a front that has died is replaced
+        for line in front.lines.remote().result(timeout_s=ANSWER_SECONDS):
+            print(line, file=sys.stderr)
+
+
+def drain(seconds: float) -> bool:
+    """Have the service take no new requests, and end those that run, those that are left after `seconds` with
+    an error. Returns whether there were none of these."""
     front: Any = ray_serve.get_app_handle(NAME)
     try:
-        left: int = front.drain.remote(seconds).result(timeout_s=seconds + ANSWER_SECONDS)
-    except Exception as error:  # the front died: nothing runs any more
-        logging.getLogger(__name__).warning("the front does not answer: %s", one_line(error, 300))
-        return 0
-    return left
+        none_left: bool = front.drain.remote(seconds).result(timeout_s=seconds + ANSWER_SECONDS)
+    except Exception:  # the front has died, and with it what ran
+        return False
+    return none_left
 
 
 def _still_waiting() -> str:
@@ -141,19 +178,11 @@ def _still_waiting() -> str:
     return f"still waiting for the replicas to start ({' and '.join(kinds)} are free)"
 
 
-def _last_line(messages: Sequence[str]) -> str:
+def last_error(messages: Sequence[str]) -> str:
     """Of what Serve tells of a failure, a traceback for the most part, the line that says what it was."""
     lines = [line.strip() for message in messages for line in message.splitlines() if line.strip()]
     errors = [line for line in lines if "Error" in line and not line.startswith(("File", "raise"))]
     return one_line((errors or lines or ["it does not say why"])[-1], 500)
-
-
-def _ready(
-    served: Sequence[ServedModel], host: str, port: int, replicas: int, gpus: float, machine: Machine
-) -> str:
-    names, many = ", ".join(model.name for model in served), f"{replicas} replica{'s' * (replicas > 1)}"
-    where = f"{many} with {_each(gpus)} each on {machine.name}"
-    return f"serving {names} at http://{host}:{port} ({where}); Ctrl-C stops"
 
 
 def _each(gpus: float) -> str:
@@ -161,7 +190,7 @@ def _each(gpus: float) -> str:
     return f"1 CPU and {gpus:g} GPU" if gpus else "1 CPU"
 
 
-def _refuse_small(machine: Machine, replicas: int, gpus: float) -> None:
+def refuse_small(machine: Machine, replicas: int, gpus: float) -> None:
     """Raise UserError if so many replicas have no room even where nothing else runs."""
     fitting = machine.room(1, gpus)
     if fitting >= replicas:
@@ -173,28 +202,11 @@ def _refuse_small(machine: Machine, replicas: int, gpus: float) -> None:
     )
 
 
-def _refuse_served(address: str) -> None:
+def _refuse_second(address: str) -> None:
     """Raise UserError if Serve runs in the cluster: it has one address for all that it serves, and ends as a
     whole."""
-    if any(ray_serve.status().proxies):
+    if ray_serve.status().proxies:
         raise UserError(
             f"Ray Serve runs in the cluster at {address} already: end it with `serve shutdown`, unset "
             "RAY_ADDRESS, or use --no-ray"
         )
-
-
-def refuse_taken(host: str, port: int) -> None:
-    """Raise UserError if nobody can listen there."""
-    try:
-        family, kind, protocol, _, place = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind, protocol) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(place)
-    except (OSError, OverflowError) as error:
-        raise UserError(
-            f"cannot listen on {host}:{port}: {one_line(error)}; give another --port or --host"
-        ) from None
-
-
-def _left_behind(address: str) -> str:
-    return f"{stops.AT_ONCE}; the cluster at {address} may still serve: `serve shutdown` ends that"
