@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from ray import serve
-from ray.exceptions import RayActorError, RayError
+from ray.exceptions import RayActorError, RayError, RayTaskError
 from ray.serve.exceptions import RayServeException
 from ray.serve.handle import DeploymentHandle
 from starlette.datastructures import Headers
@@ -100,7 +100,7 @@ class RayBackend:
     async def slots_in_use(self) -> int:
         """As in `Backend`, as far as the replicas answer: one that has just died has none in use."""
         counts: list[Any] = []
-        with suppress(TimeoutError):
+        with suppress(TimeoutError, RayError, RayServeException):
             response = self._thinkers.broadcast("slots_in_use")
             counts = await response.results_async(timeout_s=COUNT_SECONDS, return_exceptions=True)
         return sum(count for count in counts if isinstance(count, int))
@@ -110,6 +110,10 @@ class RayBackend:
 
 
 def _failed(error: Exception) -> BackendError:
+    if isinstance(error, RayTaskError):  # it was raised in the replica, whose log has the rest
+        error = error.cause
+    if isinstance(error, BackendError):
+        return BackendError(*error.args)
     return BackendError(f"{type(error).__name__}: {one_line(error, 1000)}")
 
 
@@ -170,10 +174,8 @@ class Front:
         """Of the log of requests, those since the last call."""
         return self._lines.fetch()
 
-    async def drain(self, seconds: float) -> bool:
+    async def drain(self, seconds: float) -> int:
         """Take no new requests, let those that run go on for so long, and end those that are left then.
-        Returns whether there were none."""
-        service = self._app.state.service
-        service.stop()
-        none_left: bool = await service.drained(seconds)
-        return none_left
+        Returns how many these were."""
+        left: int = await self._app.state.service.drained(seconds)
+        return left

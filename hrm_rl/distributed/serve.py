@@ -88,8 +88,10 @@ def serve(
                 print(f"ready at {where}; Ctrl-C stops it", flush=True)
                 while not stop.wait(FETCH_EVERY):
                     _print_log()
-                drain(settings.grace)
+                left = drain(settings.grace)
                 _print_log()
+                if left:
+                    stops.tell(f"requests that took longer and were ended: {left}")
         finally:
             if joined:  # else Ray ends with this process, and Serve with Ray
                 ray_serve.shutdown()
@@ -160,15 +162,15 @@ def _print_log() -> None:
             print(line, file=sys.stderr)
 
 
-def drain(seconds: float) -> bool:
+def drain(seconds: float) -> int:
     """Have the service take no new requests, and end those that run, those that are left after `seconds` with
-    an error. Returns whether there were none of these."""
+    an error. Returns how many these were."""
     front: Any = ray_serve.get_app_handle(NAME)
     try:
-        none_left: bool = front.drain.remote(seconds).result(timeout_s=seconds + ANSWER_SECONDS)
+        left: int = front.drain.remote(seconds).result(timeout_s=seconds + ANSWER_SECONDS)
     except Exception:  # the front has died, and with it what ran
-        return False
-    return none_left
+        return 0
+    return left
 
 
 def _still_waiting() -> str:
