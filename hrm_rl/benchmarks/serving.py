@@ -24,6 +24,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import torch
 
 from envs.cores import usable_cpus
 from hrm_rl.benchmarks.load import SOLVE, STREAM, Load, Met
@@ -90,6 +91,7 @@ def time_serving(checkpoint: str | None, seconds: float) -> dict[str, Any]:
     name = checkpoint or shipped()[0]
     loaded = load_model(name)
     puzzles = mixed(loaded)
+    torch.set_num_threads(usable_cpus())  # as a server without Ray has them
     rows = [engine_row(loaded, puzzles, clients, seconds) for clients in CLIENTS]
     found: dict[str, Any] = {
         "model": name,

@@ -36,7 +36,7 @@ def killed_under_ray(subject: Subject, whole: RunFolder, victim: str, chance: ra
     if beginning is None:
         running.kill()
         return finished(subject, folder, whole, LONGEST)
-    struck = _kill_one(running, beginning, chance)
+    struck = kill_one(running, beginning, chance)
     if running.wait(LONGEST) != 0:
         return verdict(running) or f"exit {running.status}"
     if not struck:
@@ -44,7 +44,7 @@ def killed_under_ray(subject: Subject, whole: RunFolder, victim: str, chance: ra
     return "; ".join(differences(folder, whole)) or None
 
 
-def _kill_one(running: Running, beginning: str, chance: random.Random) -> bool:
+def kill_one(running: Running, beginning: str, chance: random.Random) -> bool:
     """Kill one of the processes with this title that the command started."""
     found = [pid for pid in descendants(running.pid) if title(pid).startswith(beginning)]
     if found:
@@ -83,7 +83,7 @@ def killed_in_a_sweep(subject: Subject, whole: Path, chance: random.Random) -> s
     running = swept(subject, folder.name)
     if not running.until(lambda: any(folder.glob("trials/*/checkpoints/update-*")), LONGEST, every=0.05):
         return verdict(running) or "it ended before it could be killed"
-    struck = _kill_one(running, "ray::ImplicitFunc", chance)
+    struck = kill_one(running, "ray::ImplicitFunc", chance)
     if running.wait(LONGEST) != 0:
         return verdict(running) or f"exit {running.status}"
     if not struck:
