@@ -18,7 +18,7 @@ from rich.console import Console
 from envs import PuzzleBatch
 from hrm_rl.agents.act.stopping import WITH_THRESHOLD, Halting, Stopping
 from hrm_rl.agents.search.search import Search
-from hrm_rl.cli.flags.common import CHECKPOINT, DeviceFlag, ThreadsFlag, WeightsFlag, parse
+from hrm_rl.cli.flags.common import ALSO_MODEL, CHECKPOINT, DeviceFlag, ThreadsFlag, WeightsFlag, parse
 from hrm_rl.cli.flags.searching import SearchFlags, about_search
 from hrm_rl.config import PathText, Positive
 from hrm_rl.evaluation import report as report_module
@@ -57,7 +57,9 @@ class EvaluateCommand(RolloutChoice, PuzzleChoice):
     """Evaluate trained models on puzzles."""
 
     checkpoint: Annotated[
-        tuple[PathText, ...], Field(description=f"{CHECKPOINT} Several are compared on the same puzzles.")
+        tuple[PathText, ...],
+        Field(description=f"{CHECKPOINT} Several are compared on the same puzzles."),
+        ALSO_MODEL,
     ] = ()
     halting: Halting = "adaptive"
     """Stop each puzzle where the model says so, spend the whole budget on each, or stop where answers agree,
@@ -283,7 +285,7 @@ def _evaluate_stream(command: EvaluateCommand, model: LoadedModel, rule: Stoppin
     found = open_stream(command.data, model.task)
     if found is None:
         return None
-    model.model.to(choose_device(command.device))
+    model.on(choose_device(command.device))
     with progress_bar("evaluating", found.count, command.as_json) as progress:
         about = _about(command, model, rule)
         return found.evaluate(
@@ -293,7 +295,7 @@ def _evaluate_stream(command: EvaluateCommand, model: LoadedModel, rule: Stoppin
 
 def _evaluate(command: EvaluateCommand, model: LoadedModel, rule: Stopping, puzzles: PuzzleBatch) -> Report:
     """The single pass, then votes and retries."""
-    model.model.to(choose_device(command.device))
+    model.on(choose_device(command.device))
     solver, size, seed, hidden = model.solver, command.batch_size, command.chosen_seed, command.as_json
     trained = model.config.halting.halt_max_steps
     started = time.perf_counter()
@@ -330,7 +332,7 @@ def _evaluate_search(
     command: EvaluateCommand, model: LoadedModel, how: Search, puzzles: PuzzleBatch
 ) -> Report:
     """A search of each puzzle."""
-    model.model.to(choose_device(command.device))
+    model.on(choose_device(command.device))
     started = time.perf_counter()
     with progress_bar("searching", len(puzzles), command.as_json) as progress:
         found = evaluate_search(model.solver, puzzles, how, command.batch_size, progress)
@@ -379,7 +381,7 @@ def _sweep(
     for model, rule in zip(models, rules, strict=True):
         trained = model.config.halting.halt_max_steps
         budgets = sorted({_segments(text, "--budgets", trained) for text in command.budgets})
-        model.model.to(choose_device(command.device))
+        model.on(choose_device(command.device))
         started = time.perf_counter()
         with progress_bar("evaluating", len(puzzles), command.as_json) as progress:
             recording = record(model.solver, puzzles, budgets[-1], command.batch_size, progress)

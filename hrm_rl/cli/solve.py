@@ -76,7 +76,7 @@ def main(args: Sequence[str]) -> int:
     loaded = load_model(command.checkpoint, command.weights)
     task, solver = loaded.task, loaded.solver
     puzzle = choose_puzzle(command, task)
-    loaded.model.to(choose_device(command.device))
+    loaded.on(choose_device(command.device))
     steps: Sequence[Step]
     if command.searching.search:
         how = command.searching.search_of(loaded, command.max_segments, command.seed)

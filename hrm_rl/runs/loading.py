@@ -1,4 +1,5 @@
-"""The one way to a trained model: from the folder of a run, of one checkpoint, or one for others."""
+"""The one way to a trained model: from the folder of a run, of one checkpoint, or one for others, or by the
+name of one that comes with this project."""
 
 from __future__ import annotations
 
@@ -6,6 +7,8 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import torch
 
 from envs.errors import DataError, MisfitError
 from envs.task import PuzzleTask
@@ -21,8 +24,10 @@ from hrm_rl.runs.folder import RunFolder
 from hrm_rl.runs.pretrained import is_pretrained, read_about
 from hrm_rl.runs.selection import STATE, best, damage, latest_sound
 from hrm_rl.runs.stored import model_here
+from hrm_rl.utils.devices import computes_bfloat16
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.stores import is_uri
+from hrm_rl.weights import folder_of
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,9 @@ class LoadedModel:
 
     @property
     def place(self) -> str:
-        """The folder or URI that its weights came from, to show."""
+        """The folder, URI or name that its weights came from, to show."""
+        if self.path == folder_of(self.name):
+            return self.name
         if not is_uri(self.name) or self.run is None or self.name.endswith(self.path.name):
             return self.name if is_uri(self.name) else str(self.path)
         return f"{self.name.rstrip('/')}/checkpoints/{self.path.name}"
@@ -57,13 +64,25 @@ class LoadedModel:
         """The model with all that it takes to read its answers."""
         return Solver.of(self.config, self.model, self.task)
 
+    def on(self, device: torch.device) -> LoadedModel:
+        """The same, ready to think on `device`: in float32 where bfloat16 would be slow."""
+        self.model.to(device)
+        if self.model.compute_dtype == torch.bfloat16 and not computes_bfloat16(device):
+            self.model.compute_dtype = torch.float32
+        return self
+
 
 def load_model(path: str | Path, weights: Weights | None = None) -> LoadedModel:
     """The model in a run folder (its best checkpoint, else the last), in one checkpoint's folder, or in a
-    folder of scripts/export.py or scripts/convert_checkpoint.py; from a store if it is a URI. weights: those
-    that its run evaluates if not given. Raises UserError."""
-    name, path = str(path), model_here(str(path)) if is_uri(path) else Path(path)
+    folder of scripts/export.py or scripts/convert_checkpoint.py; from a store if it is a URI; by its name if
+    it is shipped and no such file or folder is here. weights: those that its run evaluates if not given.
+    Raises UserError."""
+    name, path = str(path), model_here(str(path)) if is_uri(path) else _here_or_shipped(Path(path))
     return _exported(name, path, weights) if is_pretrained(path) else _of_run(name, path, weights)
+
+
+def _here_or_shipped(path: Path) -> Path:
+    return path if path.exists() else folder_of(str(path)) or path
 
 
 def _of_run(name: str, path: Path, weights: Weights | None) -> LoadedModel:
