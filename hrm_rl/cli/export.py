@@ -1,5 +1,5 @@
-"""`hrm-rl export`: a trained model for others: a folder with a model card, further formats in it, the format of
-another project, the Hugging Face hub."""
+"""`hrm-rl export`: a trained model for others: a folder with a model card, further formats in it, the format
+of another project, the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -105,7 +105,9 @@ def _refuse_contradictions(command: ExportCommand) -> None:
             f"say which model and where to: {typed_command('export')} --checkpoint runs/NAME --out DIR"
         )
     if command.to is not None and (more or command.push or not command.checkpoint):
-        raise UserError("--to writes a --checkpoint for another project: leave out --formats, --report and --push")
+        raise UserError(
+            "--to writes a --checkpoint for another project: leave out --formats, --report and --push"
+        )
     if command.checkpoint and command.out and Path(command.out).exists():
         raise UserError(f"{command.out} exists already: give another --out, or delete it first")
     if not command.out and command.checkpoint and command.dtype != "float32":

@@ -1,9 +1,9 @@
 """Whether an exported segment does what the network does, segment by segment, over puzzles.
 
-Both think about the same puzzles for the whole budget, the network in float32. Logits are compared segment by
-segment, each from the same state, since a segment is what was exported: from states of their own, what two ways
-to round differ by grows from segment to segment (by a factor of 10 to 100 in 16 segments of the networks that
-were tried). Halting, answers and states are compared with each on its own, as it is used.
+Both think about the same puzzles for the whole budget, the network in float32. Logits are compared segment
+by segment, each from the same state, since a segment is what was exported: from states of their own, what two
+ways to round differ by grows from segment to segment (by a factor of 10 to 100 in 16 segments of the networks
+that were tried). Halting, answers and states are compared with each on its own, as it is used.
 
 Legend: N puzzles, K segments, L tokens.
 """
@@ -158,7 +158,9 @@ def compare(
     parts: list[list[Comparison]] = [[] for _ in others]
     done = 0
     for rows in np.array_split(np.arange(len(puzzles)), -(-len(puzzles) // AT_ONCE)):
-        for part, found in zip(parts, _compare(solver, network, others, puzzles.take(rows), budget), strict=True):
+        for part, found in zip(
+            parts, _compare(solver, network, others, puzzles.take(rows), budget), strict=True
+        ):
             part.append(found)
         done += len(rows)
         progress(done)
@@ -216,6 +218,6 @@ def refuse_disagreement(name: str, found: Agreement) -> None:
     """Raise UserError for a format in full precision that does not do the same."""
     if not found.faithful:
         raise UserError(
-            f"{name} disagrees with the network, so nothing is written: {found.in_words()} (logits may differ "
-            f"by {TOLERANCE:.0e})"
+            f"{name} disagrees with the network, so nothing is written: {found.in_words()} (logits may "
+            f"differ by {TOLERANCE:.0e})"
         )

@@ -57,8 +57,8 @@ class Reporter:
 
     def _accuracy(self) -> list[str]:
         base = self._exact(self.made[0].comparison.network)
-        sizes = {one.kind: one.size for one in self.made}
-        compared = {one.kind: one.comparison for one in self.made}
+        sizes: dict[str, int] = {one.kind: one.size for one in self.made}
+        compared: dict[str, Comparison] = {one.kind: one.comparison for one in self.made}
         if self.as_trained is not None:
             compared["network, bfloat16"] = self.as_trained
         lines = _head(
@@ -70,7 +70,9 @@ class Reporter:
             changes = f"{(base & ~right).sum()}, {(right & ~base).sum()}" if name in compared else ""
             found = compared[name].agreement() if name in compared else None
             agreed = (
-                [f"{found.logits:.1e}", f"{found.halting:.1%}", f"{found.handed_in:.1%}"] if found else [""] * 3
+                [f"{found.logits:.1e}", f"{found.halting:.1%}", f"{found.handed_in:.1%}"]
+                if found
+                else [""] * 3
             )
             size = f"{sizes[name] / 1024:,.0f}" if name in sizes else ""
             cells, segments = f"{self._cells(trace):.1%}", f"{trace.segments().mean():.2f}"
@@ -120,7 +122,8 @@ def seconds_a_segment(model: RecurrentModel, puzzles: PuzzleBatch, size: int) ->
     tokens, identifier = torch.from_numpy(some.inputs).long(), torch.from_numpy(some.identifier)
     carry = model.initial_carry(size)
     model(carry, tokens, identifier)
-    times, end = [], time.perf_counter() + TIMED
+    times: list[float] = []
+    end = time.perf_counter() + TIMED
     while len(times) < 3 or time.perf_counter() < end:
         begun = time.perf_counter()
         model(carry, tokens, identifier)
