@@ -29,6 +29,8 @@ from hrm_rl.utils.errors import UserError
 TOLERANCE = 1e-4
 """The most by which a logit may differ."""
 AT_ONCE = 64
+FROM_SAME = 100
+"""Puzzles, the first ones, on which logits are compared from equal states, rounded up to whole batches."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Agreement:
     puzzles: int
     budget: int
     logits: float
-    """The largest difference of a logit, over all segments, each from the same state."""
+    """The largest difference of a logit, over all segments, each from the same state, on the first FROM_SAME
+    puzzles."""
     drift: float
     """The same, each on its own from the first segment to the last."""
     decisions: float
@@ -158,9 +161,8 @@ def compare(
     parts: list[list[Comparison]] = [[] for _ in others]
     done = 0
     for rows in np.array_split(np.arange(len(puzzles)), -(-len(puzzles) // AT_ONCE)):
-        for part, found in zip(
-            parts, _compare(solver, network, others, puzzles.take(rows), budget), strict=True
-        ):
+        some = _compare(solver, network, others, puzzles.take(rows), budget, from_same=done < FROM_SAME)
+        for part, found in zip(parts, some, strict=True):
             part.append(found)
         done += len(rows)
         progress(done)
@@ -173,14 +175,15 @@ def _compare(
     others: Sequence[RecurrentModel],
     puzzles: PuzzleBatch,
     budget: int,
+    from_same: bool,
 ) -> list[Comparison]:
-    """Of one batch."""
+    """Of one batch. from_same: whether to compare logits from equal states."""
     tokens, identifier = torch.from_numpy(puzzles.inputs).long(), torch.from_numpy(puzzles.identifier)
     models = (network, *others)
     carries = [model.initial_carry(len(puzzles)) for model in models]
     halts: list[list[Any]] = [[] for _ in models]
     answers: list[list[Any]] = [[] for _ in models]
-    from_same, drift = np.zeros((budget, len(others))), np.zeros((budget, len(others)))
+    same, drift = np.zeros((budget, len(others))), np.zeros((budget, len(others)))
     cosine = np.zeros((budget, len(others), len(puzzles)))
     for k in range(budget):
         logits: list[Tensor] = []
@@ -191,12 +194,13 @@ def _compare(
             halts[i].append(solver.wants_to_halt(q.numpy()))
             answers[i].append(solver.answer(likeliest(found).numpy(), puzzles.inputs))
         for i, other in enumerate(others):
-            from_same[k, i] = _difference(logits[0], other(before, tokens, identifier)[1])
+            if from_same:
+                same[k, i] = _difference(logits[0], other(before, tokens, identifier)[1])
             drift[k, i] = _difference(logits[0], logits[i + 1])
             cosine[k, i] = _cosine(carries[0], carries[i + 1])
     traces = [Trace(np.stack(h), np.stack(a)) for h, a in zip(halts, answers, strict=True)]
     return [
-        Comparison(puzzles, traces[0], traces[i + 1], from_same[:, i], drift[:, i], cosine[:, i])
+        Comparison(puzzles, traces[0], traces[i + 1], same[:, i], drift[:, i], cosine[:, i])
         for i in range(len(others))
     ]
 
