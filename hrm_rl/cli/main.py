@@ -23,6 +23,7 @@ COMMANDS = {
     "dataset": "Make or check a folder of puzzles to train on.",
     "convert": "Convert a checkpoint of another HRM or TRM implementation, or write one for it.",
     "export": "Write a trained model as a folder for others, with a model card.",
+    "weights": "List the models that come with this project, or make them again.",
     "benchmark": "Time the parts of the system.",
     "recipes": "Compare models, gradients and Q-targets on small Sudokus.",
 }

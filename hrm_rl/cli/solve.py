@@ -26,15 +26,19 @@ from hrm_rl.config import PathText, Positive, Section, Seed
 from hrm_rl.data.held_out import prepare
 from hrm_rl.data.one_puzzle import puzzle_of_file
 from hrm_rl.runs.loading import load_model, trained_on
-from hrm_rl.utils.console import slow_work, typed_command
+from hrm_rl.runs.shipped import model_for
+from hrm_rl.utils.console import slow_work
 from hrm_rl.utils.devices import choose_device, choose_threads
 from hrm_rl.utils.errors import UserError
+from hrm_rl.weights import shipped
 
 STANDARD_INPUT = "standard input"
 
 
 class SolveCommand(Section):
-    """Watch a trained model solve one puzzle."""
+    """Watch a trained model solve one puzzle.
+
+    Without --model, the first shipped one whose task the puzzle is of; sudoku9 for --random."""
 
     checkpoint: CheckpointFlag = ""
     puzzle: str | None = None
@@ -65,17 +69,17 @@ class SolveCommand(Section):
 def main(args: Sequence[str]) -> int:
     """Run the command. Returns the exit status; raises UserError."""
     command = parse(SolveCommand(), args, "solve")
-    if not command.checkpoint:
-        raise UserError(f"say which model: {typed_command('solve')} --checkpoint runs/NAME")
     for flag, ending in (("png", ".png"), ("gif", ".gif")):
         path = getattr(command, flag)
         if path is not None and Path(path).suffix.lower() != ending:
             raise UserError(f"--{flag} writes a file whose name ends in {ending}, not {path}")
     command.searching.refuse_contradictions({"--think-on": command.think_on})
     choose_threads(command.threads)
-    loaded = load_model(command.checkpoint, command.weights)
+    _refuse_two_puzzles(command)
+    piped = _piped(command)
+    loaded = load_model(command.checkpoint or _shipped_for(command, piped), command.weights)
     task, solver = loaded.task, loaded.solver
-    puzzle = choose_puzzle(command, task)
+    puzzle = choose_puzzle(command, task, piped)
     loaded.on(choose_device(command.device))
     steps: Sequence[Step]
     if command.searching.search:
@@ -90,7 +94,9 @@ def main(args: Sequence[str]) -> int:
         limits, ending = f"at most {budget} segments", outcome(steps)
     console = Console(highlight=False)
     console.print(
-        f"{loaded.place} (update {loaded.update}, {loaded.weights} weights), {limits}", soft_wrap=True
+        f"{loaded.place}{', shipped for such puzzles' * (not command.checkpoint)} (update {loaded.update}, "
+        f"{loaded.weights} weights), {limits}",
+        soft_wrap=True,
     )
     console.print("! wrong  * changed in this segment" + "  ~ assumed" * command.searching.search)
     print_boards(console, task, puzzle, steps)
@@ -105,34 +111,61 @@ def main(args: Sequence[str]) -> int:
     return 0
 
 
-def choose_puzzle(command: SolveCommand, task: PuzzleTask) -> PuzzleBatch:
-    """The one puzzle that the flags name, with its solution where that is known. Raises UserError."""
+def _refuse_two_puzzles(command: SolveCommand) -> None:
+    """Refuse flags that name no puzzle, or several. Raises UserError."""
     given = [name for name in ("puzzle", "file", "random") if getattr(command, name) is not None]
     if len(given) > 1:
         raise UserError(f"give one puzzle: --{given[0]} or --{given[1]}, not both")
     if command.number is not None and command.file is None:
         raise UserError("--number belongs to --file: it says which of the file's puzzles")
-    number = command.number or 1
+
+
+def _piped(command: SolveCommand) -> bytes | None:
+    """What is on standard input, if the puzzle is to come from there and it is no terminal."""
+    if {command.puzzle, command.random} != {None} or command.file not in (None, "-"):
+        return None
+    return None if command.file is None and sys.stdin.isatty() else sys.stdin.buffer.read()
+
+
+def _shipped_for(command: SolveCommand, piped: bytes | None) -> str:
+    """The shipped model for a puzzle, where none is named. Raises UserError."""
+    text = command.puzzle if piped is None else piped.decode("utf-8", "replace")
+    if text is None and command.file is not None and Path(command.file).is_file():
+        text = Path(command.file).read_text("utf-8", "replace")
+    if text is None or not text.strip():
+        return shipped()[0]
+    return model_for(text, lambda task: _given(command, task, piped))
+
+
+def choose_puzzle(command: SolveCommand, task: PuzzleTask, piped: bytes | None = None) -> PuzzleBatch:
+    """The one puzzle that the flags name, with its solution where that is known. piped: what standard input
+    holds. Raises UserError."""
     if command.random is not None:
         with slow_work() as progress:
             prepare(task, [command.random], progress)
         return task.generate(command.random, 1, np.random.default_rng(command.seed), held_out=True)
     try:
-        if command.puzzle is not None:
-            return task.parse(command.puzzle)
-        if command.file is not None and command.file != "-":
-            return puzzle_of_file(Path(command.file), command.file, number, task)
-        if command.file is None and sys.stdin.isatty():
-            raise UserError(
-                "say which puzzle: --puzzle TEXT, --file FILE, --random LEVEL "
-                f"(levels: {', '.join(task.levels)}), or pipe one in"
-            )
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "puzzle.txt"
-            path.write_bytes(sys.stdin.buffer.read())
-            return puzzle_of_file(path, STANDARD_INPUT, number, task)
+        return _given(command, task, piped)
     except DataError as error:
         raise UserError(f"{error}{trained_on(error, task)}") from None
+
+
+def _given(command: SolveCommand, task: PuzzleTask, piped: bytes | None) -> PuzzleBatch:
+    """The puzzle as the task reads it. Raises DataError, and UserError where there is none."""
+    number = command.number or 1
+    if command.puzzle is not None:
+        return task.parse(command.puzzle)
+    if command.file is not None and command.file != "-":
+        return puzzle_of_file(Path(command.file), command.file, number, task)
+    if piped is None:
+        raise UserError(
+            "say which puzzle: --puzzle TEXT, --file FILE, --random LEVEL "
+            f"(levels: {', '.join(task.levels)}), or pipe one in"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "puzzle.txt"
+        path.write_bytes(piped)
+        return puzzle_of_file(path, STANDARD_INPUT, number, task)
 
 
 def print_boards(console: Console, task: PuzzleTask, puzzle: PuzzleBatch, steps: Sequence[Step]) -> None:
