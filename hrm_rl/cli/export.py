@@ -16,6 +16,7 @@ from pydantic import Field
 from envs import PuzzleBatch
 from hrm_rl.cli.convert import show_upstream
 from hrm_rl.cli.flags.common import ALSO_MODEL, CheckpointFlag, ThreadsFlag, WeightsFlag, parse
+from hrm_rl.compat.upstream import Project, export_upstream
 from hrm_rl.config import PathText
 from hrm_rl.evaluation.puzzles import PuzzleChoice, choose_puzzles, for_folder, refuse_strangers
 from hrm_rl.export.bundle import WrittenFormat, install, make_formats, warning_of, workshop
@@ -26,7 +27,6 @@ from hrm_rl.export.proof import compare
 from hrm_rl.export.push import push_to_hub
 from hrm_rl.export.report import REPORT, Reporter
 from hrm_rl.export.run import export_run, write_folder
-from hrm_rl.export.upstream import Project, export_upstream
 from hrm_rl.models.saving import Stored
 from hrm_rl.runs.loading import LoadedModel, load_model
 from hrm_rl.utils.console import progress_bar, shown_path, typed_command

@@ -80,7 +80,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Trace:
+class AnswerTrace:
     """What some puzzles came to, after each segment."""
 
     halts: NDArray[np.bool_]
@@ -102,8 +102,8 @@ class Comparison:
     """The network and a format on the same puzzles."""
 
     puzzles: PuzzleBatch
-    network: Trace
-    other: Trace
+    network: AnswerTrace
+    other: AnswerTrace
     logits: NDArray[np.float64]
     """(K,) the largest difference from the same state."""
     drift: NDArray[np.float64]
@@ -132,10 +132,10 @@ class Comparison:
     def join(parts: Sequence[Comparison]) -> Comparison:
         """Of several batches, as one."""
 
-        def trace(name: str) -> Trace:
+        def trace(name: str) -> AnswerTrace:
             found = [getattr(part, name) for part in parts]
             halts, answers = [t.halts for t in found], [t.answers for t in found]
-            return Trace(np.concatenate(halts, axis=1), np.concatenate(answers, axis=1))
+            return AnswerTrace(np.concatenate(halts, axis=1), np.concatenate(answers, axis=1))
 
         return Comparison(
             PuzzleBatch.concatenate([part.puzzles for part in parts]),
@@ -198,7 +198,7 @@ def _compare(
                 same[k, i] = _difference(logits[0], other(before, tokens, identifier)[1])
             drift[k, i] = _difference(logits[0], logits[i + 1])
             cosine[k, i] = _cosine(carries[0], carries[i + 1])
-    traces = [Trace(np.stack(h), np.stack(a)) for h, a in zip(halts, answers, strict=True)]
+    traces = [AnswerTrace(np.stack(h), np.stack(a)) for h, a in zip(halts, answers, strict=True)]
     return [
         Comparison(puzzles, traces[0], traces[i + 1], same[:, i], drift[:, i], cosine[:, i])
         for i in range(len(others))

@@ -21,7 +21,7 @@ from hrm_rl.agents.act.answers import exact
 from hrm_rl.evaluation.intervals import wilson
 from hrm_rl.export.bundle import WrittenFormat
 from hrm_rl.export.formats import ABOUT
-from hrm_rl.export.proof import Comparison, Trace
+from hrm_rl.export.proof import AnswerTrace, Comparison
 from hrm_rl.models import RecurrentModel
 
 REPORT = "report.md"
@@ -48,7 +48,7 @@ class Reporter:
         return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
 
     @property
-    def _traces(self) -> dict[str, Trace]:
+    def _traces(self) -> dict[str, AnswerTrace]:
         """By name, the network first."""
         found = {"network, float32": self.made[0].comparison.network}
         if self.as_trained is not None:
@@ -106,10 +106,10 @@ class Reporter:
             lines.append(_row(name, *(f"{t:.2f}" for t in times), ABOUT.get(name, "torch")))  # type: ignore[call-overload]
         return lines
 
-    def _exact(self, trace: Trace) -> NDArray[np.bool_]:
+    def _exact(self, trace: AnswerTrace) -> NDArray[np.bool_]:
         return exact(trace.handed_in(), self.puzzles.solution)
 
-    def _cells(self, trace: Trace) -> float:
+    def _cells(self, trace: AnswerTrace) -> float:
         """Share of the cells to be found that are right."""
         open_cells = self.task.unknown(self.puzzles.inputs) & (self.puzzles.solution != PAD)
         return float((trace.handed_in() == self.puzzles.solution)[open_cells].mean())

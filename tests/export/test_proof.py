@@ -14,7 +14,7 @@ from hrm_rl.agents.act.solver import Solver
 from hrm_rl.export.bundle import WrittenFormat, warning_of
 from hrm_rl.export.formats import Format
 from hrm_rl.export.program import SegmentProgram, in_float32
-from hrm_rl.export.proof import Agreement, Comparison, Trace, compare, refuse_disagreement
+from hrm_rl.export.proof import Agreement, AnswerTrace, Comparison, compare, refuse_disagreement
 from hrm_rl.models import RecurrentModel, build_model
 from hrm_rl.utils.errors import UserError
 from tests.helpers.tiny import TINY, make_decisive, puzzles
@@ -83,10 +83,10 @@ def test_no_number_is_no_agreement() -> None:
 
 def test_what_is_handed_in_is_the_answer_of_the_first_halt_or_the_last() -> None:
     halts = np.array([[False, True], [True, False], [True, False]])
-    trace = Trace(halts, np.arange(6, dtype=np.uint8).reshape(3, 2, 1))
+    trace = AnswerTrace(halts, np.arange(6, dtype=np.uint8).reshape(3, 2, 1))
     assert trace.segments().tolist() == [2, 1]
     assert trace.handed_in().ravel().tolist() == [2, 1]
-    never = Trace(halts & False, trace.answers)
+    never = AnswerTrace(halts & False, trace.answers)
     assert never.segments().tolist() == [3, 3]
     assert never.handed_in().ravel().tolist() == [4, 5]
 
@@ -97,11 +97,16 @@ def test_what_is_handed_in_is_the_answer_of_the_first_halt_or_the_last() -> None
 def test_int8_that_costs_more_than_half_a_point_is_warned_of(kind: Format, wrong: int, warned: bool) -> None:
     count = 200
     batch = PuzzleBatch.concatenate([puzzles(1)] * count)
-    right = Trace(np.ones((1, count), bool), batch.solution[None])
+    right = AnswerTrace(np.ones((1, count), bool), batch.solution[None])
     answers = batch.solution.copy()
     answers[:wrong] = 0
     found = Comparison(
-        batch, right, Trace(right.halts, answers[None]), np.ones(1), np.ones(1), np.full((1, count), 0.97)
+        batch,
+        right,
+        AnswerTrace(right.halts, answers[None]),
+        np.ones(1),
+        np.ones(1),
+        np.full((1, count), 0.97),
     )
     made = WrittenFormat(kind, None, 1, None, found)  # type: ignore[arg-type]
     said = warning_of(made)
