@@ -119,12 +119,12 @@ def formats_in(folder: Path) -> dict[str, Any]:
 def warning_of(made: WrittenFormat) -> str | None:
     """What to say of int8 weights that cost more than MOST_LOST of the exact answers, and why."""
     found = made.comparison.agreement()
-    lost = found.exact_network - found.exact
-    if made.kind != "int8" or round(lost, 9) <= MOST_LOST:
+    lost, won = made.comparison.changes()
+    if made.kind != "int8" or lost - won <= MOST_LOST * found.puzzles:
         return None
     return (
-        f"int8 costs {100 * lost:.1f} points of exact accuracy over "
-        f"{found.puzzles} puzzles, more than {100 * MOST_LOST:.1f}: rounded weights turn the state a "
+        f"int8 costs {100 * (lost - won) / found.puzzles:.1f} points of exact accuracy ({lost} lost, {won} won of "
+        f"{found.puzzles} puzzles), more than {100 * MOST_LOST:.1f}: rounded weights turn the state a "
         f"little in every segment (cosine {found.fidelity[0]:.4f} after the first, {found.fidelity[-1]:.4f} "
         "after the last); float16 keeps it"
     )

@@ -128,6 +128,11 @@ class Comparison:
             exact_network=float(exact(handed_in[0], self.puzzles.solution).mean()),
         )
 
+    def changes(self) -> tuple[int, int]:
+        """Puzzles whose exact answer the format loses, and those that it wins."""
+        one, two = (exact(trace.handed_in(), self.puzzles.solution) for trace in (self.network, self.other))
+        return int((one & ~two).sum()), int((two & ~one).sum())
+
     @staticmethod
     def join(parts: Sequence[Comparison]) -> Comparison:
         """Of several batches, as one."""

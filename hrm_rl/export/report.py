@@ -56,7 +56,6 @@ class Reporter:
         return found | {one.kind: one.comparison.other for one in self.made}
 
     def _accuracy(self) -> list[str]:
-        base = self._exact(self.made[0].comparison.network)
         sizes: dict[str, int] = {one.kind: one.size for one in self.made}
         compared: dict[str, Comparison] = {one.kind: one.comparison for one in self.made}
         if self.as_trained is not None:
@@ -66,8 +65,8 @@ class Reporter:
             "same answer",
         )  # fmt: skip
         for name, trace in self._traces.items():
-            right = self._exact(trace)
-            changes = f"{(base & ~right).sum()}, {(right & ~base).sum()}" if name in compared else ""
+            right = exact(trace.handed_in(), self.puzzles.solution)
+            changes = "{}, {}".format(*compared[name].changes()) if name in compared else ""
             found = compared[name].agreement() if name in compared else None
             agreed = (
                 [f"{found.logits:.1e}", f"{found.halting:.1%}", f"{found.handed_in:.1%}"]
@@ -105,9 +104,6 @@ class Reporter:
             times = [1000 * seconds_a_segment(model, self.puzzles, size) for size in BATCHES]
             lines.append(_row(name, *(f"{t:.2f}" for t in times), ABOUT.get(name, "torch")))  # type: ignore[call-overload]
         return lines
-
-    def _exact(self, trace: AnswerTrace) -> NDArray[np.bool_]:
-        return exact(trace.handed_in(), self.puzzles.solution)
 
     def _cells(self, trace: AnswerTrace) -> float:
         """Share of the cells to be found that are right."""

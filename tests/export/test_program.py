@@ -90,7 +90,7 @@ def test_a_row_that_is_not_there_is_refused(model: RecurrentModel, row: int, par
 
 def test_a_network_that_cannot_be_followed_is_refused_in_one_line() -> None:
     class Undecided(type(small())):  # type: ignore[misc]
-        def think(self, z_h, z_l, x, by, drop):  # type: ignore[no-untyped-def]
+        def think(self, z_h, z_l, x, by, drop):
             return super().think(z_h, z_l, x, by, drop) if z_h.sum() > 0 else (z_h, z_l)
 
     model = small(**SHORT)
