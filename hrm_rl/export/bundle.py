@@ -123,8 +123,8 @@ def warning_of(made: WrittenFormat) -> str | None:
     if made.kind != "int8" or lost - won <= MOST_LOST * found.puzzles:
         return None
     return (
-        f"int8 costs {100 * (lost - won) / found.puzzles:.1f} points of exact accuracy ({lost} lost, {won} won of "
-        f"{found.puzzles} puzzles), more than {100 * MOST_LOST:.1f}: rounded weights turn the state a "
+        f"int8 costs {100 * (lost - won) / found.puzzles:.1f} points of exact accuracy ({lost} lost, {won} "
+        f"won of {found.puzzles} puzzles), more than {100 * MOST_LOST:.1f}: rounded weights turn the state a "
         f"little in every segment (cosine {found.fidelity[0]:.4f} after the first, {found.fidelity[-1]:.4f} "
         "after the last); float16 keeps it"
     )
