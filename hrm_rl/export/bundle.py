@@ -75,8 +75,7 @@ def make_formats(
     others = [model.as_network() for model in models]
     compared = compare(loaded.solver, network, others, puzzles, budget, progress)
     for path, kind, found in zip(paths, kinds, compared, strict=True):
-        if kind in FULL_PRECISION:
-            refuse_disagreement(path.name, found.agreement())
+        refuse_disagreement(path.name, found.agreement(), kind in FULL_PRECISION)
     return [
         WrittenFormat(kind, path, path.stat().st_size, model, found)
         for kind, path, model, found in zip(kinds, paths, models, compared, strict=True)

@@ -223,9 +223,14 @@ def _cosine(one: Carry, two: Carry) -> NDArray[np.float64]:
     return found
 
 
-def refuse_disagreement(name: str, found: Agreement) -> None:
-    """Raise UserError for a format in full precision that does not do the same."""
-    if not found.faithful:
+def refuse_disagreement(name: str, found: Agreement, full_precision: bool) -> None:
+    """Raise UserError for a format that gives no numbers, and for one in full precision that does not do the
+    same as the network."""
+    if not np.isfinite(found.drift):
+        raise UserError(
+            f"{name} gives infinity or NaN, so nothing is written: its weights do not fit into that type"
+        )
+    if full_precision and not found.faithful:
         raise UserError(
             f"{name} disagrees with the network, so nothing is written: {found.in_words()} (logits may "
             f"differ by {TOLERANCE:.0e})"

@@ -49,7 +49,7 @@ def test_a_network_agrees_with_itself() -> None:
     assert found.decisions == found.halting == found.answers == found.handed_in == 1
     np.testing.assert_allclose(found.fidelity, 1, atol=1e-12)
     assert found.faithful
-    refuse_disagreement("x", found)
+    refuse_disagreement("x", found, full_precision=True)
 
 
 def test_a_head_that_answers_otherwise_is_no_matter_of_the_state_and_is_refused() -> None:
@@ -59,7 +59,8 @@ def test_a_head_that_answers_otherwise_is_no_matter_of_the_state_and_is_refused(
     assert found.decisions == found.halting == 1
     np.testing.assert_allclose(found.fidelity, 1, atol=1e-12)
     with pytest.raises(UserError, match="x disagrees with the network, so nothing is written"):
-        refuse_disagreement("x", found)
+        refuse_disagreement("x", found, full_precision=True)
+    refuse_disagreement("x", found, full_precision=False)
 
 
 def test_a_head_that_halts_otherwise_is_refused_too() -> None:
@@ -78,7 +79,10 @@ def test_a_layer_that_is_off_turns_the_state_more_with_every_segment() -> None:
 def test_no_number_is_no_agreement() -> None:
     broken = network()
     broken.lm_head.weight.data[0, 0] = torch.nan
-    assert compared(broken).logits == float("inf")
+    found = compared(broken)
+    assert found.logits == found.drift == float("inf")
+    with pytest.raises(UserError, match="x gives infinity or NaN, so nothing is written"):
+        refuse_disagreement("x", found, full_precision=False)
 
 
 def test_what_is_handed_in_is_the_answer_of_the_first_halt_or_the_last() -> None:
