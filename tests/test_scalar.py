@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 import safetensors.torch
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -96,7 +96,12 @@ CONFIGS = st.builds(
 )  # fmt: skip
 
 
-@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(
+    max_examples=20,
+    deadline=None,
+    phases=[Phase.reuse, Phase.generate],  # all are small, and shrinking them takes minutes
+    suppress_health_check=[HealthCheck.too_slow],
+)
 @given(
     config=CONFIGS,
     length=st.integers(1, 5),
