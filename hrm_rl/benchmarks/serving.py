@@ -105,10 +105,10 @@ def time_serving(checkpoint: str | None, seconds: float) -> dict[str, Any]:
             continue
         with running([*flags, "--model", name]) as server:
             ready[kind] = server.ready_s
-            bear(server, SOLVE, puzzles, 8, seconds=1)
+            warm(server, puzzles, {})
             rows += [server_row(kind, server, puzzles, clients, seconds) for clients in CLIENTS]
     found |= {"ready_s": ready, "load": rows}
-    with running(["--no-ray", *itertools.chain(*(("--model", model) for model in shipped()))]) as server:
+    with running(["--no-ray", "--model", *shipped()]) as server:
         found["gains"] = gains(server, seconds)
         found["memory"] = memory(server)
     found["aims"] = aims(found)
@@ -220,6 +220,7 @@ def gains(server: Server, seconds: float) -> list[dict[str, Any]]:
         modes: list[Mode] = ["adaptive"] if model.search_budget is None else ["adaptive", "search"]
         for mode in modes:
             asked = {"model": name, "mode": mode}
+            warm(server, puzzles, asked)
             one, many = (
                 rates(bear(server, SOLVE, puzzles, clients, seconds, asked)[0])["puzzles_per_s"]
                 for clients in (CLIENTS[0], CLIENTS[-1])
@@ -228,6 +229,11 @@ def gains(server: Server, seconds: float) -> list[dict[str, Any]]:
                 {"model": name, "mode": mode, "one_client": one, "clients_64": many, "gain": many / one}
             )
     return rows
+
+
+def warm(server: Server, puzzles: Sequence[Sequence[int]], asked: Mapping[str, Any]) -> None:
+    """Have done what is done once only."""
+    bear(server, SOLVE, puzzles, 8, START_SECONDS, asked, requests=32)
 
 
 def memory(server: Server) -> list[dict[str, Any]]:
