@@ -73,11 +73,6 @@ def main(args: Sequence[str]) -> int:
     twice = [name for i, name in enumerate(models) if name in models[:i]]
     if twice:
         raise UserError(f"--model {twice[0]} is given twice: name each model once")
-    if settings.token is None and command.host not in LOOPBACK:
-        print(
-            f"anyone who can reach {command.host} may ask: set {TOKEN_VARIABLE} to want a token",
-            file=sys.stderr,
-        )
     if command.ray:
         return _serve_with_ray(command, models, settings)
     for flag, given in (
@@ -101,6 +96,7 @@ def _serve_with_ray(command: ServeCommand, models: Sequence[str], settings: Serv
         with listening(command.host, port) as place:
             port = place.getsockname()[1]
     loaded = [load_model(name, command.weights) for name in models]
+    _warn_if_open(command.host, settings)
     replicas, gpus = command.replicas, command.gpus_per_replica
     try:
         return serve(loaded, settings, command.host, port, replicas, gpus, command.slots)
@@ -151,16 +147,22 @@ def _serve_here(
 
     choose_threads(None)
     device = choose_device("auto")
-    loaded = [load_model(name, command.weights) for name in models]
-    for one in loaded:
-        one.model.to(device)
+    loaded = [load_model(name, command.weights).on(device) for name in models]
     app = create_app(LocalBackend(loaded, command.slots), settings)
     say_requests()
+    _warn_if_open(command.host, settings)
     host, port = place.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     names = ", ".join(model.name for model in app.state.service.backend.models)
     ready = f"ready at http://{shown}:{port} ({names}); Ctrl-C stops it"
     return asyncio.run(_until_stopped(app, place, settings.grace, ready))
+
+
+def _warn_if_open(host: str, settings: ServingSettings) -> None:
+    """Say so where other machines may ask without a token."""
+    if settings.token is None and host not in LOOPBACK:
+        line = f"whoever can reach {host} may ask: set {TOKEN_VARIABLE} to want a token"
+        print(line, file=sys.stderr)
 
 
 def say_requests() -> None:

@@ -24,9 +24,7 @@ class Thinker:
         use_threads(1)
         loaded: Sequence[LoadedModel] = ray.get(models)
         device = choose_device("cuda" if gpus else "cpu")
-        for model in loaded:
-            model.model.to(device)
-        self._engine = LocalBackend(loaded, slots)
+        self._engine = LocalBackend([model.on(device) for model in loaded], slots)
 
     async def solve(self, jobs: Sequence[Job]) -> list[JobResult]:
         """As in `Backend`."""

@@ -105,8 +105,9 @@ class Gate:
         self._check_token(headers, path)
         if not path.startswith(API):
             return note.receive
-        if self.service.stopping:
-            raise ServiceError(503, "the server is stopping and takes no new requests")
+        if self.service.stopping or not self.service.ready:
+            now = "is stopping" if self.service.stopping else "has not loaded its models yet"
+            raise ServiceError(503, f"the server {now} and takes no new requests")
         if scope["method"] != "POST":
             return note.receive
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()
