@@ -152,9 +152,7 @@ def _serve_here(
 
     choose_threads(None)
     device = choose_device("auto")
-    loaded = [load_model(name, command.weights) for name in models]
-    for one in loaded:
-        one.model.to(device)
+    loaded = [load_model(name, command.weights).on(device) for name in models]
     app = create_app(LocalBackend(loaded, command.slots), settings)
     say_requests()
     _warn_if_open(command.host, settings)
