@@ -22,7 +22,7 @@ from hrm_rl.config import PRESETS, Config, Section, describe, flatten
 
 REFERENCE = Path(__file__).parent / "reference"
 COMMANDS = ("train", "tune", "evaluate", "solve", "serve", "analyze")
-COMMANDS += ("dataset", "convert", "export", "benchmark", "recipes")
+COMMANDS += ("dataset", "convert", "export", "weights", "benchmark", "recipes")
 SECTIONS: dict[str, type[Section]] = {
     name: field.annotation
     for name, field in Config.model_fields.items()

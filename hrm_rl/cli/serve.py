@@ -89,22 +89,17 @@ def _serve_with_ray(command: ServeCommand, models: Sequence[str], settings: Serv
     """Serve from replicas until asked to stop. Returns the exit status."""
     from hrm_rl.distributed.serve import ServeFailed, serve
     from hrm_rl.runs.loading import load_model
+    from hrm_rl.training.resources import cluster_address
 
+    port = command.port
+    if port == 0 or cluster_address(None) is None:  # else it is for the cluster's first machine to say
+        with listening(command.host, port) as place:
+            port = place.getsockname()[1]
     loaded = [load_model(name, command.weights) for name in models]
     _warn_if_open(command.host, settings)
+    replicas, gpus = command.replicas, command.gpus_per_replica
     try:
-        return int(
-            serve(
-                loaded,
-                settings,
-                command.host,
-                command.port,
-                command.replicas,
-                command.gpus_per_replica,
-                command.slots,
-                grace=settings.grace,
-            )
-        )
+        return serve(loaded, settings, command.host, port, replicas, gpus, command.slots)
     except ServeFailed as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -21,6 +21,8 @@ log = logging.getLogger("hrm_rl.serving")
 
 NOTE = "hrm_rl.note"
 """Where a scope has its Note."""
+GIVEN_ID = "hrm_rl.request_id"
+"""Where a scope has the id of its request, if a proxy answers under one of its own."""
 API = "/v1/"
 OPEN_ROUTES = ("/", "/healthz", "/readyz")
 OPEN_FOLDER = "/static/"
@@ -63,6 +65,7 @@ class Gate:
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         service = self.service
         note = Note(scope["method"], scope["path"], receive, service.settings.time_limit, service.over)
+        note.id = scope.get(GIVEN_ID, note.id)
         scope[NOTE] = note
         counted = scope["path"].startswith(API)
 
@@ -70,7 +73,8 @@ class Gate:
             if message["type"] == "http.response.start":
                 note.status = message["status"]
                 headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = note.id
+                if GIVEN_ID not in scope:
+                    headers["X-Request-ID"] = note.id
                 headers.setdefault("Cache-Control", "no-store")
                 for name, value in HEADERS.items():
                     headers[name] = value

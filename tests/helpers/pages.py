@@ -21,6 +21,7 @@ SCRIPTS = {
     "build_dataset": "dataset",
     "convert_checkpoint": "convert",
     "compare_recipes": "recipes",
+    "make_weights": "weights",
     **{name: name for name in ("evaluate", "solve", "serve", "analyze", "export", "benchmark")},
 }
 """scripts/NAME.py -> the same command of hrm-rl."""
