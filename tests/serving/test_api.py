@@ -203,7 +203,7 @@ def test_an_error_of_ours_in_the_middle_of_a_stream_is_its_last_event(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     backend = FakeBackend()
-    monkeypatch.setattr(backend, "_segment", lambda *_: {}["secret"])
+    monkeypatch.setattr(backend, "_segment", lambda *_: dict[str, str]()["secret"])
     *_, (name, data) = stream({"puzzle": PUZZLE}, backend)
     assert (name, data["error"]["code"]) == ("error", "internal")
     assert "secret" not in str(data)
