@@ -134,7 +134,7 @@ def _export_formats(command: ExportCommand) -> None:
     exporter = Exporter(loaded, command.opset, command.identifier)
     _ = exporter.network  # refuses
     puzzles = _puzzles(command, loaded)
-    with workshop(Path(command.out or "report")) as folder:
+    with workshop(Path(command.out) if command.out else None) as folder:
         with progress_bar("comparing", len(puzzles)) as progress:
             made = make_formats(exporter, kinds, folder, puzzles, progress)
         tables = _tables(exporter, puzzles, made) if command.report else None

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 from envs import PuzzleBatch
-from hrm_rl.export import runner
 from hrm_rl.export.card import with_formats
 from hrm_rl.export.description import refuse_unknown_by_place
 from hrm_rl.export.formats import ABOUT, DESCRIPTION, FULL_PRECISION, RUNNER, Exporter, Format, runtime_of
@@ -50,10 +49,12 @@ class WrittenFormat:
 
 
 @contextmanager
-def workshop(beside: Path) -> Iterator[Path]:
-    """A folder to work in, on the disk of `beside`; gone at the end."""
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{beside.name}.", dir=beside.parent) as folder:
+def workshop(beside: Path | None) -> Iterator[Path]:
+    """A folder to work in, on the disk of `beside` if something is to be moved there; gone at the end."""
+    if beside is not None:
+        beside.parent.mkdir(parents=True, exist_ok=True)
+    name, parent = (f".{beside.name}.", beside.parent) if beside else (None, None)
+    with tempfile.TemporaryDirectory(prefix=name, dir=parent) as folder:
         yield Path(folder)
 
 
@@ -95,7 +96,7 @@ def install(folder: Path, exporter: Exporter, made: Sequence[WrittenFormat]) -> 
     for one in made:
         one.path.replace(folder / one.path.name)
     if any(runtime_of(one.kind) == "onnx" for one in made):
-        shutil.copyfile(runner.__file__, folder / RUNNER)
+        shutil.copyfile(Path(__file__).with_name(RUNNER), folder / RUNNER)
     formats = known.get("formats", {}) | {one.kind: one.as_dictionary() for one in made}
     write_atomically(folder / DESCRIPTION, json.dumps(exporter.about | {"formats": formats}, indent=1))
     card = (folder / CARD).read_text() if (folder / CARD).exists() else ""
