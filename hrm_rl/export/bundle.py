@@ -15,7 +15,7 @@ from typing import Any
 from envs import PuzzleBatch
 from hrm_rl.export.card import with_formats
 from hrm_rl.export.description import refuse_unknown_by_place
-from hrm_rl.export.formats import ABOUT, DESCRIPTION, FULL_PRECISION, RUNNER, Exporter, Format, runtime_of
+from hrm_rl.export.formats import DESCRIPTION, FULL_PRECISION, RUNNER, Exporter, Format, runtime_of
 from hrm_rl.export.portable import PortableModel, open_portable
 from hrm_rl.export.program import in_float32
 from hrm_rl.export.proof import Comparison, compare, refuse_disagreement
@@ -32,6 +32,8 @@ class WrittenFormat:
     """One format, written and compared."""
 
     kind: Format
+    about: str
+    """What it is, in words."""
     path: Path
     size: int
     """Bytes."""
@@ -41,7 +43,7 @@ class WrittenFormat:
     def as_dictionary(self) -> dict[str, Any]:
         """What `segment.json` keeps of it."""
         agreement = self.comparison.agreement().as_dictionary()
-        return {"file": self.path.name, "about": ABOUT[self.kind], "bytes": self.size, "agreement": agreement}
+        return {"file": self.path.name, "about": self.about, "bytes": self.size, "agreement": agreement}
 
     def line(self) -> str:
         """For a terminal."""
@@ -78,7 +80,7 @@ def make_formats(
     for path, kind, found in zip(paths, kinds, compared, strict=True):
         refuse_disagreement(path.name, found.agreement(), kind in FULL_PRECISION)
     return [
-        WrittenFormat(kind, path, path.stat().st_size, model, found)
+        WrittenFormat(kind, exporter.in_words(kind), path, path.stat().st_size, model, found)
         for kind, path, model, found in zip(kinds, paths, models, compared, strict=True)
     ]
 

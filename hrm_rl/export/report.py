@@ -20,7 +20,6 @@ from envs.task import PuzzleTask
 from hrm_rl.agents.act.answers import exact
 from hrm_rl.evaluation.intervals import wilson
 from hrm_rl.export.bundle import WrittenFormat
-from hrm_rl.export.formats import ABOUT
 from hrm_rl.export.proof import AnswerTrace, Comparison
 from hrm_rl.models import RecurrentModel
 
@@ -97,12 +96,14 @@ class Reporter:
         return lines
 
     def _speed(self) -> list[str]:
-        head = f"ms a segment, {torch.get_num_threads()} threads"
+        threads = torch.get_num_threads()
+        head = f"ms a segment, {threads} thread{'s' if threads > 1 else ''}"
         lines = _head(head, *(f"batch {size}" for size in BATCHES), "what it is")
-        models = {"network, float32": self.network} | {one.kind: one.model.as_network() for one in self.made}
-        for name, model in models.items():
+        models = [("network, float32", self.network, "torch")]
+        models += [(one.kind, one.model.as_network(), one.about) for one in self.made]
+        for name, model, about in models:
             times = [1000 * seconds_a_segment(model, self.puzzles, size) for size in BATCHES]
-            lines.append(_row(name, *(f"{t:.2f}" for t in times), ABOUT.get(name, "torch")))  # type: ignore[call-overload]
+            lines.append(_row(name, *(f"{t:.2f}" for t in times), about))
         return lines
 
     def _cells(self, trace: AnswerTrace) -> float:
