@@ -154,7 +154,7 @@ def test_a_resume_command_keeps_resources_and_place_as_they_were_typed() -> None
 PATHS = (
     "config", "storage-path", "data.path", "data.eval-path", "train.init-from", "space", "report",
     "checkpoint", "data", "png", "gif", "file", "predictions", "compare", "out", "csv", "test-csv", "check",
-    "from", "plot", "json-file", "results", "pictures",
+    "from", "plot", "json-file", "results", "pictures", "model",
 )  # fmt: skip
 """Every flag that names a file or folder."""
 
