@@ -36,6 +36,9 @@ class Symmetries(Protocol):
         """Answers (N, L) to these, as answers to the puzzles that they were made of: right exactly where they
         were. Any tokens below V may stand in them."""
 
+    def undo_chances(self, chances: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The same for the probabilities (N, L, V) of an answer's tokens."""
+
 
 class PuzzleTask(ABC):
     """A family of puzzles: its tokens, its levels, its rule, its generator, its files, its pictures.

@@ -58,6 +58,14 @@ class MazeSymmetries:
         result[n, self.cells[n, cell]] = boards[n, cell]
         return result
 
+    def undo_chances(self, chances: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities (N, L, V) of tokens, as `undo` does to the tokens; PAD for sure outside the maze."""
+        result = np.zeros_like(chances)
+        result[..., PAD] = 1
+        n, cell = np.nonzero(self.cells >= 0)
+        result[n, self.cells[n, cell]] = chances[n, cell]
+        return result
+
 
 def transform(inputs: Tokens, size: int, which: NDArray[np.int64]) -> Tokens:
     """Each maze (N, L) under the symmetry which (N,), 0..7: rows reversed (1), columns reversed (2), then

@@ -39,6 +39,13 @@ class SudokuSymmetries:
         np.put_along_axis(result, self.cells, named, axis=1)
         return result
 
+    def undo_chances(self, chances: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities (N, L, n + 2) of tokens, as `undo` does to the tokens."""
+        named = np.take_along_axis(chances, self.tokens[:, None].astype(np.int64), axis=2)
+        result = np.empty_like(chances)
+        np.put_along_axis(result, self.cells[:, :, None], named, axis=1)
+        return result
+
 
 def random_symmetries(size: int, count: int, rng: np.random.Generator) -> SudokuSymmetries:
     """`count` symmetries, each uniform over all of the board's.

@@ -18,7 +18,7 @@ from rich.console import Console
 from envs import PuzzleBatch
 from hrm_rl.agents.act.stopping import WITH_THRESHOLD, Halting, Stopping
 from hrm_rl.agents.search.search import Search
-from hrm_rl.cli.flags.common import CHECKPOINT, DeviceFlag, ThreadsFlag, WeightsFlag, parse
+from hrm_rl.cli.flags.common import ALSO_MODEL, CHECKPOINT, DeviceFlag, ThreadsFlag, WeightsFlag, parse
 from hrm_rl.cli.flags.searching import SearchFlags, about_search
 from hrm_rl.config import PathText, Positive
 from hrm_rl.evaluation import report as report_module
@@ -57,7 +57,9 @@ class EvaluateCommand(RolloutChoice, PuzzleChoice):
     """Evaluate trained models on puzzles."""
 
     checkpoint: Annotated[
-        tuple[PathText, ...], Field(description=f"{CHECKPOINT} Several are compared on the same puzzles.")
+        tuple[PathText, ...],
+        Field(description=f"{CHECKPOINT} Several are compared on the same puzzles."),
+        ALSO_MODEL,
     ] = ()
     halting: Halting = "adaptive"
     """Stop each puzzle where the model says so, spend the whole budget on each, or stop where answers agree,

@@ -9,6 +9,7 @@ from hrm_rl.cli.flags.common import CheckpointFlag, WeightsFlag, parse
 from hrm_rl.config import PathText, Section
 from hrm_rl.export.push import push_to_hub
 from hrm_rl.export.run import export_run
+from hrm_rl.models.saving import Stored
 from hrm_rl.utils.console import shown_path, typed_command
 from hrm_rl.utils.errors import UserError
 
@@ -24,6 +25,8 @@ class ExportCommand(Section):
     out: PathText = ""
     """Folder to write, which must not exist yet; without --checkpoint, a folder written earlier. Required."""
     weights: WeightsFlag = None
+    dtype: Stored = "float32"
+    """Type of the weights in the file; float16 halves it. A loaded model has float32 in either case."""
     push: str | None = None
     """Model repository on the Hugging Face hub, OWNER/NAME, to upload the folder to."""
     private: bool = False
@@ -42,7 +45,7 @@ def main(args: Sequence[str]) -> int:
         if out.exists():
             raise UserError(f"{out} exists already: give another --out, or delete it first")
         try:
-            about = export_run(command.checkpoint, out, command.weights)
+            about = export_run(command.checkpoint, out, command.weights, command.dtype)
         except OSError as error:
             where = f" {error.filename}" if error.filename else ""
             raise UserError(f"cannot read or write{where}: {error.strerror or error}") from None

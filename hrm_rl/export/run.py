@@ -7,6 +7,7 @@ from pathlib import Path
 
 from hrm_rl.config import Config
 from hrm_rl.export.card import RESULTS, model_card
+from hrm_rl.models.saving import Stored
 from hrm_rl.runs import checkpoint
 from hrm_rl.runs.checkpoint import Weights
 from hrm_rl.runs.folder import RunFolder
@@ -15,8 +16,11 @@ from hrm_rl.runs.pretrained import About
 from hrm_rl.utils.errors import UserError
 
 
-def export_run(path: str | Path, out: Path, weights: Weights | None = None) -> About:
-    """Write the model of a run, or of one of its checkpoints, as a folder for others. Raises UserError."""
+def export_run(
+    path: str | Path, out: Path, weights: Weights | None = None, dtype: Stored = "float32"
+) -> About:
+    """Write the model of a run, or of one of its checkpoints, as a folder for others. dtype: of the weights
+    in the file. Raises UserError."""
     loaded = load_model(path, weights)
     if loaded.run is None:
         raise UserError(f"{path} is no run: it is a folder for others already")
@@ -29,7 +33,7 @@ def export_run(path: str | Path, out: Path, weights: Weights | None = None) -> A
         results=_results(loaded.run, loaded.update) if evaluated else {},
         versions=checkpoint.versions(loaded.path),
     )
-    loaded.model.save_pretrained(out, about.model_dump(), model_card(loaded.model, config, about))
+    loaded.model.save_pretrained(out, about.model_dump(), model_card(loaded.model, config, about), dtype)
     return about
 
 
@@ -40,6 +44,8 @@ def without_paths(config: Config) -> Config:
     for key in ("path", "eval_path"):
         if values["data"][key] is not None:
             values["data"][key] = Path(values["data"][key]).name
+    if values["train"]["init_from"] is not None:
+        values["train"]["init_from"] = Path(values["train"]["init_from"]).name
     options = values["env"]["options"]
     values["env"]["options"] = {k: v for k, v in options.items() if not _names_a_file(v)}
     return Config.model_validate(values)

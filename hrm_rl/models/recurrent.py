@@ -225,14 +225,18 @@ class RecurrentModel(nn.Module, ABC):
         return self.q_head(nn.functional.pad(read, (0, 0, 0, LEAST_ROWS - len(read))))[: len(read)]
 
     def save_pretrained(
-        self, folder: str | Path, about: dict[str, Any] | None = None, card: str = ""
+        self,
+        folder: str | Path,
+        about: dict[str, Any] | None = None,
+        card: str = "",
+        dtype: saving.Stored = "float32",
     ) -> None:
         """Write config.json, model.safetensors and README.md into `folder`, over what is there of these.
 
-        about: JSON values to keep under `run` in config.json.  card: the text of
-        README.md; a short one if empty.
+        about: JSON values to keep under `run` in config.json.  card: the text of README.md; a short one if
+        empty.  dtype: of the weights in the file. Raises UserError for weights that it cannot hold.
         """
-        saving.write(self, Path(folder), about, card)
+        saving.write(self, Path(folder), about, card, dtype)
 
     @classmethod
     def from_pretrained(cls: type[Self], folder: str | Path) -> Self:

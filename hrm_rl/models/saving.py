@@ -8,10 +8,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import safetensors.torch
+import torch
 from numpy.typing import NDArray
 from pydantic import ValidationError
 from safetensors import SafetensorError
@@ -21,6 +22,9 @@ from hrm_rl.config import ModelConfig
 from hrm_rl.utils.console import typed_command
 from hrm_rl.utils.errors import UserError, first_problem, one_line
 from hrm_rl.utils.files import whole_folder, write_atomically
+
+Stored = Literal["float32", "float16"]
+"""Type of the weights in the file; a loaded network has float32."""
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 FORMAT, VERSION = "hrm-rl", 2
@@ -38,18 +42,37 @@ class Blueprint(NamedTuple):
     """Rows of the puzzle-embedding table."""
 
 
-def write(model: Any, folder: Path, about: dict[str, Any] | None = None, card: str = "") -> None:
+def write(
+    model: Any,
+    folder: Path,
+    about: dict[str, Any] | None = None,
+    card: str = "",
+    dtype: Stored = "float32",
+) -> None:
     """Write config.json, model.safetensors and README.md of a network into `folder`: over what is there of
-    these, and where there is nothing yet, whole or not at all."""
+    these, and where there is nothing yet, whole or not at all. Raises UserError for weights that `dtype`
+    cannot hold."""
+    tensors = _rounded(model, dtype)
     if folder.is_dir() and any(folder.iterdir()):
-        _write_into(folder, model, about, card)
+        _write_into(folder, model, tensors, about, card)
     else:
         with whole_folder(folder) as temporary:
-            _write_into(temporary, model, about, card)
+            _write_into(temporary, model, tensors, about, card)
 
 
-def _write_into(folder: Path, model: Any, about: dict[str, Any] | None, card: str) -> None:
+def _rounded(model: Any, dtype: Stored) -> dict[str, Tensor]:
+    """The weights as they are stored. Raises UserError."""
+    kind = {"float32": torch.float32, "float16": torch.float16}[dtype]
     tensors = {name: t.detach().cpu().contiguous() for name, t in model.state_dict().items()}
+    tensors = {name: t.to(kind) if t.is_floating_point() else t for name, t in tensors.items()}
+    if dtype == "float16" and (fault := not_finite(tensors)) is not None:
+        raise UserError(f"float16 cannot hold these weights, {fault}: leave them in float32")
+    return tensors
+
+
+def _write_into(
+    folder: Path, model: Any, tensors: dict[str, Tensor], about: dict[str, Any] | None, card: str
+) -> None:
     write_atomically(folder / WEIGHTS, safetensors.torch.save(tensors, {"format": "pt"}))
     write_atomically(folder / CARD, card or f"{front_matter()}\n{how_to_load()}")
     write_atomically(folder / CONFIG, json.dumps(_description(model, about), indent=1))

@@ -9,6 +9,7 @@ from hrm_rl.models.saving import CONFIG, WEIGHTS
 from hrm_rl.runs.folder import RunFolder
 from hrm_rl.utils.console import typed_command
 from hrm_rl.utils.errors import UserError, nearest
+from hrm_rl.weights import shipped
 
 USUAL = "give a run folder such as runs/NAME, or train first"
 RUNS = Path("runs")
@@ -32,9 +33,10 @@ def _what_it_is(path: Path) -> str:
     if not path.exists():
         known = [str(run) for folder in {RUNS, path.parent} for run in runs_in(folder)]
         namesake = [run for run in known if Path(run).name == path.name]
-        return (
-            f"there is no such folder{nearest(namesake[0] if namesake else str(path), known) or f'; {USUAL}'}"
-        )
+        names = shipped() if path.parent == Path() else ()
+        near = nearest(namesake[0] if namesake else str(path), [*known, *names])
+        also = f", and the shipped models are {', '.join(names)}" if names else ""
+        return f"there is no such folder{also}{near or f'; {USUAL}'}"
     if path.is_file():
         holders = [folder for folder in path.parents[:3] if _holds_a_model(folder)]
         if holders:

@@ -1,4 +1,5 @@
-"""The one way to a trained model: from the folder of a run, of one checkpoint, or one for others."""
+"""The one way to a trained model: from the folder of a run, of one checkpoint, or one for others, or by the
+name of one that comes with this project."""
 
 from __future__ import annotations
 
@@ -23,6 +24,7 @@ from hrm_rl.runs.selection import STATE, best, damage, latest_sound
 from hrm_rl.runs.stored import model_here
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.stores import is_uri
+from hrm_rl.weights import folder_of
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,9 @@ class LoadedModel:
 
     @property
     def place(self) -> str:
-        """The folder or URI that its weights came from, to show."""
+        """The folder, URI or name that its weights came from, to show."""
+        if self.path == folder_of(self.name):
+            return self.name
         if not is_uri(self.name) or self.run is None or self.name.endswith(self.path.name):
             return self.name if is_uri(self.name) else str(self.path)
         return f"{self.name.rstrip('/')}/checkpoints/{self.path.name}"
@@ -60,10 +64,15 @@ class LoadedModel:
 
 def load_model(path: str | Path, weights: Weights | None = None) -> LoadedModel:
     """The model in a run folder (its best checkpoint, else the last), in one checkpoint's folder, or in a
-    folder of scripts/export.py or scripts/convert_checkpoint.py; from a store if it is a URI. weights: those
-    that its run evaluates if not given. Raises UserError."""
-    name, path = str(path), model_here(str(path)) if is_uri(path) else Path(path)
+    folder of scripts/export.py or scripts/convert_checkpoint.py; from a store if it is a URI; by its name if
+    it is shipped and no such file or folder is here. weights: those that its run evaluates if not given.
+    Raises UserError."""
+    name, path = str(path), model_here(str(path)) if is_uri(path) else _here_or_shipped(Path(path))
     return _exported(name, path, weights) if is_pretrained(path) else _of_run(name, path, weights)
+
+
+def _here_or_shipped(path: Path) -> Path:
+    return path if path.exists() else folder_of(str(path)) or path
 
 
 def _of_run(name: str, path: Path, weights: Weights | None) -> LoadedModel:

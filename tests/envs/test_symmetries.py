@@ -29,6 +29,24 @@ def test_what_is_undone_is_what_was(task: PuzzleTask) -> None:
 
 
 @pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
+def test_probabilities_are_brought_back_as_the_tokens_are(task: PuzzleTask) -> None:
+    rng = np.random.default_rng(3)
+    batch = task.generate("easy", 20, rng)
+    symmetries = task.symmetries(batch.inputs, rng)
+    chances = rng.random((20, task.length, task.vocab_size)).astype(np.float32)
+    chances /= chances.sum(axis=2, keepdims=True)
+    back = symmetries.undo_chances(chances)
+    np.testing.assert_array_equal(
+        back.argmax(axis=2), symmetries.undo(chances.argmax(axis=2).astype(np.uint8))
+    )
+    np.testing.assert_allclose(back.sum(axis=2), 1, atol=1e-6)
+    inside = batch.inputs != PAD
+    np.testing.assert_array_equal(
+        np.sort(back[inside].ravel()), np.sort(chances[symmetries.apply(batch.inputs) != PAD].ravel())
+    )
+
+
+@pytest.mark.parametrize("task", TASKS.values(), ids=TASKS)
 def test_an_answer_is_right_exactly_where_the_answer_to_the_other_form_was(task: PuzzleTask) -> None:
     rng = np.random.default_rng(2)
     batch = task.generate("easy", 60, rng)

@@ -17,14 +17,18 @@ from pydantic import BaseModel, Field, ValidationError
 from hrm_rl.config import PathText, Positive
 from hrm_rl.utils.console import program
 from hrm_rl.utils.errors import UserError, first_problem, nearest
+from hrm_rl.weights import shipped
 
 Command = TypeVar("Command", bound=BaseModel)
 
 CHECKPOINT = (
     "Run folder (its best checkpoint is taken, else the last), one checkpoint's folder, or a folder made by "
-    "the commands export or convert; a URI such as s3://BUCKET/runs/NAME too."
+    "the commands export or convert; a URI such as s3://BUCKET/runs/NAME too; or the name of a shipped "
+    f"model: {', '.join(shipped())}."
 )
-CheckpointFlag = Annotated[PathText, Field(description=CHECKPOINT)]
+ALSO_MODEL = tyro.conf.arg(aliases=("--model",))
+"""Another name of --checkpoint, for the models that have one of their own."""
+CheckpointFlag = Annotated[PathText, Field(description=CHECKPOINT), ALSO_MODEL]
 WeightsFlag = Annotated[
     Literal["raw", "ema"] | None,
     Field(description="The trained weights or their moving average; as the run evaluated if not given."),
@@ -51,13 +55,15 @@ class Flag:
     """Without `None`."""
     optional: bool
     """Whether it may be `None`."""
+    aliases: tuple[str, ...] = ()
+    """Other names of it."""
 
     @property
     def names(self) -> dict[str, bool]:
         """All its names; for a switch, with what each sets it to."""
         section, dot, last = self.name.rpartition(".")
         off = {f"{section}{dot}no-{last}": False} if self.type is bool else {}
-        return {self.name: True} | off
+        return dict.fromkeys((self.name, *self.aliases), True) | off
 
     @property
     def takes_many(self) -> bool:
@@ -89,11 +95,13 @@ def flags_of(command: type[BaseModel], path: tuple[str, ...] = (), prefix: str =
         kind, optional = _without_none(field.annotation)
         given = [name for mark in field.metadata if (name := getattr(mark, "name", None)) is not None]
         name = given[0] if given else field_name.replace("_", "-")
+        others = [a for mark in field.metadata for a in getattr(mark, "aliases", None) or ()]
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             omitted = name == "" or tyro.conf.OmitArgPrefixes in field.metadata
             yield from flags_of(kind, (*path, field_name), prefix if omitted else f"{prefix}{name}.")
         else:
-            yield Flag((*path, field_name), prefix + name, kind, optional)
+            aliases = tuple(alias.removeprefix("--") for alias in others)
+            yield Flag((*path, field_name), prefix + name, kind, optional, aliases)
 
 
 def parse(default: Command, args: Sequence[str], name: str) -> Command:
