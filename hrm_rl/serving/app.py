@@ -29,11 +29,14 @@ from hrm_rl.serving.puzzles import random_puzzle, slug_of, task_infos
 from hrm_rl.serving.running import Note, Service
 from hrm_rl.serving.schemas import (
     LARGEST_INTEGER,
+    BeginEvent,
     FaultResponse,
     HealthResponse,
     ModelInfo,
     ModelList,
     RandomPuzzle,
+    ResultEvent,
+    SegmentEvent,
     SolveRequest,
     SolveResponse,
     TaskList,
@@ -94,6 +97,7 @@ def create_app(backend: Backend, settings: ServingSettings) -> FastAPI:
         redoc_url=None,
     )
     app.state.service = service
+    app.openapi = lambda: _document(app)  # type: ignore[method-assign]
     app.add_middleware(Gate, service=service)
     _answer_errors(app)
     _think(app, service)
@@ -101,6 +105,14 @@ def create_app(backend: Backend, settings: ServingSettings) -> FastAPI:
     _watch(app, service)
     _show(app)
     return app
+
+
+def _document(app: FastAPI) -> dict[str, Any]:
+    """OpenAPI, with the events of a stream among its objects."""
+    document = FastAPI.openapi(app)
+    for event in (BeginEvent, SegmentEvent, ResultEvent):
+        document["components"]["schemas"][event.__name__] = event.model_json_schema()
+    return document
 
 
 def _note(request: Request) -> Note:

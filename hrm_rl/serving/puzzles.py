@@ -5,7 +5,7 @@ All of it is work for threads: none of it may hold up an event loop.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,6 +57,15 @@ def _task_info(models: Sequence[ServedModel]) -> TaskInfo:
         rules=list(task.rules),
         models=[model.name for model in models],
     )
+
+
+def warm_up(models: Sequence[ServedModel], stopping: Callable[[], bool]) -> None:
+    """Do once what takes long the first time: compiled code of the tasks is loaded, or made."""
+    for info in task_infos(models):
+        if stopping():
+            return
+        if info.levels:
+            random_puzzle(models, info.task, info.levels[0], seed=0)
 
 
 def choose_model(models: Sequence[ServedModel], name: str | None, puzzle: Given) -> ServedModel:

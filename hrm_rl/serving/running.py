@@ -24,7 +24,7 @@ from envs.puzzle import PAD, Tokens
 from hrm_rl.serving.faults import ClientGone, ServiceError
 from hrm_rl.serving.jobs import Backend, Job, JobResult, JobSegment, Mode, ServedModel
 from hrm_rl.serving.metrics import Metrics
-from hrm_rl.serving.puzzles import Given, PreparedPuzzle, choose_model, prepare, slug_of
+from hrm_rl.serving.puzzles import Given, PreparedPuzzle, choose_model, prepare, slug_of, warm_up
 from hrm_rl.serving.schemas import (
     BeginEvent,
     PuzzleResult,
@@ -115,6 +115,8 @@ class Service:
         await self.backend.start()
         self.metrics.slots.set(self.backend.slots)
         self.ready = True
+        # Nobody waits for it, and what fails here fails again where somebody hears of it.
+        self._pool.submit(warm_up, self.backend.models, lambda: self.stopping)
 
     async def close(self) -> None:
         self.stop()
@@ -125,17 +127,18 @@ class Service:
         """Take no new requests; those that run go on."""
         self.stopping = True
 
-    async def drained(self, seconds: float) -> bool:
-        """Wait until no request runs, at most so long, and end those that are left then. Returns whether
-        there were none."""
+    async def drained(self, seconds: float) -> int:
+        """Take no new requests, wait until none runs, at most so long, and end those that are left then.
+        Returns how many these were."""
+        self.stop()
         deadline = time.monotonic() + seconds
         while self.running and time.monotonic() < deadline:
             await asyncio.sleep(0.02)
-        none_left = not self.running
+        left = self.running
         self.over.set()
         while self.running and time.monotonic() < deadline + 2.0:  # for them to say so to their clients
             await asyncio.sleep(0.02)
-        return none_left
+        return left
 
     @contextmanager
     def admission(self, count: int) -> Iterator[None]:
@@ -203,6 +206,8 @@ class Service:
         """Send the events of one puzzle. Raises BackendError."""
         job = replace(job, detailed=True)
         slug = slug_of(model.task)
+        # What the task compiles when first asked does not hold up the event loop.
+        await self.in_thread(model.task.violations, job.inputs[None], job.inputs[None])
         begin = BeginEvent(
             id=note.id,
             model=model.name,
@@ -283,7 +288,7 @@ class Service:
 
 def _number(value: float | None) -> float | None:
     """A number that JSON can hold."""
-    return None if value is None or not math.isfinite(value) else round(value, 4)
+    return value if value is not None and math.isfinite(value) else None
 
 
 def _result(model: ServedModel, inputs: Tokens, result: JobResult) -> dict[str, Any]:

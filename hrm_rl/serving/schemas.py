@@ -30,7 +30,7 @@ class StrictWire(Wire):
 
 
 def _kind(value: Any) -> str | None:
-    return {str: "text", list: "tokens"}.get(type(value))
+    return "text" if isinstance(value, str) else "tokens" if isinstance(value, list) else None
 
 
 Text = Annotated[str, Field(max_length=MOST_CHARACTERS)]
