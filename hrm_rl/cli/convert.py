@@ -15,11 +15,11 @@ from hrm_rl.cli.flags.common import parse
 from hrm_rl.compat.convert import convert, rotary_error
 from hrm_rl.compat.names import read
 from hrm_rl.compat.sizes import ARCH_FILE, Arch, Sizes, read_arch
+from hrm_rl.compat.upstream import WrittenUpstream, export_upstream
 from hrm_rl.config import Config, CurriculumConfig, EnvConfig, Options, PathText, Positive, Section
 from hrm_rl.data.streams import build_task
 from hrm_rl.export.card import model_card
 from hrm_rl.export.run import without_paths
-from hrm_rl.export.upstream import WrittenUpstream, export_upstream
 from hrm_rl.models import RecurrentModel, count_parameters
 from hrm_rl.runs.pretrained import About
 from hrm_rl.utils.console import shown_path, typed_command, typed_path

@@ -1,5 +1,5 @@
-"""`hrm-rl export`: a trained model for others: a folder with a model card, further formats in it, the format of
-another project, the Hugging Face hub."""
+"""`hrm-rl export`: a trained model for others: a folder with a model card, further formats in it, the format
+of another project, the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from pydantic import Field
 from envs import PuzzleBatch
 from hrm_rl.cli.convert import show_upstream
 from hrm_rl.cli.flags.common import ALSO_MODEL, CheckpointFlag, ThreadsFlag, WeightsFlag, parse
+from hrm_rl.compat.upstream import Project, export_upstream
 from hrm_rl.config import PathText
 from hrm_rl.evaluation.puzzles import PuzzleChoice, choose_puzzles, for_folder, refuse_strangers
 from hrm_rl.export.bundle import WrittenFormat, install, make_formats, warning_of, workshop
@@ -26,7 +27,6 @@ from hrm_rl.export.proof import compare
 from hrm_rl.export.push import push_to_hub
 from hrm_rl.export.report import REPORT, Reporter
 from hrm_rl.export.run import export_run, write_folder
-from hrm_rl.export.upstream import Project, export_upstream
 from hrm_rl.models.saving import Stored
 from hrm_rl.runs.loading import LoadedModel, load_model
 from hrm_rl.utils.console import progress_bar, shown_path, typed_command
@@ -105,7 +105,9 @@ def _refuse_contradictions(command: ExportCommand) -> None:
             f"say which model and where to: {typed_command('export')} --checkpoint runs/NAME --out DIR"
         )
     if command.to is not None and (more or command.push or not command.checkpoint):
-        raise UserError("--to writes a --checkpoint for another project: leave out --formats, --report and --push")
+        raise UserError(
+            "--to writes a --checkpoint for another project: leave out --formats, --report and --push"
+        )
     if command.checkpoint and command.out and Path(command.out).exists():
         raise UserError(f"{command.out} exists already: give another --out, or delete it first")
     if not command.out and command.checkpoint and command.dtype != "float32":

@@ -75,8 +75,7 @@ def make_formats(
     others = [model.as_network() for model in models]
     compared = compare(loaded.solver, network, others, puzzles, budget, progress)
     for path, kind, found in zip(paths, kinds, compared, strict=True):
-        if kind in FULL_PRECISION:
-            refuse_disagreement(path.name, found.agreement())
+        refuse_disagreement(path.name, found.agreement(), kind in FULL_PRECISION)
     return [
         WrittenFormat(kind, path, path.stat().st_size, model, found)
         for kind, path, model, found in zip(kinds, paths, models, compared, strict=True)
@@ -119,11 +118,12 @@ def formats_in(folder: Path) -> dict[str, Any]:
 def warning_of(made: WrittenFormat) -> str | None:
     """What to say of int8 weights that cost more than MOST_LOST of the exact answers, and why."""
     found = made.comparison.agreement()
-    if made.kind != "int8" or found.exact_network - found.exact <= MOST_LOST:
+    lost, won = made.comparison.changes()
+    if made.kind != "int8" or lost - won <= MOST_LOST * found.puzzles:
         return None
     return (
-        f"int8 costs {100 * (found.exact_network - found.exact):.1f} points of exact accuracy over "
-        f"{found.puzzles} puzzles, more than {100 * MOST_LOST:.1f}: rounded weights turn the state a little in "
-        f"every segment (cosine {found.fidelity[0]:.4f} after the first, {found.fidelity[-1]:.4f} after the "
-        "last); float16 keeps it"
+        f"int8 costs {100 * (lost - won) / found.puzzles:.1f} points of exact accuracy ({lost} lost, {won} "
+        f"won of {found.puzzles} puzzles), more than {100 * MOST_LOST:.1f}: rounded weights turn the state a "
+        f"little in every segment (cosine {found.fidelity[0]:.4f} after the first, {found.fidelity[-1]:.4f} "
+        "after the last); float16 keeps it"
     )

@@ -87,11 +87,12 @@ def with_formats(card: str, formats: Mapping[str, Any]) -> str:
 def _formats_table(formats: Mapping[str, Any]) -> list[str]:
     """What each format is and how it agrees."""
     some = next(iter(formats.values()))["agreement"]
+    files = [one["file"] for one in formats.values() if one["file"].endswith(".onnx")]
+    hint = f" `python runner.py {files[0]} PUZZLE` needs onnxruntime and numpy alone." if files else ""
     lines = [
-        "One segment each, computing in float32: tokens and state in; state, logits and Q-values out. What a host "
-        "has to know stands in `segment.json` and in the files; `python runner.py segment.onnx PUZZLE` solves one "
-        "with onnxruntime and numpy alone. Compared with the network in float32 over "
-        f"{some['puzzles']} puzzles x {some['budget']} segments, when it was written; logits from equal states.",
+        "One segment each, computing in float32: tokens and state in; state, logits and Q-values out. What a "
+        f"host has to know stands in `segment.json` and in the files.{hint} Compared with the network in "
+        f"float32 over {some['puzzles']} puzzles x {some['budget']} segments; logits from equal states.",
         "",
         "| file | what | KiB | logits within | same halting | same answer | state cosine | exact (network) |",
         "|---|---|---|---|---|---|---|---|",

@@ -46,7 +46,9 @@ def describe(loaded: LoadedModel, segment: SegmentProgram, identifier: int | Non
         "halts_where": "q_halt > q_continue" if learns_continue else "q_halt > 0",
         "identifiers": len(model.puzzle_emb.weight) if segment.takes_identifier else 0,
         "baked_identifier": identifier,
-        "initial": {name: _initial(model.h_init if name == "z_h" else model.l_init) for name in segment.states},
+        "initial": {
+            name: _initial(model.h_init if name == "z_h" else model.l_init) for name in segment.states
+        },
         "positions": model.positions,
         "search": _search(loaded),
     }
@@ -63,8 +65,8 @@ def refuse_unknown_by_place(task: PuzzleTask, puzzles: Tokens) -> None:
     without the task could not tell."""
     if not np.array_equal(task.unknown(puzzles), np.isin(puzzles, unknown_tokens(task))):
         raise UserError(
-            f"the unknown cells of {task.name} are not told by their tokens, and the model was trained on these "
-            "alone (train.loss_on blanks): other runtimes could not read its answers"
+            f"the unknown cells of {task.name} are not told by their tokens, and the model was trained on "
+            "these alone (train.loss_on blanks): other runtimes could not read its answers"
         )
 
 

@@ -15,14 +15,18 @@ from torch.export import ExportedProgram
 
 from hrm_rl.export import onnx_file, smaller
 from hrm_rl.export.description import describe
-from hrm_rl.export.program import SegmentProgram, save_compiled, save_program, segment_program, with_identifier
+from hrm_rl.export.program import (
+    SegmentProgram,
+    save_compiled,
+    save_program,
+    segment_program,
+    with_identifier,
+)
 from hrm_rl.models import RecurrentModel
 from hrm_rl.runs.loading import LoadedModel
 from hrm_rl.utils.errors import UserError
 
-Format = Literal[
-    "pt2", "aoti", "onnx", "float16", "bfloat16", "int8", "int8-dynamic", "int4", "int4-naive"
-]
+Format = Literal["pt2", "aoti", "onnx", "float16", "bfloat16", "int8", "int8-dynamic", "int4", "int4-naive"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 FULL_PRECISION: tuple[Format, ...] = ("pt2", "aoti", "onnx")
 """Those that have to do the same as the network."""
@@ -108,7 +112,8 @@ class Exporter:
         elif kind == "aoti":
             save_compiled(self.program, path, json.dumps(self.about))
         else:
-            path.write_bytes(self._smaller(kind).SerializeToString())
+            with onnx_file.quiet():
+                path.write_bytes(self._smaller(kind).SerializeToString())
         return path
 
     def _smaller(self, kind: Format) -> Any:

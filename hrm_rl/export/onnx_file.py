@@ -10,7 +10,7 @@ import io
 import json
 import logging
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import torch
@@ -41,19 +41,23 @@ def to_onnx(program: ExportedProgram, segment: SegmentProgram, opset: int, about
 
     inputs = segment.example(2)
     outputs = [f"next_{name}" for name in segment.states] + ["logits", "q"]
-    with _quiet():
+    with quiet():
         try:
             made: Any = torch.onnx.export(
                 program, (), kwargs=inputs, input_names=list(inputs), output_names=outputs, dynamo=True,
                 opset_version=opset, optimize=True, verbose=False,
             )  # fmt: skip
         except Exception as error:  # its errors have no common base
-            raise UserError(f"torch's ONNX exporter cannot write this network: {one_line(error, 160)}") from None
+            raise UserError(
+                f"torch's ONNX exporter cannot write this network: {one_line(error, 160)}"
+            ) from None
     DeduplicateInitializersPass()(made.model)  # a network meets its blocks more than once
     model = made.model_proto
     written = next(entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
     if written != opset:
-        raise UserError(f"--opset {opset}: torch's exporter wrote {written} for this network; ask for that one")
+        raise UserError(
+            f"--opset {opset}: torch's exporter wrote {written} for this network; ask for that one"
+        )
     _name_dimensions(model)
     _forget_origin(model)
     describe_in(model, about)
@@ -72,7 +76,13 @@ def describe_in(model: Any, about: Mapping[str, Any]) -> None:
 
 def _forget_origin(model: Any) -> None:
     """Leave out from which lines of code each node came: half of a small file, and not for others to see."""
-    for entry in (*model.graph.node, *model.graph.value_info, *model.graph.input, *model.graph.output, model.graph):
+    for entry in (
+        *model.graph.node,
+        *model.graph.value_info,
+        *model.graph.input,
+        *model.graph.output,
+        model.graph,
+    ):
         del entry.metadata_props[:]
         entry.doc_string = ""
 
@@ -93,14 +103,13 @@ def _name_dimensions(model: Any) -> None:
 
 
 @contextlib.contextmanager
-def _quiet() -> Any:
-    """Without what the exporter says of packages that it would know too."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
+def quiet() -> Iterator[None]:
+    """Without what exporters and quantizers say of packages and of steps that they would like too."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(before)

@@ -29,7 +29,11 @@ class PortableModel(nn.Module):
     def __init__(self, segment: SegmentProgram, run: Run):
         super().__init__()
         twin = segment.model
-        self.takes_identifier, self.states, self.positions = segment.takes_identifier, segment.states, twin.positions
+        self.takes_identifier, self.states, self.positions = (
+            segment.takes_identifier,
+            segment.states,
+            twin.positions,
+        )
         # A parameter, since it is from these that a solver tells the device.
         self.h_init = nn.Parameter(twin.h_init.clone(), requires_grad=False)
         self.l_init = nn.Parameter(twin.l_init.clone(), requires_grad=False)

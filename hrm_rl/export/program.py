@@ -9,8 +9,8 @@ names of the last one, so that the host need not know what a network has:
 A network without puzzle embeddings takes no `identifier`, one without a low level has no `z_l`. B is free; so
 is L where nothing in the network is made for one length: attention that is told no positions.
 
-Everything is computed in float32, whatever `model.dtype` says: bfloat16 is for training, and few runtimes have
-it on a CPU.
+Everything is computed in float32, whatever `model.dtype` says: bfloat16 is for training, and few runtimes
+have it on a CPU.
 """
 
 from __future__ import annotations
@@ -45,7 +45,9 @@ def with_identifier(model: RecurrentModel, identifier: int) -> RecurrentModel:
     if table is None:
         raise UserError("this model has no puzzle embeddings: leave out --identifier")
     if not 0 <= identifier < len(table.weight):
-        raise UserError(f"--identifier {identifier}: the model's table has the rows 0 to {len(table.weight) - 1}")
+        raise UserError(
+            f"--identifier {identifier}: the model's table has the rows 0 to {len(table.weight) - 1}"
+        )
     twin = copy.deepcopy(model)
     twin.puzzle_emb.weight = table.weight[identifier : identifier + 1].clone()
     return twin
@@ -94,6 +96,7 @@ class _TurnedLinear(nn.Module):
     def __init__(self, weight: Tensor):
         super().__init__()
         self.register_buffer("weight", weight.detach().t().contiguous())
+        self.weight: Tensor
 
     def forward(self, x: Tensor) -> Tensor:
         return x @ self.weight
@@ -141,7 +144,9 @@ def save_compiled(program: ExportedProgram, path: Path, about: str) -> None:
     try:
         with torch.no_grad():
             inductor.aoti_compile_and_package(
-                program, package_path=str(path), inductor_configs={"aot_inductor.metadata": {"segment": about}}
+                program,
+                package_path=str(path),
+                inductor_configs={"aot_inductor.metadata": {"segment": about}},
             )
     except Exception as error:  # of the compiler, of inductor, of the linker
         raise UserError(f"AOTInductor cannot compile here: {one_line(error, 160)}") from None

@@ -1,9 +1,9 @@
 """Whether an exported segment does what the network does, segment by segment, over puzzles.
 
-Both think about the same puzzles for the whole budget, the network in float32. Logits are compared segment by
-segment, each from the same state, since a segment is what was exported: from states of their own, what two ways
-to round differ by grows from segment to segment (by a factor of 10 to 100 in 16 segments of the networks that
-were tried). Halting, answers and states are compared with each on its own, as it is used.
+Both think about the same puzzles for the whole budget, the network in float32. Logits are compared segment
+by segment, each from the same state, since a segment is what was exported: from states of their own, what two
+ways to round differ by grows from segment to segment (by a factor of 10 to 100 in 16 segments of the networks
+that were tried). Halting, answers and states are compared with each on its own, as it is used.
 
 Legend: N puzzles, K segments, L tokens.
 """
@@ -29,6 +29,8 @@ from hrm_rl.utils.errors import UserError
 TOLERANCE = 1e-4
 """The most by which a logit may differ."""
 AT_ONCE = 64
+FROM_SAME = 100
+"""Puzzles, the first ones, on which logits are compared from equal states, rounded up to whole batches."""
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,8 @@ class Agreement:
     puzzles: int
     budget: int
     logits: float
-    """The largest difference of a logit, over all segments, each from the same state."""
+    """The largest difference of a logit, over all segments, each from the same state, on the first FROM_SAME
+    puzzles."""
     drift: float
     """The same, each on its own from the first segment to the last."""
     decisions: float
@@ -77,7 +80,7 @@ class Agreement:
 
 
 @dataclass(frozen=True)
-class Trace:
+class AnswerTrace:
     """What some puzzles came to, after each segment."""
 
     halts: NDArray[np.bool_]
@@ -99,8 +102,8 @@ class Comparison:
     """The network and a format on the same puzzles."""
 
     puzzles: PuzzleBatch
-    network: Trace
-    other: Trace
+    network: AnswerTrace
+    other: AnswerTrace
     logits: NDArray[np.float64]
     """(K,) the largest difference from the same state."""
     drift: NDArray[np.float64]
@@ -125,14 +128,19 @@ class Comparison:
             exact_network=float(exact(handed_in[0], self.puzzles.solution).mean()),
         )
 
+    def changes(self) -> tuple[int, int]:
+        """Puzzles whose exact answer the format loses, and those that it wins."""
+        one, two = (exact(trace.handed_in(), self.puzzles.solution) for trace in (self.network, self.other))
+        return int((one & ~two).sum()), int((two & ~one).sum())
+
     @staticmethod
     def join(parts: Sequence[Comparison]) -> Comparison:
         """Of several batches, as one."""
 
-        def trace(name: str) -> Trace:
+        def trace(name: str) -> AnswerTrace:
             found = [getattr(part, name) for part in parts]
             halts, answers = [t.halts for t in found], [t.answers for t in found]
-            return Trace(np.concatenate(halts, axis=1), np.concatenate(answers, axis=1))
+            return AnswerTrace(np.concatenate(halts, axis=1), np.concatenate(answers, axis=1))
 
         return Comparison(
             PuzzleBatch.concatenate([part.puzzles for part in parts]),
@@ -158,7 +166,8 @@ def compare(
     parts: list[list[Comparison]] = [[] for _ in others]
     done = 0
     for rows in np.array_split(np.arange(len(puzzles)), -(-len(puzzles) // AT_ONCE)):
-        for part, found in zip(parts, _compare(solver, network, others, puzzles.take(rows), budget), strict=True):
+        some = _compare(solver, network, others, puzzles.take(rows), budget, from_same=done < FROM_SAME)
+        for part, found in zip(parts, some, strict=True):
             part.append(found)
         done += len(rows)
         progress(done)
@@ -171,14 +180,15 @@ def _compare(
     others: Sequence[RecurrentModel],
     puzzles: PuzzleBatch,
     budget: int,
+    from_same: bool,
 ) -> list[Comparison]:
-    """Of one batch."""
+    """Of one batch. from_same: whether to compare logits from equal states."""
     tokens, identifier = torch.from_numpy(puzzles.inputs).long(), torch.from_numpy(puzzles.identifier)
     models = (network, *others)
     carries = [model.initial_carry(len(puzzles)) for model in models]
     halts: list[list[Any]] = [[] for _ in models]
     answers: list[list[Any]] = [[] for _ in models]
-    from_same, drift = np.zeros((budget, len(others))), np.zeros((budget, len(others)))
+    same, drift = np.zeros((budget, len(others))), np.zeros((budget, len(others)))
     cosine = np.zeros((budget, len(others), len(puzzles)))
     for k in range(budget):
         logits: list[Tensor] = []
@@ -189,12 +199,13 @@ def _compare(
             halts[i].append(solver.wants_to_halt(q.numpy()))
             answers[i].append(solver.answer(likeliest(found).numpy(), puzzles.inputs))
         for i, other in enumerate(others):
-            from_same[k, i] = _difference(logits[0], other(before, tokens, identifier)[1])
+            if from_same:
+                same[k, i] = _difference(logits[0], other(before, tokens, identifier)[1])
             drift[k, i] = _difference(logits[0], logits[i + 1])
             cosine[k, i] = _cosine(carries[0], carries[i + 1])
-    traces = [Trace(np.stack(h), np.stack(a)) for h, a in zip(halts, answers, strict=True)]
+    traces = [AnswerTrace(np.stack(h), np.stack(a)) for h, a in zip(halts, answers, strict=True)]
     return [
-        Comparison(puzzles, traces[0], traces[i + 1], from_same[:, i], drift[:, i], cosine[:, i])
+        Comparison(puzzles, traces[0], traces[i + 1], same[:, i], drift[:, i], cosine[:, i])
         for i in range(len(others))
     ]
 
@@ -212,10 +223,15 @@ def _cosine(one: Carry, two: Carry) -> NDArray[np.float64]:
     return found
 
 
-def refuse_disagreement(name: str, found: Agreement) -> None:
-    """Raise UserError for a format in full precision that does not do the same."""
-    if not found.faithful:
+def refuse_disagreement(name: str, found: Agreement, full_precision: bool) -> None:
+    """Raise UserError for a format that gives no numbers, and for one in full precision that does not do the
+    same as the network."""
+    if not np.isfinite(found.drift):
         raise UserError(
-            f"{name} disagrees with the network, so nothing is written: {found.in_words()} (logits may differ "
-            f"by {TOLERANCE:.0e})"
+            f"{name} gives infinity or NaN, so nothing is written: its weights do not fit into that type"
+        )
+    if full_precision and not found.faithful:
+        raise UserError(
+            f"{name} disagrees with the network, so nothing is written: {found.in_words()} (logits may "
+            f"differ by {TOLERANCE:.0e})"
         )

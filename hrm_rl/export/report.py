@@ -21,7 +21,7 @@ from hrm_rl.agents.act.answers import exact
 from hrm_rl.evaluation.intervals import wilson
 from hrm_rl.export.bundle import WrittenFormat
 from hrm_rl.export.formats import ABOUT
-from hrm_rl.export.proof import Comparison, Trace
+from hrm_rl.export.proof import AnswerTrace, Comparison
 from hrm_rl.models import RecurrentModel
 
 REPORT = "report.md"
@@ -48,7 +48,7 @@ class Reporter:
         return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
 
     @property
-    def _traces(self) -> dict[str, Trace]:
+    def _traces(self) -> dict[str, AnswerTrace]:
         """By name, the network first."""
         found = {"network, float32": self.made[0].comparison.network}
         if self.as_trained is not None:
@@ -56,9 +56,8 @@ class Reporter:
         return found | {one.kind: one.comparison.other for one in self.made}
 
     def _accuracy(self) -> list[str]:
-        base = self._exact(self.made[0].comparison.network)
-        sizes = {one.kind: one.size for one in self.made}
-        compared = {one.kind: one.comparison for one in self.made}
+        sizes: dict[str, int] = {one.kind: one.size for one in self.made}
+        compared: dict[str, Comparison] = {one.kind: one.comparison for one in self.made}
         if self.as_trained is not None:
             compared["network, bfloat16"] = self.as_trained
         lines = _head(
@@ -66,11 +65,13 @@ class Reporter:
             "same answer",
         )  # fmt: skip
         for name, trace in self._traces.items():
-            right = self._exact(trace)
-            changes = f"{(base & ~right).sum()}, {(right & ~base).sum()}" if name in compared else ""
+            right = exact(trace.handed_in(), self.puzzles.solution)
+            changes = "{}, {}".format(*compared[name].changes()) if name in compared else ""
             found = compared[name].agreement() if name in compared else None
             agreed = (
-                [f"{found.logits:.1e}", f"{found.halting:.1%}", f"{found.handed_in:.1%}"] if found else [""] * 3
+                [f"{found.logits:.1e}", f"{found.halting:.1%}", f"{found.handed_in:.1%}"]
+                if found
+                else [""] * 3
             )
             size = f"{sizes[name] / 1024:,.0f}" if name in sizes else ""
             cells, segments = f"{self._cells(trace):.1%}", f"{trace.segments().mean():.2f}"
@@ -104,10 +105,7 @@ class Reporter:
             lines.append(_row(name, *(f"{t:.2f}" for t in times), ABOUT.get(name, "torch")))  # type: ignore[call-overload]
         return lines
 
-    def _exact(self, trace: Trace) -> NDArray[np.bool_]:
-        return exact(trace.handed_in(), self.puzzles.solution)
-
-    def _cells(self, trace: Trace) -> float:
+    def _cells(self, trace: AnswerTrace) -> float:
         """Share of the cells to be found that are right."""
         open_cells = self.task.unknown(self.puzzles.inputs) & (self.puzzles.solution != PAD)
         return float((trace.handed_in() == self.puzzles.solution)[open_cells].mean())
@@ -120,7 +118,8 @@ def seconds_a_segment(model: RecurrentModel, puzzles: PuzzleBatch, size: int) ->
     tokens, identifier = torch.from_numpy(some.inputs).long(), torch.from_numpy(some.identifier)
     carry = model.initial_carry(size)
     model(carry, tokens, identifier)
-    times, end = [], time.perf_counter() + TIMED
+    times: list[float] = []
+    end = time.perf_counter() + TIMED
     while len(times) < 3 or time.perf_counter() < end:
         begun = time.perf_counter()
         model(carry, tokens, identifier)

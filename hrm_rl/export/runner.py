@@ -3,7 +3,7 @@
     from runner import Runner
 
     runner = Runner("segment.onnx")
-    (solved,) = runner.solve(["53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"])
+    (solved,) = runner.solve([".6.1...3.2..."])  # as the task writes it, row by row
     print(solved.answer, solved.segments)
 
 or `python runner.py segment.onnx PUZZLE`. A puzzle is thought about segment by segment until the model wants

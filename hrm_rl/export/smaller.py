@@ -95,7 +95,12 @@ def _matrices(model: Any) -> Iterator[tuple[Any, NDArray[np.float32]]]:
     """Weights of two dimensions, with their numbers; no constants of positions."""
     import onnx
 
-    used = {name for node in model.graph.node if node.op_type in ("MatMul", "Gather", "Gemm") for name in node.input}
+    used = {
+        name
+        for node in model.graph.node
+        if node.op_type in ("MatMul", "Gather", "Gemm")
+        for name in node.input
+    }
     for initializer in model.graph.initializer:
         floats = initializer.data_type == onnx.TensorProto.FLOAT and len(initializer.dims) == 2
         if floats and initializer.name in used:
@@ -119,7 +124,9 @@ def _tensor(values: NDArray[Any], kind: str, name: str) -> Any:
     """A TensorProto of this type."""
     import onnx_ir as ir
 
-    return ir.to_proto(ir.tensor(values.astype(ir.DataType[kind].numpy()), dtype=ir.DataType[kind], name=name))
+    return ir.to_proto(
+        ir.tensor(values.astype(ir.DataType[kind].numpy()), dtype=ir.DataType[kind], name=name)
+    )
 
 
 def _begun_with(model: Any, nodes: list[Any]) -> Any:

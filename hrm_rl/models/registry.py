@@ -39,6 +39,7 @@ def count_parameters(model: nn.Module) -> int:
     rows = getattr(model, "puzzle_emb", None)
     return sum(p.numel() for p in model.parameters()) + (rows.weight.numel() if rows is not None else 0)
 
+
 def version_of(model: RecurrentModel) -> str:
     """Twelve hexadecimal digits that another network, or the same one with other weights, does not share."""
     digest = hashlib.sha256(json.dumps(model.config.model_dump(mode="json"), sort_keys=True).encode())

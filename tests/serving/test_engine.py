@@ -17,10 +17,10 @@ from envs.search import Choice
 from hrm_rl.agents.act.engine import answers
 from hrm_rl.agents.act.stopping import Halting, Stopping, Thoughts
 from hrm_rl.agents.search.search import Moves, Search, search
+from hrm_rl.models.registry import version_of
 from hrm_rl.runs.loading import LoadedModel
 from hrm_rl.serving.engine import LocalBackend
 from hrm_rl.serving.jobs import BackendError, Job, JobResult, JobSegment, Mode
-from hrm_rl.models.registry import version_of
 from hrm_rl.serving.served import served_model
 from tests.helpers.served import half_trained_model
 from tests.helpers.thinkers import BUDGET

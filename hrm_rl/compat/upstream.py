@@ -49,7 +49,9 @@ def export_upstream(
     name = model.config.name
     if project is not None and name != NETWORKS[project]:
         other = next((p for p, network in NETWORKS.items() if network == name), None)
-        advice = f"--to {other} is for it" if other else "no other project has it; --formats onnx is for everyone"
+        advice = (
+            f"--to {other} is for it" if other else "no other project has it; --formats onnx is for everyone"
+        )
         raise UserError(f"--to {project} is for networks '{NETWORKS[project]}', this is a '{name}': {advice}")
     halting = config.halting if config else Arch().halting(name)
     with whole_folder(out) as folder:
