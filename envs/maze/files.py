@@ -35,7 +35,7 @@ from envs.maze.grid import CHARACTERS, FREE, GOAL, PAD, PATH, START
 from envs.maze.rule import judge, label
 from envs.puzzle import Tokens
 
-_ALLOWED = {"question": CHARACTERS[1:PATH], "answer": CHARACTERS[1:]}
+_ALLOWED = {"question": CHARACTERS[1:PATH], "maze": CHARACTERS[1:PATH], "answer": CHARACTERS[1:]}
 _FOREIGN = 255
 _TOKEN_OF = np.full(256, _FOREIGN, np.uint8)
 _TOKEN_OF[[ord(character) for character in CHARACTERS[1:]]] = np.arange(1, len(CHARACTERS))

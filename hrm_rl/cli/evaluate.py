@@ -111,7 +111,7 @@ def main(args: Sequence[str]) -> int:
     """Run the command. Returns the exit status; raises UserError."""
     command = parse(EvaluateCommand(), args, "evaluate")
     if not command.checkpoint:
-        raise UserError(f"say which model: {typed_command('evaluate')} --checkpoint runs/NAME")
+        raise UserError(f"say which model: {typed_command('evaluate')} --model sudoku9, or --model runs/NAME")
     _refuse_contradictions(command)
     choose_threads(command.threads)
     models = [load_model(name, command.weights) for name in command.checkpoint]

@@ -73,11 +73,6 @@ def main(args: Sequence[str]) -> int:
     twice = [name for i, name in enumerate(models) if name in models[:i]]
     if twice:
         raise UserError(f"--model {twice[0]} is given twice: name each model once")
-    if settings.token is None and command.host not in LOOPBACK:
-        print(
-            f"anyone who can reach {command.host} may ask: set {TOKEN_VARIABLE} to want a token",
-            file=sys.stderr,
-        )
     if command.ray:
         return _serve_with_ray(command, models, settings)
     for flag, given in (
@@ -94,21 +89,17 @@ def _serve_with_ray(command: ServeCommand, models: Sequence[str], settings: Serv
     """Serve from replicas until asked to stop. Returns the exit status."""
     from hrm_rl.distributed.serve import ServeFailed, serve
     from hrm_rl.runs.loading import load_model
+    from hrm_rl.training.resources import cluster_address
 
+    port = command.port
+    if port == 0 or cluster_address(None) is None:  # else it is for the cluster's first machine to say
+        with listening(command.host, port) as place:
+            port = place.getsockname()[1]
     loaded = [load_model(name, command.weights) for name in models]
+    _warn_if_open(command.host, settings)
+    replicas, gpus = command.replicas, command.gpus_per_replica
     try:
-        return int(
-            serve(
-                loaded,
-                settings,
-                command.host,
-                command.port,
-                command.replicas,
-                command.gpus_per_replica,
-                command.slots,
-                grace=settings.grace,
-            )
-        )
+        return serve(loaded, settings, command.host, port, replicas, gpus, command.slots)
     except ServeFailed as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -156,16 +147,22 @@ def _serve_here(
 
     choose_threads(None)
     device = choose_device("auto")
-    loaded = [load_model(name, command.weights) for name in models]
-    for one in loaded:
-        one.model.to(device)
+    loaded = [load_model(name, command.weights).on(device) for name in models]
     app = create_app(LocalBackend(loaded, command.slots), settings)
     say_requests()
+    _warn_if_open(command.host, settings)
     host, port = place.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
     names = ", ".join(model.name for model in app.state.service.backend.models)
     ready = f"ready at http://{shown}:{port} ({names}); Ctrl-C stops it"
     return asyncio.run(_until_stopped(app, place, settings.grace, ready))
+
+
+def _warn_if_open(host: str, settings: ServingSettings) -> None:
+    """Say so where other machines may ask without a token."""
+    if settings.token is None and host not in LOOPBACK:
+        line = f"whoever can reach {host} may ask: set {TOKEN_VARIABLE} to want a token"
+        print(line, file=sys.stderr)
 
 
 def say_requests() -> None:

@@ -37,7 +37,7 @@ from hrm_rl.utils.devices import choose_device
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import whole_folder, write_atomically
 from hrm_rl.weights.cards import ALL, Row, table
-from hrm_rl.weights.recipes import RECIPES, Recipe
+from hrm_rl.weights.recipes import ALONE, RECIPES, Recipe
 
 SEED = 77
 """Of the fresh puzzles that a card is about; training runs have other streams."""
@@ -93,7 +93,7 @@ def _train(name: str, recipe: Recipe, number: int, storage: str, say: Say) -> Ru
             return run
     flags = recipe.flags(name, number, storage)
     if last is not None:
-        flags = ["--run-name", run.name, "--storage-path", storage, "--resume"]
+        flags = [*ALONE.split(), "--run-name", run.name, "--storage-path", storage, "--resume"]
     say(f"{name}: hrm-rl train {' '.join(flags)}")
     done = subprocess.run([sys.executable, "-m", "hrm_rl.cli.main", "train", *flags], check=False)
     if done.returncode:

@@ -21,6 +21,8 @@ log = logging.getLogger("hrm_rl.serving")
 
 NOTE = "hrm_rl.note"
 """Where a scope has its Note."""
+GIVEN_ID = "hrm_rl.request_id"
+"""Where a scope has the id of its request, if a proxy answers under one of its own."""
 API = "/v1/"
 OPEN_ROUTES = ("/", "/healthz", "/readyz")
 OPEN_FOLDER = "/static/"
@@ -63,6 +65,7 @@ class Gate:
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         service = self.service
         note = Note(scope["method"], scope["path"], receive, service.settings.time_limit, service.over)
+        note.id = scope.get(GIVEN_ID, note.id)
         scope[NOTE] = note
         counted = scope["path"].startswith(API)
 
@@ -70,7 +73,8 @@ class Gate:
             if message["type"] == "http.response.start":
                 note.status = message["status"]
                 headers = MutableHeaders(scope=message)
-                headers["X-Request-ID"] = note.id
+                if GIVEN_ID not in scope:
+                    headers["X-Request-ID"] = note.id
                 headers.setdefault("Cache-Control", "no-store")
                 for name, value in HEADERS.items():
                     headers[name] = value
@@ -101,8 +105,9 @@ class Gate:
         self._check_token(headers, path)
         if not path.startswith(API):
             return note.receive
-        if self.service.stopping:
-            raise ServiceError(503, "the server is stopping and takes no new requests")
+        if self.service.stopping or not self.service.ready:
+            now = "is stopping" if self.service.stopping else "has not loaded its models yet"
+            raise ServiceError(503, f"the server {now} and takes no new requests")
         if scope["method"] != "POST":
             return note.receive
         kind = headers.get("content-type", "").partition(";")[0].strip().lower()

@@ -99,7 +99,7 @@ class Service:
         self._admitted = 0
         self._seconds = 0.05
         """That a puzzle takes, about."""
-        self._pool = ThreadPoolExecutor(settings.proof_threads, "proofs")
+        self._pool: ThreadPoolExecutor | None = None
 
     @property
     def capacity(self) -> int:
@@ -112,15 +112,20 @@ class Service:
         return min(self.settings.max_puzzles, self.capacity)
 
     async def start(self) -> None:
+        """Get ready for requests, also after a close."""
         await self.backend.start()
         self.metrics.slots.set(self.backend.slots)
-        self.ready = True
+        self.over = asyncio.Event()
+        self._pool = ThreadPoolExecutor(self.settings.proof_threads, "proofs")
+        self.ready, self.stopping = True, False
         # Nobody waits for it, and what fails here fails again where somebody hears of it.
         self._pool.submit(warm_up, self.backend.models, lambda: self.stopping)
 
     async def close(self) -> None:
+        """Let go of threads and backend."""
         self.stop()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        if self._pool is not None:
+            self._pool.shutdown(wait=False, cancel_futures=True)
         await self.backend.close()
 
     def stop(self) -> None:

@@ -52,6 +52,8 @@ def fault(task, puzzle: str | list[int]) -> tuple[str, int | None]:
         (MAZE, "S#G\n## \n   ", "G cannot be reached from S: row 1, column 3", 2),
         (MAZE, "S S\n   \n  G", "the maze has 2 S: row 1, column 1 and row 1, column 3", 2),
         (MAZE, "  S\n   \n   ", "the maze has no G", None),
+        (MAZE, "  S\n o \nG  ", "row 2, column 2 of the maze is 'o', which only answers have", 6),
+        (MAZE, "  S\n x \nG  ", "row 2, column 2 of the maze is 'x', not one of '# SG'", None),
         (MAZE, [3, 5, 4] + [2] * 22, "row 1, column 2 of the maze is 'o', which only answers have", 1),
         (MAZE, [3, 2, 0, 4, 2] + [2] * 20, "row 1, column 3 is padding within the maze of 5x5", 2),
         (MAZE, [0, 3, 4] + [0] * 22, "row 1, column 1 is padding within the maze of 1x2", 0),

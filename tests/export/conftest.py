@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from hrm_rl.cli import export as export_command
+from hrm_rl.export import report
 from hrm_rl.training.local import LocalWorker
 from hrm_rl.training.loop import Trainer
 from tests.helpers.exported import saved
@@ -58,6 +59,7 @@ def portable(tmp_path_factory: pytest.TempPathFactory) -> Portable:
     sizes = {"hidden_size": 32, "h_cycles": 1, "l_cycles": 1, "dtype": "bfloat16"}
     saved(place / "source", None, model=sizes, train={"loss_on": "blanks"}, halting={"halt_max_steps": 4})
     args = ["--checkpoint", str(place / "source"), "--out", str(place / "model"), "--formats", *PORTABLE]
-    with redirect_stdout(io.StringIO()) as said:
+    with redirect_stdout(io.StringIO()) as said, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(report, "TIMED", 0.01)
         assert export_command.main([*args, "--report", "--puzzles", "24"]) == 0
     return Portable(place / "source", place / "model", said.getvalue())

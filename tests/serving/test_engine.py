@@ -242,6 +242,21 @@ def test_what_runs_when_the_engine_is_closed_fails(model: LoadedModel) -> None:
     run(main())
 
 
+def test_an_engine_that_does_not_get_on_says_for_how_long(model: LoadedModel) -> None:
+    async def main() -> None:
+        backend = LocalBackend([model])
+        assert backend.stalled() == 0
+        running = asyncio.ensure_future(backend.solve(jobs_of("half", "fixed", 1)))
+        await asyncio.sleep(0.1)  # nobody thinks yet
+        assert 0.09 < backend.stalled() < 30
+        await backend.start()
+        await running
+        assert backend.stalled() == 0
+        await backend.close()
+
+    run(main())
+
+
 def test_what_is_known_of_a_model(model: LoadedModel, searcher: LoadedModel) -> None:
     plain, searching = served_model(model), served_model(searcher, "other")
     assert (plain.name, searching.name) == ("half", "other")
