@@ -60,12 +60,12 @@ def write_page(
     out: Path,
     seed: int = 0,
     count: int = PUZZLES,
-    progress: Callable[[str], None] = lambda name: None,
+    progress: Callable[[int], None] = lambda done: None,
 ) -> WrittenPage:
     """Write the page with these models, by name, into a folder that is not there yet; all of it or nothing.
 
-    seed, count: of the puzzles, so many of each level.  progress: called with each name before its model is
-    exported.  Raises UserError for a model that cannot be exported, and OSError.
+    seed, count: of the puzzles, so many of each level.  progress: called with the number of models done.
+    Raises UserError for a model that cannot be exported, and OSError.
     """
     refuse_missing(("onnx",))
     for name, loaded in models.items():
@@ -78,9 +78,9 @@ def write_page(
         puzzles = _write_puzzles(served, folder, seed, count)
         infos = []
         for model in served:
-            progress(model.name)
             about, written[model.name] = _write_model(model, models[model.name], puzzles, folder)
             infos.append(model_info(model).model_dump(mode="json") | {"segment": about})
+            progress(len(infos))
         tasks = [task.model_dump(mode="json") for task in task_infos(served)]
         _write_json(folder / "models.json", {"models": infos, "tasks": tasks})
         _write_page_files(folder)
@@ -172,8 +172,7 @@ Written by hrm-rl {__version__} (`hrm-rl export --page`). Any host of files will
 
     python -m http.server
 
-and open http://localhost:8000/. Opened as a file, without a host, browsers do not run it. No request leaves the
-host.
+and open http://localhost:8000/. Browsers do not run it as a file, without a host. No request leaves the host.
 
 - `index.html`, `static/`: the page of `hrm-rl serve`, with a model in the browser instead of a server
 - `models.json`: what the models and their tasks are
@@ -183,6 +182,6 @@ host.
 - `ort/`: onnxruntime-web {runtime.version()} by Microsoft, MIT licence (`ort/LICENSE`); all else is hrm-rl's,
   Apache-2.0
 
-The page takes WebGPU where there is a graphics card and its numbers are those of Python on a puzzle that came with
-the model, else WebAssembly on one thread. `?on=wasm` or `?on=webgpu` behind the address asks for one.
+The page takes WebGPU where there is a graphics card that comes to Python's numbers on a puzzle, else
+WebAssembly on one thread. `?on=wasm` or `?on=webgpu` behind the address asks for one.
 """

@@ -1,7 +1,7 @@
 """onnxruntime-web, which comes with this project: the runtime that browsers load.
 
-It is the npm package's, unchanged; what is large lies here packed by xz, and in an exported page by gzip, which
-browsers can unpack themselves, so that a host need not know how to compress.
+It is the npm package's, unchanged. What is large lies here packed by xz, and in an exported page by gzip,
+which browsers unpack: the host need not know how to compress.
 """
 
 from __future__ import annotations
