@@ -1,15 +1,19 @@
-# make train | test | lint | docs | benchmark: each sets up .venv first if needed, and does nothing twice.
+# make train | serve | test | lint | docs | benchmark: each sets up .venv first if needed, and does nothing twice.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DOCS_READY := $(VENV)/.docs-ready
 
-.PHONY: train test lint docs benchmark setup clean
+.PHONY: train serve test lint docs benchmark setup clean
 .DELETE_ON_ERROR:
 
 train: setup
 	$(BIN)/python scripts/train_ray.py --preset sudoku4-quick --num-workers $$($(BIN)/python -c "import os; print(min(2, len(os.sched_getaffinity(0))))")
+
+# The shipped models behind an API and a page, on http://127.0.0.1:8000, until Ctrl-C.
+serve: setup
+	$(BIN)/hrm-rl serve --no-ray
 
 # One process more than cores: that of the tests with Ray waits for other processes half of the time.
 test: setup

@@ -21,8 +21,8 @@ from pydantic.fields import FieldInfo
 from hrm_rl.config import PRESETS, Config, Section, describe, flatten
 
 REFERENCE = Path(__file__).parent / "reference"
-COMMANDS = ("train", "tune", "evaluate", "solve", "analyze")
-COMMANDS += ("dataset", "convert", "export", "benchmark", "recipes")
+COMMANDS = ("train", "tune", "evaluate", "solve", "serve", "analyze")
+COMMANDS += ("dataset", "convert", "export", "weights", "benchmark", "recipes")
 SECTIONS: dict[str, type[Section]] = {
     name: field.annotation
     for name, field in Config.model_fields.items()

@@ -18,6 +18,11 @@ class UserError(ValueError):
 class DataError(UserError):
     """Data of the user that cannot be used; the message names the file, the line and the reason."""
 
+    def __init__(self, message: str, cell: int | None = None):
+        """cell: of a puzzle, from 0 row by row, where one is at fault; the message names it too."""
+        super().__init__(message)
+        self.cell = cell
+
 
 class MisfitError(DataError):
     """Data that may be sound but are of another size or kind than the task's."""

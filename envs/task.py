@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from envs import drawing
 from envs.csv_files import parse_cells, read_csv, refuse_bad_rows
-from envs.errors import unknown
+from envs.errors import DataError, MisfitError, unknown
 from envs.puzzle import NO_LEVEL, PuzzleBatch, Tokens, View, fingerprint
 
 ReportProgress = Callable[[str, int, int], None]
@@ -93,6 +93,10 @@ class PuzzleTask(ABC):
     at_once: int | None = None
     """The most puzzles to ask `generate` for at a time where a puzzle takes long, so that progress can be
     shown; None where it does not."""
+    box_shape: tuple[int, int] | None = None
+    """Rows and columns of the boxes that pictures of a board show, if there are any."""
+    one_solution: bool = False
+    """Whether `prove` shows that no other answer is right; else it gives one of those that may be."""
     assumable: tuple[int, ...] = ()
     """Tokens that a search agent may write into unknown cells, which are then no longer `unknown`. Without
     any, the task cannot be searched."""
@@ -170,6 +174,12 @@ class PuzzleTask(ABC):
         are rules)."""
         return np.zeros((len(inputs), len(self.rules)), np.bool_)
 
+    def violations(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
+        """(N, L) the cells of each answer (N, L) that break the rule, to be shown as such: at least one of
+        every answer that breaks any of `rules`, none of one that is right. As long as a task does not say
+        more, those where what was given is changed."""
+        return (answer != inputs) & ~self.unknown(inputs)
+
     def contradicts(self, boards: Tokens) -> NDArray[np.bool_]:
         """(N,) whether what stands on each board (N, L), a puzzle with some unknown cells filled in, breaks
         the rule at a glance, so that no answer can agree with it. A board that passes may still have no
@@ -203,12 +213,37 @@ class PuzzleTask(ABC):
         wrong = np.flatnonzero(~self.solved(inputs, solution))
         return {int(row): "the solution does not solve the puzzle" for row in wrong}
 
+    def encode(self, text: str) -> Tokens:
+        """(L,) the one puzzle that `text` is, as a person types it; line ends do not count. Only its form is
+        looked at. Raises DataError, in one line, for text that is no puzzle."""
+        return parse_cells(text, self.characters, self.length)[0]
+
+    def check(self, tokens: Tokens) -> None:
+        """Whether tokens, any number of them, have the form of a puzzle (L,), as those of `encode` do. Raises
+        DataError, with the cell that is at fault."""
+        if len(tokens) != self.length:
+            raise MisfitError(f"the puzzle has {len(tokens)} cells, not {self.length}")
+        for cell in np.flatnonzero(tokens >= self.vocab_size)[:1]:
+            row, column = divmod(int(cell), self.grid_shape[1])
+            where = f"row {row + 1}, column {column + 1}"
+            raise DataError(f"{where} is token {tokens[cell]}; it must be below {self.vocab_size}", int(cell))
+
+    def prove(self, inputs: Tokens) -> Tokens:
+        """(L,) a right answer to a puzzle (L,) whose form is sound, PAD throughout where the task cannot tell
+        one. It takes a second at most, whatever the puzzle. Raises DataError, in one line and with the cell
+        to blame, for a puzzle without a solution and, where `one_solution` is promised, with several."""
+        return np.zeros_like(inputs)
+
     def parse(self, text: str) -> PuzzleBatch:
-        """The one puzzle that `text` is, as a person types it; line ends do not count. Where the task cannot
-        tell the solution it is PAD throughout. Raises DataError, in one line, for text that is no puzzle and
-        for a puzzle that cannot be solved."""
-        inputs = parse_cells(text, self.characters, self.length)
-        return self._batch_of(inputs, np.zeros_like(inputs))
+        """The one puzzle that `text` is, and its solution as `prove` gives it. Raises DataError, in one line,
+        for text that is no puzzle and for a puzzle that cannot be solved."""
+        inputs = self.encode(text)
+        return self._batch_of(inputs[None], self.prove(inputs)[None])
+
+    def quick(self, level: str) -> bool:
+        """Whether `generate` makes a puzzle of this level at once, without a cache on disk that would have to
+        be made before, and without a long search."""
+        return self.at_once is None
 
     def split(self, text: str) -> list[str]:
         """The puzzles of a text without a header line, each as `parse` takes it: its lines, if there are some

@@ -36,7 +36,7 @@ LOOSE = {"__init__.py"}
 """What may lie at the top of hrm_rl/ beside packages."""
 MOST_MODULES = 14
 LONGEST_MODULE = 400
-ONLY_IN = {"ray": "hrm_rl.distributed", "tyro": "hrm_rl.cli"}
+ONLY_IN = {"fastapi": "hrm_rl.serving", "ray": "hrm_rl.distributed", "tyro": "hrm_rl.cli"}
 """Packages of others that one package of ours alone may import, and those above it."""
 NOT_IN_ENVS = ("torch", "ray", "hrm_rl")
 

@@ -32,7 +32,7 @@ def understood(name: str, words: Sequence[str]) -> None:
             raise UserError("say where to write")
     if isinstance(command, evaluate.EvaluateCommand):
         evaluate._refuse_contradictions(command)
-    if name in ("evaluate", "solve") and not command.checkpoint:
+    if name == "evaluate" and not command.checkpoint:
         raise UserError("say which model")
 
 

@@ -35,7 +35,7 @@ from envs.maze.grid import CHARACTERS, FREE, GOAL, PAD, PATH, START
 from envs.maze.rule import judge, label
 from envs.puzzle import Tokens
 
-_ALLOWED = {"question": CHARACTERS[1:PATH], "answer": CHARACTERS[1:]}
+_ALLOWED = {"question": CHARACTERS[1:PATH], "maze": CHARACTERS[1:PATH], "answer": CHARACTERS[1:]}
 _FOREIGN = 255
 _TOKEN_OF = np.full(256, _FOREIGN, np.uint8)
 _TOKEN_OF[[ord(character) for character in CHARACTERS[1:]]] = np.arange(1, len(CHARACTERS))
@@ -71,25 +71,54 @@ def read_mazes(path: Path, size: int) -> tuple[Tokens, Tokens]:
     return inputs, solutions
 
 
-def parse_maze(text: str, size: int) -> tuple[Tokens, Tokens]:
-    """One maze (1, L) on the canvas and its solution (1, L), from a text with a line for each row or of a
-    square's cells in one line. Raises DataError for text that is no maze and for one in which G cannot be
-    reached."""
+def encode(text: str, size: int) -> Tokens:
+    """One maze (L,) on the canvas, from a text with a line for each row or of a square's cells in one line.
+    Raises DataError for text that is no maze; whether G can be reached is not asked."""
     reasons: dict[int, str] = {}
-    text = text.strip("\r\n")
-    _, found = mazes_of(text, size)
+    _, found = mazes_of(text.strip("\r\n"), size)
     if len(found) != 1:
         raise DataError(
             f"there are {len(found)} mazes in the text; give one" if found else "the text is empty"
         )
-    maze = _rows_of_all(found, [0], size, "maze", reasons)
-    inputs = _encode(maze, size, "question", reasons)
-    solution, _ = label(inputs, (size, size))
-    reasons = reasons or faults(inputs, solution, size)
-    for reason in reasons.values():
-        named = reason.replace("of the question", "of the maze").replace("the question", "the maze")
-        refuse_first({0: type(reason)(named)})
-    return inputs, solution
+    inputs = _encode(_rows_of_all(found, [0], size, "maze", reasons), size, "maze", reasons)[0]
+    refuse_first(reasons)
+    check(inputs, size)
+    return inputs
+
+
+def check(inputs: Tokens, size: int) -> None:
+    """Raises DataError, with a cell where one is at fault, for tokens (L,) below V that are no maze: a path
+    is marked, there is not one S and one G, or padding lies elsewhere than to the right and below."""
+    grid = inputs.reshape(size, size) != PAD
+    height, width = int(grid.any(axis=1).sum()), int(grid.any(axis=0).sum())
+    for cell in np.flatnonzero(inputs == PATH)[:1].tolist():
+        raise DataError(
+            f"{_place(cell, size)} of the maze is {CHARACTERS[PATH]!r}, which only answers have", cell
+        )
+    for token in (START, GOAL):
+        cells = np.flatnonzero(inputs == token).tolist()
+        if len(cells) != 1:
+            which = f": {_place(cells[0], size)} and {_place(cells[1], size)}" if cells else ""
+            raise DataError(
+                f"the maze has {len(cells) or 'no'} {CHARACTERS[token]}{which}", cells[1] if cells else None
+            )
+    whole = np.zeros_like(grid)
+    whole[:height, :width] = True
+    for cell in np.flatnonzero(whole != grid)[:1].tolist():
+        what = "padding within" if whole.flat[cell] else "outside of"
+        raise DataError(
+            f"{_place(cell, size)} is {what} the maze of {height}x{width} cells at the top left", cell
+        )
+
+
+def prove(inputs: Tokens, size: int) -> Tokens:
+    """A shortest path (L,) of a maze (L,), the one of the rule. Raises DataError, with the cell of G, where
+    there is none."""
+    solution, lengths = label(inputs[None], (size, size))
+    if lengths[0] == 0:
+        goal = int(np.flatnonzero(inputs == GOAL)[0])
+        raise DataError(f"G cannot be reached from S: {_place(goal, size)}", goal)
+    return solution[0]
 
 
 def write_maze(tokens: Tokens, size: int) -> str:

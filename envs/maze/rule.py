@@ -8,10 +8,12 @@ Legend: N mazes, L = rows * columns cells; `shape` is (rows, columns).
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.maze.grid import FREE, PAD, PATH, START, WALL
+from envs.maze.grid import FREE, GOAL, PAD, PATH, START, WALL
 from envs.maze.kernels import contradicts_all, distances_all, judge_all, label_all
 from envs.puzzle import Tokens
 
@@ -84,6 +86,39 @@ def broken_rules(inputs: Tokens, answer: Tokens, shape: tuple[int, int]) -> NDAr
     joined = (distances(along, shape) * (inputs == START)).sum(axis=1) > 0
     first = np.select([solved, ~stands.all(axis=1), ~joined, np.isnan(excess)], [-1, 0, 1, 2], 3)
     return first[:, None] == np.arange(4)
+
+
+def violations(inputs: Tokens, answer: Tokens, shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """(N, L) the cells that keep each answer (N, L) from being a shortest path; none of one that is.
+
+    Those that overwrite a wall, S or G or answer a free cell with neither FREE nor PATH; marks with more or
+    fewer than two neighbours in the line (marks, S and G), S or G with more or fewer than one; where S and G
+    are joined, marks elsewhere; and of a line that is too long the cells that it enters without coming nearer
+    to G.
+    """
+    marked = (answer == PATH) & (inputs == FREE)
+    stands = (answer == inputs) | ((inputs == FREE) & (marked | (answer == FREE))) | (inputs == PAD)
+    ends = (inputs == START) | (inputs == GOAL)
+    line = (marked | ends).reshape(-1, *shape)
+    beside = np.stack(_neighbours(line, fill=False)).sum(axis=0).reshape(inputs.shape)
+    wrong = ~stands | ((marked | ends) & (beside != np.where(ends, 1, 2)))
+
+    along = distances(np.where((inputs == FREE) & ~marked, np.uint8(WALL), inputs), shape)  # of marks alone
+    joined = ((inputs == START) & (along > 0)).any(axis=1, keepdims=True)
+    wrong |= joined & marked & (along < 0)
+    left = distances(inputs, shape).reshape(-1, *shape)
+    behind = along.reshape(-1, *shape) + 1
+    for before, farther in zip(_neighbours(behind - 1, fill=-1), _neighbours(left, fill=-1), strict=True):
+        enters = line & (before == behind) & (behind > 0)  # from that neighbour, on the way to G
+        wrong |= (enters & (left != farther - 1)).reshape(inputs.shape)
+    return wrong
+
+
+def _neighbours(grids: NDArray[Any], fill: Any) -> list[NDArray[Any]]:
+    """What lies above, below, to the left and to the right of each cell (N, rows, columns); `fill` beyond the
+    edge."""
+    wide = np.pad(grids, ((0, 0), (1, 1), (1, 1)), constant_values=fill)
+    return [wide[:, :-2, 1:-1], wide[:, 2:, 1:-1], wide[:, 1:-1, :-2], wide[:, 1:-1, 2:]]
 
 
 def _checked(inputs: Tokens, shape: tuple[int, int]) -> Tokens:

@@ -14,7 +14,7 @@ from envs.maze.cache import Pools, stderr_progress
 from envs.maze.generator import generate_mazes, is_rare
 from envs.maze.grid import CHARACTERS, FREE, PATH
 from envs.maze.levels import LARGEST, SMALLEST, Level, default_levels, level_of, parse_levels
-from envs.maze.rule import broken_rules, contradicts, judge, label
+from envs.maze.rule import broken_rules, contradicts, judge, label, violations
 from envs.maze.symmetries import SYMMETRIES, MazeSymmetries, canonical, extents, transform
 from envs.puzzle import PAD, PuzzleBatch, Tokens, View
 from envs.task import PuzzleTask, ReportProgress
@@ -129,6 +129,10 @@ class MazeTask(PuzzleTask):
         """(N, 4) which of `rules` each answer (N, L) breaks: the first of those that it does."""
         return broken_rules(inputs, answer, self.grid_shape)
 
+    def violations(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
+        """(N, L) the cells of answers (N, L) that are no shortest path (see `envs.maze.rule.violations`)."""
+        return violations(inputs, answer, self.grid_shape)
+
     def unknown(self, inputs: Tokens) -> NDArray[np.bool_]:
         """(N, L) the free cells."""
         return inputs == FREE
@@ -201,9 +205,22 @@ class MazeTask(PuzzleTask):
         """What is wrong with mazes from a file: row -> reason (see envs/maze/files.py)."""
         return files.faults(inputs, solution, self.size)
 
-    def parse(self, text: str) -> PuzzleBatch:
-        """The maze that `text` is (see envs/maze/files.py) and its solution. Raises DataError."""
-        return self._batch_of(*files.parse_maze(text, self.size))
+    def encode(self, text: str) -> Tokens:
+        """(L,) the maze that `text` is (see envs/maze/files.py). Raises DataError."""
+        return files.encode(text, self.size)
+
+    def check(self, tokens: Tokens) -> None:
+        """Raises DataError unless `tokens` are a maze at the top left of the canvas with one S and one G."""
+        super().check(tokens)
+        files.check(tokens, self.size)
+
+    def prove(self, inputs: Tokens) -> Tokens:
+        """(L,) a shortest path of a maze (L,), as the label has it. Raises DataError where there is none."""
+        return files.prove(inputs, self.size)
+
+    def quick(self, level: str) -> bool:
+        """Whether mazes of a level are common enough to be made on the fly."""
+        return not is_rare(self._level(level))
 
     def split(self, text: str) -> list[str]:
         """The mazes of a text (see envs/maze/files.py)."""

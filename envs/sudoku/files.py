@@ -58,9 +58,9 @@ def read_puzzles(path: Path, size: int) -> tuple[Tokens, Tokens]:
     return inputs, solutions
 
 
-def parse_puzzle(text: str, size: int) -> tuple[Tokens, Tokens]:
-    """One puzzle (1, L) and its solution (1, L), from text as envs/sudoku/text.py reads it. Raises DataError
-    for text that is no puzzle and for puzzles without exactly one solution."""
+def encode(text: str, size: int) -> Tokens:
+    """One puzzle (L,) from text as envs/sudoku/text.py reads it; how many solutions it has is not asked.
+    Raises DataError for text that is no puzzle."""
     found, bad = boards(text, size)
     if not bad and len(found) != 1:
         raise DataError(
@@ -73,16 +73,7 @@ def parse_puzzle(text: str, size: int) -> tuple[Tokens, Tokens]:
     inputs = _tokens_of_boards(found, size, bad)
     several = "\n" in text
     refuse_first({line: _in_line(line, reason) if several else reason for line, reason in bad.items()})
-    solutions, reasons = _examine(inputs, np.zeros_like(inputs), np.zeros(1, np.bool_))
-    if reasons:
-        clash = np.flatnonzero(conflicting_cells(inputs)[0])
-        where = " and ".join(
-            f"row {cell // size + 1}, column {cell % size + 1}" for cell in _clashing_pair(inputs[0], clash)
-        )
-        raise DataError(
-            f"the puzzle {reasons[0]}" if not where else f"the puzzle has no solution: {where} are equal"
-        )
-    return inputs, solutions
+    return inputs[0]
 
 
 def split_puzzles(text: str, size: int) -> list[str]:
@@ -99,13 +90,6 @@ def split_puzzles(text: str, size: int) -> list[str]:
 def _in_line(line: int, reason: str) -> str:
     """A reason that names its line, still of its class."""
     return type(reason)(f"line {line}: {reason}")
-
-
-def _clashing_pair(tokens: Tokens, clash: NDArray[np.int64]) -> tuple[int, ...]:
-    """Two of the clashing cells that hold the same digit and see each other; none if nothing clashes."""
-    units = board_of(tokens[None]).units_of
-    pairs = ((int(a), int(b)) for i, a in enumerate(clash) for b in clash[i + 1 :])
-    return next(((a, b) for a, b in pairs if tokens[a] == tokens[b] and (units[a] == units[b]).any()), ())
 
 
 def faults(inputs: Tokens, solution: Tokens) -> dict[int, str]:

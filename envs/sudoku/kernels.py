@@ -20,9 +20,11 @@ from envs.compiling import compiled
 
 SOLVED = -1
 CONTRADICTION = -2
+GAVE_UP = -1
+"""In place of a number of solutions: the search took more guesses than it may."""
 
 # np.int64, because Numba recompiles a function for every Python integer that it is called with.
-_ZERO, _ONE, _NO_CELL = np.int64(0), np.int64(1), np.int64(-1)
+_ZERO, _ONE, _NO_CELL, _NO_BOUND = np.int64(0), np.int64(1), np.int64(-1), np.int64(1 << 62)
 
 _POPCOUNT = np.array([bin(mask).count("1") for mask in range(1 << 9)], np.int32)
 
@@ -38,7 +40,8 @@ class Workspace(NamedTuple):
     branch_cell: NDArray[np.int64]  # (L,) stack: the cell guessed at ...
     branch_left: NDArray[np.int64]  # (L,) ... the digits not tried there yet ...
     branch_mark: NDArray[np.int64]  # (L,) ... and the length of the trail before the guess
-    found: NDArray[np.int32]  # (L,) the first solution, as digit bits
+    found: NDArray[np.int32]  # (L,) the first solution, as digit bits ...
+    other: NDArray[np.int32]  # (L,) ... and the second
 
 
 @compiled
@@ -53,6 +56,7 @@ def _new_workspace(board):
         np.zeros(n, np.int64),
         np.zeros(n, np.int64),
         np.zeros(n, np.int64),
+        np.zeros(n, np.int32),
         np.zeros(n, np.int32),
     )
 
@@ -177,12 +181,12 @@ def _propagate(board, work, length):
 
 
 @compiled
-def _search(board, work, limit, root_cell, root_candidates, state):
+def _search(board, work, limit, most_guesses, root_cell, root_candidates, state):
     """Depth-first search for solutions of the board in `work`, which is left as it was found.
 
     root_cell, root_candidates: a cell to branch on first and the digits to try there, or _NO_CELL, _ZERO.
-    Digits are tried in an order drawn from `state`. Returns (solutions found, at most `limit`; cells guessed
-    at). The first solution is in `work.found`.
+    Digits are tried in an order drawn from `state`. Returns (solutions found, at most `limit`, or GAVE_UP;
+    cells guessed at). The first solution is in `work.found`, the second in `work.other`.
     """
     count, guesses, depth, length = 0, 0, 0, _ZERO
     branch, left = root_cell, root_candidates
@@ -195,9 +199,14 @@ def _search(board, work, limit, root_cell, root_candidates, state):
             work.branch_mark[depth] = length
             depth += 1
             guesses += 1
+            if guesses > most_guesses:
+                count = GAVE_UP
+                break
         elif branch == SOLVED:
             if count == 0:
                 work.found[:] = work.cells
+            elif count == 1:
+                work.other[:] = work.cells
             count += 1
             if count == limit:
                 break
@@ -237,17 +246,19 @@ def _place_clues(board, work, puzzle):
 
 
 @compiled
-def search_all(board, puzzles, limit, solutions, counts, guesses):
+def search_all(board, puzzles, limit, most_guesses, solutions, others, counts, guesses):
     work = _new_workspace(board)
     state = np.zeros(1, np.uint64)
     for i in range(len(puzzles)):
         if not _place_clues(board, work, puzzles[i]):
             continue
         state[0] = 0  # the solution found must not depend on the puzzles before
-        counts[i], guesses[i] = _search(board, work, limit, _NO_CELL, _ZERO, state)
-        if counts[i] > 0:
-            for cell in range(len(work.found)):
+        counts[i], guesses[i] = _search(board, work, limit, most_guesses, _NO_CELL, _ZERO, state)
+        for cell in range(len(work.found)):
+            if counts[i] > 0:
                 solutions[i, cell] = _POPCOUNT[work.found[cell] - 1] + 2
+            if counts[i] > 1:
+                others[i, cell] = _POPCOUNT[work.other[cell] - 1] + 2
 
 
 @compiled
@@ -306,7 +317,7 @@ def _fill(board, work, state, digits):
                 cell = board.cells_of[box, j]
                 work.cells[cell] = np.int32(1 << digits[j])
                 _toggle(board, work, cell, work.cells[cell])
-        count, _ = _search(board, work, _ONE, _NO_CELL, _ZERO, state)
+        count, _ = _search(board, work, _ONE, _NO_BOUND, _NO_CELL, _ZERO, state)
         if count > 0:
             work.cells[:] = work.found
             work.used[:] = (1 << board.size) - 1
@@ -344,7 +355,7 @@ def _remove(board, work, state, order, target):
         others = _candidates_of(board, work, cell) & ~bit
         if others != 0 and not _forced(board, work, cell, bit):
             # The puzzle was unique with this clue, so a second solution must differ here.
-            count, _ = _search(board, work, _ONE, cell, others, state)
+            count, _ = _search(board, work, _ONE, _NO_BOUND, cell, others, state)
             if count > 0:
                 work.cells[cell] = bit
                 _toggle(board, work, cell, bit)

@@ -9,7 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.sudoku.board import BLANK, board_of
-from envs.sudoku.kernels import contradicts_all, search_all, solved_all
+from envs.sudoku.kernels import GAVE_UP, contradicts_all, search_all, solved_all
+
+UNBOUNDED = 1 << 62
+"""Guesses."""
 
 
 def check_tokens(puzzles: NDArray[np.uint8]) -> None:
@@ -20,18 +23,18 @@ def check_tokens(puzzles: NDArray[np.uint8]) -> None:
 
 
 def _run(
-    puzzles: NDArray[np.uint8], limit: int
-) -> tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
-    """Solutions (N, L), numbers of solutions (N,), guesses (N,)."""
+    puzzles: NDArray[np.uint8], limit: int, most_guesses: int = UNBOUNDED
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]:
+    """A first and a second solution (N, L), numbers of solutions (N,), guesses (N,)."""
     if limit < 1:
         raise ValueError(f"limit is {limit}; it must be at least 1")
     board = board_of(puzzles)
     check_tokens(puzzles)
-    solutions = np.zeros(puzzles.shape, np.uint8)
-    counts = np.zeros(len(puzzles), np.int64)
-    guesses = np.zeros(len(puzzles), np.int64)
-    search_all(board, np.ascontiguousarray(puzzles, np.uint8), limit, solutions, counts, guesses)
-    return solutions, counts, guesses
+    solutions, others = np.zeros((2, *puzzles.shape), np.uint8)
+    counts, guesses = np.zeros((2, len(puzzles)), np.int64)
+    puzzles = np.ascontiguousarray(puzzles, np.uint8)
+    search_all(board, puzzles, limit, most_guesses, solutions, others, counts, guesses)
+    return solutions, others, counts, guesses
 
 
 def solve(puzzles: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
@@ -40,20 +43,27 @@ def solve(puzzles: NDArray[np.uint8]) -> tuple[NDArray[np.uint8], NDArray[np.int
     Returns (N, L) one solution each, all 0 where there is none, and (N,) the number of solutions: 0, 1, or 2
     for "several". Clues that clash count as no solution. Raises ValueError for tokens that are no digits.
     """
-    solutions, counts, _ = _run(puzzles, limit=2)
+    solutions, _, counts, _ = _run(puzzles, limit=2)
     return solutions, counts
+
+
+def two_solutions(puzzle: NDArray[np.uint8], most_guesses: int) -> list[NDArray[np.uint8]] | None:
+    """The solutions (L,) of one puzzle (L,), two of them if there are more; None where so many guesses do not
+    tell how many there are. Raises ValueError for tokens that are no digits."""
+    first, second, counts, _ = _run(puzzle[None], 2, most_guesses)
+    return None if counts[0] == GAVE_UP else [first[0], second[0]][: counts[0]]
 
 
 def count_solutions(puzzles: NDArray[np.uint8], limit: int = 2) -> NDArray[np.int64]:
     """(N,) how many solutions each puzzle (N, L) has, counted up to `limit`."""
-    return _run(puzzles, limit)[1]
+    return _run(puzzles, limit)[2]
 
 
 def count_guesses(puzzles: NDArray[np.uint8]) -> NDArray[np.int64]:
     """(N,) how hard each puzzle (N, L) is for this solver: the cells at which it has to guess, that is where
     neither naked nor hidden singles are left, while it finds the solution and proves that there is no
     other."""
-    return _run(puzzles, limit=2)[2]
+    return _run(puzzles, limit=2)[3]
 
 
 def is_solved(inputs: NDArray[np.uint8], answer: NDArray[np.uint8]) -> NDArray[np.bool_]:
@@ -79,6 +89,14 @@ def broken_rules(inputs: NDArray[np.uint8], answer: NDArray[np.uint8]) -> NDArra
         twice = (tokens[..., 1:] == tokens[..., :-1]) & (tokens[..., 1:] > BLANK)
         found.append(twice.any(axis=(1, 2)))
     return np.stack(found, axis=1)
+
+
+def violations(inputs: NDArray[np.uint8], answer: NDArray[np.uint8]) -> NDArray[np.bool_]:
+    """(N, L) the cells of each answer (N, L) that change a clue, hold no digit, or hold one that their row,
+    column or box has twice."""
+    changed = (inputs > BLANK) & (answer != inputs)
+    missing = (answer <= BLANK) | (answer > board_of(inputs).size + 1)
+    return changed | missing | conflicting_cells(answer)
 
 
 def contradicts(boards: NDArray[np.uint8]) -> NDArray[np.bool_]:

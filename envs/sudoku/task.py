@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.errors import UserError
+from envs.errors import DataError, UserError
 from envs.puzzle import PuzzleBatch, Tokens, View
-from envs.sudoku import files, levels, rendering, solver
-from envs.sudoku.board import BLANK, board_of_size
+from envs.sudoku import files, levels, proof, rendering, solver
+from envs.sudoku.board import BLANK, BOX_SHAPES, board_of_size
 from envs.sudoku.canonical import canonical
 from envs.sudoku.catalogue import CATALOGUE_CLUES, Catalogue
 from envs.sudoku.generator import FEWEST_CLUES, generate_puzzles
@@ -88,6 +88,7 @@ class SudokuTask(PuzzleTask):
         "digit twice in a box",
     )
     traits = ("clues", "guesses")
+    one_solution = True
 
     def __init__(self, size: int = 9, min_guesses: int = 0, catalogue: str | Path | None = None) -> None:
         board_of_size(size)
@@ -98,6 +99,7 @@ class SudokuTask(PuzzleTask):
         self.size = size
         self.characters = "_.123456789"[: size + 2]
         self.grid_shape = (size, size)
+        self.box_shape = BOX_SHAPES[size]
         self.assumable = tuple(range(BLANK + 1, size + 2))
         self.min_guesses = min_guesses
         self.at_once = AT_ONCE if min_guesses >= RARE_GUESSES else None
@@ -116,6 +118,11 @@ class SudokuTask(PuzzleTask):
     def broken(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
         """(N, 5) which of `rules` answers (N, L) break."""
         return solver.broken_rules(inputs, answer)
+
+    def violations(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
+        """(N, L) the cells of answers (N, L) that change a clue, hold no digit, or one that a unit of theirs
+        has twice."""
+        return solver.violations(inputs, answer)
 
     def unknown(self, inputs: Tokens) -> NDArray[np.bool_]:
         """(N, L) the blank cells."""
@@ -185,9 +192,21 @@ class SudokuTask(PuzzleTask):
         `solution`."""
         return files.faults(inputs, solution)
 
-    def parse(self, text: str) -> PuzzleBatch:
-        """The puzzle that `text` is (see envs/sudoku/files.py) and its solution. Raises DataError."""
-        return self._batch_of(*files.parse_puzzle(text, self.size))
+    def encode(self, text: str) -> Tokens:
+        """(L,) the puzzle that `text` is (see envs/sudoku/text.py). Raises DataError."""
+        return files.encode(text, self.size)
+
+    def check(self, tokens: Tokens) -> None:
+        """Raises DataError unless `tokens` are blanks and digits, as many as there are cells."""
+        super().check(tokens)
+        for cell in np.flatnonzero(tokens < BLANK)[:1]:
+            where = proof.place(int(cell), self.size)
+            raise DataError(f"{where} is token {tokens[cell]}, padding, which no Sudoku has", int(cell))
+
+    def prove(self, inputs: Tokens) -> Tokens:
+        """(L,) the solution of a puzzle (L,). Raises DataError where there is not exactly one (see
+        envs/sudoku/proof.py)."""
+        return proof.prove(inputs, self.size)
 
     def split(self, text: str) -> list[str]:
         """The puzzles of a text (see envs/sudoku/text.py). Raises DataError."""

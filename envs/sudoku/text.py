@@ -26,9 +26,9 @@ _DOUBTFUL = "-*"
 _COMMENT = ("#", ";", "//")
 _OTHER_SIZES = {cells for size in BOX_SHAPES for cells in (size, size**2)}
 """Cells of rows and boards of any size: who has so many means another size, who has not has lost some."""
-_TITLE = re.compile(r"(grid|puzzle|sudoku|board)\s*(no\.?|#)?\s*\d+\s*:?", re.IGNORECASE)
+_TITLE = re.compile(r"(grid|puzzle|sudoku|board)\s{0,9}(no\.?|#)?\s{0,9}\d+\s*:?", re.IGNORECASE)
 _SECTION = re.compile(r"\[([A-Za-z ]+)\]")
-_REMARK = re.compile(r"\s+[#;].*")
+_REMARK = re.compile(r"(?<!\s)\s+[#;].*")
 """A comment behind a board."""
 
 

@@ -76,7 +76,7 @@ def main(args: Sequence[str]) -> int:
 
     studies: list[Study] = []
     for name, loaded in zip(_names(folders, models), models, strict=True):
-        loaded.model.to(choose_device(command.device))
+        loaded.on(choose_device(command.device))
         with progress_bar(f"thinking, {name}", len(puzzles)) as progress:
             studies.append(
                 conduct(

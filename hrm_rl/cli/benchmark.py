@@ -21,6 +21,7 @@ from hrm_rl.benchmarks.growth import draw, time_growth
 from hrm_rl.benchmarks.measure import Aim
 from hrm_rl.benchmarks.report import print_part, summary
 from hrm_rl.benchmarks.roofline import KINDS, time_targets
+from hrm_rl.benchmarks.serving import time_serving
 from hrm_rl.benchmarks.throughput import time_canonical, time_env, time_evaluation, time_generator
 from hrm_rl.benchmarks.update import time_update
 from hrm_rl.benchmarks.workers import time_ray
@@ -32,7 +33,8 @@ from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import provenance, write_atomically
 
 PARTS = (
-    "generator", "canonical", "env", "update", "evaluation", "adaptive", "tracing", "growth", "targets", "ray"
+    "generator", "canonical", "env", "update", "evaluation", "adaptive", "tracing", "growth", "targets",
+    "ray", "serving",
 )  # fmt: skip
 
 
@@ -40,13 +42,13 @@ class Timing(Section):
     """What to time."""
 
     only: tuple[str, ...] = PARTS
-    """Parts to run: generator, canonical, env, update, evaluation, adaptive, tracing, and the three that take
-    minutes: growth, targets, ray."""
+    """Parts to run: generator, canonical, env, update, evaluation, adaptive, tracing, and the four that take
+    minutes: growth, targets, ray, serving."""
     plot: PathText | None = None
     """Picture of part growth to write, a PNG; if part ray runs too, with a panel for its workers."""
     checkpoint: PathText | None = None
     """Parts adaptive and tracing: a run's folder, whose own halting is timed; a random network with drawn
-    lengths if not given."""
+    lengths if not given. Part serving: the model to serve; sudoku9 if not given."""
     adaptive_puzzles: Positive = 1024
     """Part adaptive: puzzles, the fewer of which the more of the time is spent on the end of the queue."""
     threads: Positive = 1
@@ -100,6 +102,7 @@ def main(args: Sequence[str]) -> int:
         "growth": lambda: time_growth(choose_device(device)),
         "targets": lambda: time_targets(KINDS),
         "ray": time_ray,
+        "serving": lambda: time_serving(command.checkpoint, command.seconds),
     }
     results: dict[str, Any] = {"versions": provenance(), "threads": command.threads}
     aims: list[Aim] = []

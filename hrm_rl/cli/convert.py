@@ -11,25 +11,20 @@ import tyro
 from pydantic import Field
 
 from envs.task import PuzzleTask
-from hrm_rl.agents.act.halting import Q_TARGETS
 from hrm_rl.cli.flags.common import parse
 from hrm_rl.compat.convert import convert, rotary_error
 from hrm_rl.compat.names import read
-from hrm_rl.compat.official import to_upstream
 from hrm_rl.compat.sizes import ARCH_FILE, Arch, Sizes, read_arch
+from hrm_rl.compat.upstream import WrittenUpstream, export_upstream
 from hrm_rl.config import Config, CurriculumConfig, EnvConfig, Options, PathText, Positive, Section
 from hrm_rl.data.streams import build_task
 from hrm_rl.export.card import model_card
 from hrm_rl.export.run import without_paths
 from hrm_rl.models import RecurrentModel, count_parameters
-from hrm_rl.models.saving import description
-from hrm_rl.runs.loading import load_model
-from hrm_rl.runs.pretrained import About, is_pretrained
-from hrm_rl.runs.stored import model_here
+from hrm_rl.runs.pretrained import About
 from hrm_rl.utils.console import shown_path, typed_command, typed_path
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import provenance
-from hrm_rl.utils.stores import is_uri
 
 ROUNDING = 1e-3
 """Difference of rotary tables that float32 explains and bfloat16 does not."""
@@ -93,8 +88,7 @@ def main(args: Sequence[str]) -> int:
         raise UserError(f"{out} exists already: give another --out, or delete it first")
     try:
         if command.to == "official":
-            source = model_here(command.source) if is_uri(command.source) else Path(command.source)
-            _to_official(source, out)
+            show_upstream(export_upstream(command.source, out))
         else:
             _to_ours(command, Path(command.source), out)
     except OSError as error:
@@ -163,38 +157,9 @@ def _run(
     )
 
 
-def _to_official(source: Path, out: Path) -> None:
-    if is_pretrained(source) and "run" not in description(source):
-        model, config, update = RecurrentModel.from_pretrained(source), None, 0
-    else:
-        loaded = load_model(source)
-        model, config, update = loaded.model, loaded.config, loaded.update
-    halting = config.halting if config else Arch().halting(model.config.name)
-    out.mkdir(parents=True)
-    try:
-        written = to_upstream(model, out / f"step_{update}", halting)
-    except UserError:
-        out.rmdir()
-        raise
-    for file in written:
+def show_upstream(written: WrittenUpstream) -> None:
+    """Say what `export_upstream` wrote."""
+    for file in written.files:
         print(f"wrote {shown_path(file)}")
-    for caveat in _caveats(model, config):
+    for caveat in written.caveats:
         print(f"warning: {caveat}", file=sys.stderr)
-
-
-def _caveats(model: RecurrentModel, config: Config | None) -> list[str]:
-    """What upstream's code would get wrong with this network."""
-    if config is None:
-        return []
-    found = []
-    if config.train.loss_on == "blanks":
-        found.append(
-            "trained on the blank cells alone (train.loss_on blanks), its answer for given cells means "
-            "nothing: copy these from the puzzle before evaluating it, which upstream's evaluation does not"
-        )
-    if model.config.name == "hrm" and not Q_TARGETS[config.halting.q_target].learns_continue:
-        found.append(
-            "it halts where q_halt > 0 (halting.q_target halt_only); sapientinc/HRM compares with "
-            "q_continue, which was never trained"
-        )
-    return found

@@ -111,7 +111,7 @@ def main(args: Sequence[str]) -> int:
     """Run the command. Returns the exit status; raises UserError."""
     command = parse(EvaluateCommand(), args, "evaluate")
     if not command.checkpoint:
-        raise UserError(f"say which model: {typed_command('evaluate')} --checkpoint runs/NAME")
+        raise UserError(f"say which model: {typed_command('evaluate')} --model sudoku9, or --model runs/NAME")
     _refuse_contradictions(command)
     choose_threads(command.threads)
     models = [load_model(name, command.weights) for name in command.checkpoint]
@@ -285,7 +285,7 @@ def _evaluate_stream(command: EvaluateCommand, model: LoadedModel, rule: Stoppin
     found = open_stream(command.data, model.task)
     if found is None:
         return None
-    model.model.to(choose_device(command.device))
+    model.on(choose_device(command.device))
     with progress_bar("evaluating", found.count, command.as_json) as progress:
         about = _about(command, model, rule)
         return found.evaluate(
@@ -295,7 +295,7 @@ def _evaluate_stream(command: EvaluateCommand, model: LoadedModel, rule: Stoppin
 
 def _evaluate(command: EvaluateCommand, model: LoadedModel, rule: Stopping, puzzles: PuzzleBatch) -> Report:
     """The single pass, then votes and retries."""
-    model.model.to(choose_device(command.device))
+    model.on(choose_device(command.device))
     solver, size, seed, hidden = model.solver, command.batch_size, command.chosen_seed, command.as_json
     trained = model.config.halting.halt_max_steps
     started = time.perf_counter()
@@ -332,7 +332,7 @@ def _evaluate_search(
     command: EvaluateCommand, model: LoadedModel, how: Search, puzzles: PuzzleBatch
 ) -> Report:
     """A search of each puzzle."""
-    model.model.to(choose_device(command.device))
+    model.on(choose_device(command.device))
     started = time.perf_counter()
     with progress_bar("searching", len(puzzles), command.as_json) as progress:
         found = evaluate_search(model.solver, puzzles, how, command.batch_size, progress)
@@ -381,7 +381,7 @@ def _sweep(
     for model, rule in zip(models, rules, strict=True):
         trained = model.config.halting.halt_max_steps
         budgets = sorted({_segments(text, "--budgets", trained) for text in command.budgets})
-        model.model.to(choose_device(command.device))
+        model.on(choose_device(command.device))
         started = time.perf_counter()
         with progress_bar("evaluating", len(puzzles), command.as_json) as progress:
             recording = record(model.solver, puzzles, budgets[-1], command.batch_size, progress)

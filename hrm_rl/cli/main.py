@@ -19,15 +19,17 @@ COMMANDS = {
     "tune": "Search over settings: many runs, the worse ones stopped early.",
     "evaluate": "Evaluate trained models on puzzles.",
     "solve": "Watch a trained model solve one puzzle.",
+    "serve": "Serve models: an API, and a page on which one watches them think.",
     "analyze": "Report on how a trained model thinks.",
     "dataset": "Make or check a folder of puzzles to train on.",
     "convert": "Convert a checkpoint of another HRM or TRM implementation, or write one for it.",
     "export": "Write a trained model as a folder for others, with a model card.",
+    "weights": "List the models that come with this project, or make them again.",
     "benchmark": "Time the parts of the system.",
     "recipes": "Compare models, gradients and Q-targets on small Sudokus.",
 }
-SHIELDED = ("train", "tune")
-"""Those that start Ray and end with a checkpoint when they are asked to stop."""
+SHIELDED = ("train", "tune", "serve")
+"""Those that start Ray and end what they have begun when they are asked to stop."""
 CLOSED = (
     errno.EACCES,
     errno.EPERM,

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import sys
-import tempfile
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -14,29 +13,35 @@ from rich.console import Console
 from rich.text import Text
 
 from envs import DataError, PuzzleBatch
+from envs.sudoku import SudokuTask
 from envs.task import PuzzleTask
 from hrm_rl.agents.act.engine import think
 from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.agents.search.search import Moves, search
 from hrm_rl.analysis.boards import Step, steps_of, view_of, write_gif, write_png
-from hrm_rl.analysis.search_boards import search_outcome, search_steps
+from hrm_rl.analysis.search_boards import SearchStep, search_outcome, search_steps
 from hrm_rl.cli.flags.common import CheckpointFlag, DeviceFlag, ThreadsFlag, WeightsFlag, parse
+from hrm_rl.cli.flags.given import given_puzzle
 from hrm_rl.cli.flags.searching import SearchFlags, in_words
 from hrm_rl.config import PathText, Positive, Section, Seed
 from hrm_rl.data.held_out import prepare
-from hrm_rl.data.one_puzzle import puzzle_of_file
-from hrm_rl.runs.loading import load_model, trained_on
-from hrm_rl.utils.console import slow_work, typed_command
+from hrm_rl.runs.loading import LoadedModel, load_model, trained_on
+from hrm_rl.runs.shipped import model_for
+from hrm_rl.utils.console import slow_work
 from hrm_rl.utils.devices import choose_device, choose_threads
 from hrm_rl.utils.errors import UserError
-
-STANDARD_INPUT = "standard input"
+from hrm_rl.weights import shipped
 
 
 class SolveCommand(Section):
-    """Watch a trained model solve one puzzle."""
+    """Watch a trained model solve one puzzle.
+
+    Without --model, the first shipped one whose task the puzzle is of; sudoku9 for --random."""
 
     checkpoint: CheckpointFlag = ""
+    url: str | None = None
+    """Have a service think (`hrm-rl serve`), such as http://127.0.0.1:8000; --model is then one of its names.
+    Its token is taken from HRM_RL_TOKEN."""
     puzzle: str | None = None
     """The puzzle as text. Sudoku: cells row by row, . or 0 for a blank; maze: '#', ' ',
     S and G, a line for each row."""
@@ -65,18 +70,46 @@ class SolveCommand(Section):
 def main(args: Sequence[str]) -> int:
     """Run the command. Returns the exit status; raises UserError."""
     command = parse(SolveCommand(), args, "solve")
-    if not command.checkpoint:
-        raise UserError(f"say which model: {typed_command('solve')} --checkpoint runs/NAME")
     for flag, ending in (("png", ".png"), ("gif", ".gif")):
         path = getattr(command, flag)
         if path is not None and Path(path).suffix.lower() != ending:
             raise UserError(f"--{flag} writes a file whose name ends in {ending}, not {path}")
     command.searching.refuse_contradictions({"--think-on": command.think_on})
+    shown = _remote(command) if command.url is not None else _local(command)
+    task, puzzle, steps = shown.task, shown.puzzle, shown.steps
+    console = Console(highlight=False)
+    console.print(shown.heading, soft_wrap=True)
+    console.print("! wrong  * changed in this segment" + "  ~ assumed" * command.searching.search)
+    print_boards(console, task, puzzle, steps)
+    console.print(f"\n{shown.ending}", soft_wrap=True)
+    try:
+        for path, write in ((command.png, write_png), (command.gif, write_gif)):
+            if path is not None:
+                write(Path(path), task, puzzle, steps)
+                console.print(f"wrote {path}", soft_wrap=True)
+    except OSError as error:
+        raise UserError(f"cannot write {error.filename or path}: {error.strerror}") from None
+    return 0
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """What there is to see."""
+
+    heading: str
+    task: PuzzleTask
+    puzzle: PuzzleBatch
+    steps: Sequence[Step]
+    ending: str
+
+
+def _local(command: SolveCommand) -> _Shown:
+    """A model of this machine thinks. Raises UserError."""
     choose_threads(command.threads)
-    loaded = load_model(command.checkpoint, command.weights)
+    refuse_unclear(command)
+    loaded, puzzle = _model_and_puzzle(command)
     task, solver = loaded.task, loaded.solver
-    puzzle = choose_puzzle(command, task)
-    loaded.model.to(choose_device(command.device))
+    loaded.on(choose_device(command.device))
     steps: Sequence[Step]
     if command.searching.search:
         how = command.searching.search_of(loaded, command.max_segments, command.seed)
@@ -88,51 +121,68 @@ def main(args: Sequence[str]) -> int:
         stopping = Stopping(budget, "fixed" if command.think_on else "adaptive")
         steps = steps_of(list(think(solver, [puzzle], stopping, batch_size=1)), solver, puzzle)
         limits, ending = f"at most {budget} segments", outcome(steps)
-    console = Console(highlight=False)
-    console.print(
-        f"{loaded.place} (update {loaded.update}, {loaded.weights} weights), {limits}", soft_wrap=True
-    )
-    console.print("! wrong  * changed in this segment" + "  ~ assumed" * command.searching.search)
-    print_boards(console, task, puzzle, steps)
-    console.print(f"\n{ending}", soft_wrap=True)
+    shipped_for = ", shipped for such puzzles" * (not command.checkpoint)
+    heading = f"{loaded.place}{shipped_for} (update {loaded.update}, {loaded.weights} weights), {limits}"
+    return _Shown(heading, task, puzzle, steps, ending)
+
+
+def _model_and_puzzle(command: SolveCommand) -> tuple[LoadedModel, PuzzleBatch]:
+    """The model that is named, or the shipped one for the puzzle. Raises UserError."""
+    if command.random is not None:
+        loaded = load_model(command.checkpoint or shipped()[0], command.weights)
+        with slow_work() as progress:
+            prepare(loaded.task, [command.random], progress)
+        rng = np.random.default_rng(command.seed)
+        return loaded, loaded.task.generate(command.random, 1, rng, held_out=True)
+    named = load_model(command.checkpoint, command.weights) if command.checkpoint else None
+    levels = SudokuTask.levels if named is None else named.task.levels
+    given = given_puzzle(command.puzzle, command.file, command.number, levels)
+    fitting = shipped()[0] if named or not given.text.strip() else model_for(given.text, given.read)
+    loaded = named or load_model(fitting, command.weights)
     try:
-        for path, write in ((command.png, write_png), (command.gif, write_gif)):
-            if path is not None:
-                write(Path(path), task, puzzle, steps)
-                console.print(f"wrote {path}", soft_wrap=True)
-    except OSError as error:
-        raise UserError(f"cannot write {error.filename or path}: {error.strerror}") from None
-    return 0
+        return loaded, given.read(loaded.task)
+    except DataError as error:
+        raise UserError(f"{error}{trained_on(error, loaded.task)}") from None
 
 
-def choose_puzzle(command: SolveCommand, task: PuzzleTask) -> PuzzleBatch:
-    """The one puzzle that the flags name, with its solution where that is known. Raises UserError."""
+def _remote(command: SolveCommand) -> _Shown:
+    """A service thinks. Raises UserError."""
+    from hrm_rl.cli.flags import remote
+
+    assert command.url is not None
+    for flag in ("weights", "device", "threads"):
+        if getattr(command, flag) != getattr(SolveCommand(), flag):
+            raise UserError(f"--url takes no --{flag}: the service decides that")
+    if command.searching not in (SearchFlags(), SearchFlags(search=True)):
+        raise UserError("--url takes --search alone: the service searches as its models were trained to")
+    refuse_unclear(command)
+    searches = command.searching.search
+    question = remote.RemoteQuestion(
+        url=command.url,
+        model=command.checkpoint,
+        mode="search" if searches else "fixed" if command.think_on else "adaptive",
+        segments=command.max_segments,
+        seed=command.seed,
+    )
+    if command.random is not None:
+        told = remote.ask(question, level=command.random)
+    else:
+        given = given_puzzle(command.puzzle, command.file, command.number, SudokuTask.levels)
+        told = remote.ask(question, given.read)
+    limits = f"{'search, ' * searches}at most {told.begin.segments} segments"
+    heading = f"{told.begin.model} at {command.url} (version {told.begin.version}), {limits}"
+    searched = [step for step in told.steps if isinstance(step, SearchStep)]
+    ending = search_outcome(searched) if searches else outcome(told.steps)
+    return _Shown(heading, told.task, told.puzzle, told.steps, ending)
+
+
+def refuse_unclear(command: SolveCommand) -> None:
+    """Refuse flags of which one or the other names the puzzle. Raises UserError."""
     given = [name for name in ("puzzle", "file", "random") if getattr(command, name) is not None]
     if len(given) > 1:
         raise UserError(f"give one puzzle: --{given[0]} or --{given[1]}, not both")
     if command.number is not None and command.file is None:
         raise UserError("--number belongs to --file: it says which of the file's puzzles")
-    number = command.number or 1
-    if command.random is not None:
-        with slow_work() as progress:
-            prepare(task, [command.random], progress)
-        return task.generate(command.random, 1, np.random.default_rng(command.seed), held_out=True)
-    try:
-        if command.puzzle is not None:
-            return task.parse(command.puzzle)
-        if command.file is not None and command.file != "-":
-            return puzzle_of_file(Path(command.file), command.file, number, task)
-        if command.file is None and sys.stdin.isatty():
-            raise UserError(
-                "say which puzzle: --puzzle TEXT, --file FILE, --random LEVEL "
-                f"(levels: {', '.join(task.levels)}), or pipe one in"
-            )
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "puzzle.txt"
-            path.write_bytes(sys.stdin.buffer.read())
-            return puzzle_of_file(path, STANDARD_INPUT, number, task)
-    except DataError as error:
-        raise UserError(f"{error}{trained_on(error, task)}") from None
 
 
 def print_boards(console: Console, task: PuzzleTask, puzzle: PuzzleBatch, steps: Sequence[Step]) -> None:

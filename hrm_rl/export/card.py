@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import yaml
 
@@ -18,6 +20,8 @@ ONLY_BLANKS = (
     "nothing. Copy these from the puzzle, as `hrm_rl.agents.act.answers.fill_in` does."
 )
 """For the model card of such a network."""
+
+FORMATS_HEAD, NEXT_HEAD = "## Other formats", "## Configuration"
 
 
 def model_card(model: RecurrentModel, config: Config, about: About) -> str:
@@ -43,7 +47,7 @@ def model_card(model: RecurrentModel, config: Config, about: About) -> str:
     lines += ["", "## Held-out results", "", *_results_table(about), "", "## Use", "", how_to_load()]
     if config.train.loss_on == "blanks":
         lines += [ONLY_BLANKS, ""]
-    lines += ["`hrm-rl evaluate --checkpoint this-folder` evaluates it.", "", "## Configuration", ""]
+    lines += ["`hrm-rl evaluate --checkpoint this-folder` evaluates it.", "", NEXT_HEAD, ""]
     known = ("env", "model", "halting") if about.converted else tuple(about.config)
     settings = {key: value for key, value in about.config.items() if key in known}
     lines += ["```yaml", yaml.safe_dump(settings, sort_keys=False).rstrip(), "```", ""]
@@ -65,4 +69,39 @@ def _results_table(about: About) -> list[str]:
         exact, solved, cells = (f"{row[name]:.1%}" if name in row else "-" for name in RESULTS[:3])
         segments = f"{row['segments_mean']:.2f}" if "segments_mean" in row else "-"
         lines.append(f"| {level} | {exact} | {solved} | {cells} | {segments} |")
+    return lines
+
+
+def with_formats(card: str, formats: Mapping[str, Any]) -> str:
+    """A card whose section on other formats lists these, as `segment.json` knows them, in place of the one it
+    had."""
+    before, _, old = card.partition(f"{FORMATS_HEAD}\n")
+    rest = old[old.find("\n## ") + 1 :] if "\n## " in old else ""
+    if not old:
+        before, head, after = card.partition(NEXT_HEAD)
+        rest = head + after
+    section = "\n".join([FORMATS_HEAD, "", *_formats_table(formats), ""])
+    return f"{before.rstrip()}\n\n{section}\n{rest}"
+
+
+def _formats_table(formats: Mapping[str, Any]) -> list[str]:
+    """What each format is and how it agrees."""
+    some = next(iter(formats.values()))["agreement"]
+    files = [one["file"] for one in formats.values() if one["file"].endswith(".onnx")]
+    hint = f" `python runner.py {files[0]} PUZZLE` needs onnxruntime and numpy alone." if files else ""
+    lines = [
+        "One segment each, computing in float32: tokens and state in; state, logits and Q-values out. What a "
+        f"host has to know stands in `segment.json` and in the files.{hint} Compared with the network in "
+        f"float32 over {some['puzzles']} puzzles x {some['budget']} segments; logits from equal states.",
+        "",
+        "| file | what | KiB | logits within | same halting | same answer | state cosine | exact (network) |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for one in formats.values():
+        found = one["agreement"]
+        lines.append(
+            f"| {one['file']} | {one['about']} | {one['bytes'] / 1024:,.0f} | {found['logits']:.1e} | "
+            f"{found['halting']:.1%} | {found['handed_in']:.1%} | {found['fidelity'][-1]:.4f} | "
+            f"{found['exact']:.1%} ({found['exact_network']:.1%}) |"
+        )
     return lines

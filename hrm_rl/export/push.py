@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from hrm_rl.export.formats import RUNNER
+from hrm_rl.export.report import REPORT
 from hrm_rl.models.saving import CARD, CONFIG, WEIGHTS
 from hrm_rl.runs.pretrained import is_pretrained
 from hrm_rl.utils.console import typed_command
@@ -31,7 +33,7 @@ def push_to_hub(folder: Path, repository: str, private: bool = False) -> str:
             repo_id=repository,
             folder_path=folder,
             commit_message="Upload of hrm-rl",
-            allow_patterns=[CONFIG, WEIGHTS, CARD],
+            allow_patterns=[CONFIG, WEIGHTS, CARD, "segment.*", RUNNER, REPORT],
         )
     except Exception as error:  # its HTTP errors have no common base from one version to the next
         first = (str(error).strip().splitlines() or [type(error).__name__])[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from hrm_rl.config import Config
@@ -11,9 +12,11 @@ from hrm_rl.models.saving import Stored
 from hrm_rl.runs import checkpoint
 from hrm_rl.runs.checkpoint import Weights
 from hrm_rl.runs.folder import RunFolder
-from hrm_rl.runs.loading import load_model
-from hrm_rl.runs.pretrained import About
+from hrm_rl.runs.loading import LoadedModel, load_model
+from hrm_rl.runs.pretrained import About, read_about
+from hrm_rl.utils.console import typed_command
 from hrm_rl.utils.errors import UserError
+from hrm_rl.utils.files import whole_folder
 
 
 def export_run(
@@ -23,9 +26,35 @@ def export_run(
     in the file. Raises UserError."""
     loaded = load_model(path, weights)
     if loaded.run is None:
-        raise UserError(f"{path} is no run: it is a folder for others already")
+        raise UserError(
+            f"{path} is no run: it is a folder for others already (--formats adds to it, as in "
+            f"{typed_command('export')} --out {path} --formats onnx)"
+        )
+    return write_folder(loaded, out, dtype)
+
+
+def write_folder(
+    loaded: LoadedModel,
+    out: Path,
+    dtype: Stored = "float32",
+    further: Callable[[Path], None] = lambda folder: None,
+) -> About:
+    """Write a model as a folder for others, whole or not at all. further: writes more into it before it is in
+    its place. Raises UserError."""
+    about = about_of(loaded)
+    with whole_folder(out) as folder:
+        card = model_card(loaded.model, loaded.config, about)
+        loaded.model.save_pretrained(folder, about.model_dump(), card, dtype)
+        further(folder)
+    return about
+
+
+def about_of(loaded: LoadedModel) -> About:
+    """What its folder says of it."""
+    if loaded.run is None:
+        return read_about(loaded.path)
     config, evaluated = loaded.config, loaded.weights == loaded.config.evaluated_weights
-    about = About(
+    return About(
         origin=f"trained: run {loaded.run.name}, {loaded.path.name}",
         config=without_paths(config).model_dump(mode="json"),
         update=loaded.update,
@@ -33,8 +62,6 @@ def export_run(
         results=_results(loaded.run, loaded.update) if evaluated else {},
         versions=checkpoint.versions(loaded.path),
     )
-    loaded.model.save_pretrained(out, about.model_dump(), model_card(loaded.model, config, about), dtype)
-    return about
 
 
 def without_paths(config: Config) -> Config:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import random
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
+from hrm_rl.benchmarks.processes import descendants, title
 from hrm_rl.faults.commands import Running, verdict
 from hrm_rl.faults.kills import finished
 from hrm_rl.faults.subject import Subject, differences
@@ -32,48 +32,24 @@ def killed_under_ray(subject: Subject, whole: RunFolder, victim: str, chance: ra
     if not running.until(lambda: bool(checkpoints(folder.checkpoints)), LONGEST, every=0.05):
         return verdict(running) or "it ended before it could be killed"
     running.until(lambda: False, chance.uniform(0, 0.5))
-    title = VICTIMS[victim]
-    if title is None:
+    beginning = VICTIMS[victim]
+    if beginning is None:
         running.kill()
         return finished(subject, folder, whole, LONGEST)
-    struck = _kill_one(running, title, chance)
+    struck = kill_one(running, beginning, chance)
     if running.wait(LONGEST) != 0:
         return verdict(running) or f"exit {running.status}"
     if not struck:
-        return f"there was no {title} to kill"
+        return f"there was no {beginning} to kill"
     return "; ".join(differences(folder, whole)) or None
 
 
-def _kill_one(running: Running, title: str, chance: random.Random) -> bool:
+def kill_one(running: Running, beginning: str, chance: random.Random) -> bool:
     """Kill one of the processes with this title that the command started."""
-    found = [pid for pid in descendants(running.pid) if _title(pid).startswith(title)]
+    found = [pid for pid in descendants(running.pid) if title(pid).startswith(beginning)]
     if found:
         os.kill(chance.choice(found), signal.SIGKILL)
     return bool(found)
-
-
-def descendants(pid: int) -> Iterator[int]:
-    """The processes that a process started, and those that these started."""
-    children: dict[int, list[int]] = {}
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            # The name, in brackets, may hold blanks; the state and the parent come after it.
-            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
-        except OSError:
-            continue
-        children.setdefault(parent, []).append(int(folder.name))
-    waiting = [pid]
-    while waiting:
-        for child in children.get(waiting.pop(), []):
-            waiting.append(child)
-            yield child
-
-
-def _title(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-    except OSError:
-        return ""
 
 
 SWEEP = """\
@@ -107,7 +83,7 @@ def killed_in_a_sweep(subject: Subject, whole: Path, chance: random.Random) -> s
     running = swept(subject, folder.name)
     if not running.until(lambda: any(folder.glob("trials/*/checkpoints/update-*")), LONGEST, every=0.05):
         return verdict(running) or "it ended before it could be killed"
-    struck = _kill_one(running, "ray::ImplicitFunc", chance)
+    struck = kill_one(running, "ray::ImplicitFunc", chance)
     if running.wait(LONGEST) != 0:
         return verdict(running) or f"exit {running.status}"
     if not struck:

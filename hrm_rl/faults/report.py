@@ -17,6 +17,7 @@ from hrm_rl.faults.cluster import VICTIMS, killed_in_a_sweep, killed_under_ray, 
 from hrm_rl.faults.commands import Commands
 from hrm_rl.faults.files import DAMAGES, damaged, prepare
 from hrm_rl.faults.kills import MOMENTS, asked_to_stop, killed, killed_exporting
+from hrm_rl.faults.replicas import killed_serving
 from hrm_rl.faults.subject import Subject
 from hrm_rl.faults.surroundings import full_by_quota, full_disk, odd
 from hrm_rl.utils.errors import UserError
@@ -79,6 +80,7 @@ def kinds_under_ray(subject: Subject) -> dict[str, Fault]:
         for victim in VICTIMS
     }
     kinds["kill -9 of a trial of a sweep"] = lambda chance: killed_in_a_sweep(subject, sweep, chance)
+    kinds["kill -9 of a replica that serves"] = lambda chance: killed_serving(subject, whole, chance)
     return kinds
 
 

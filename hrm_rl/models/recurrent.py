@@ -179,7 +179,7 @@ class RecurrentModel(nn.Module, ABC):
         x = self.embed_tokens(tokens)
         width = self.config.hidden_size
         if self.config.prefix == "cls":
-            x = torch.cat((self.cls_token.expand(len(x), 1, width), x), dim=1)
+            x = torch.cat((self.cls_token.expand(x.shape[0], 1, width), x), dim=1)
         elif self.prefix:
             rows = self.puzzle_emb(identifier)
             rows = nn.functional.pad(rows, (0, self.prefix * width - rows.shape[-1]))

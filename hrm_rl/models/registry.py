@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
+import torch
 from numpy.typing import NDArray
 from torch import nn
 
@@ -15,6 +18,7 @@ from hrm_rl.models.trm import TRM
 from hrm_rl.utils.errors import UserError, nearest
 
 MODELS: dict[str, type[RecurrentModel]] = {model.name: model for model in (HRM, TRM, Transformer)}
+VERSION_DIGITS = 12
 
 
 def build_model(
@@ -34,3 +38,13 @@ def count_parameters(model: nn.Module) -> int:
     """Trained numbers: parameters and puzzle-embedding rows."""
     rows = getattr(model, "puzzle_emb", None)
     return sum(p.numel() for p in model.parameters()) + (rows.weight.numel() if rows is not None else 0)
+
+
+def version_of(model: RecurrentModel) -> str:
+    """Twelve hexadecimal digits that another network, or the same one with other weights, does not share."""
+    digest = hashlib.sha256(json.dumps(model.config.model_dump(mode="json"), sort_keys=True).encode())
+    for name, tensor in sorted(model.state_dict().items()):
+        flat = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8)
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(flat.numpy().tobytes())
+    return digest.hexdigest()[:VERSION_DIGITS]

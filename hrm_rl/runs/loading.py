@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import torch
+
 from envs.errors import DataError, MisfitError
 from envs.task import PuzzleTask
 from hrm_rl.agents.act.solver import Solver
@@ -22,6 +24,7 @@ from hrm_rl.runs.folder import RunFolder
 from hrm_rl.runs.pretrained import is_pretrained, read_about
 from hrm_rl.runs.selection import STATE, best, damage, latest_sound
 from hrm_rl.runs.stored import model_here
+from hrm_rl.utils.devices import computes_bfloat16
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.stores import is_uri
 from hrm_rl.weights import folder_of
@@ -60,6 +63,13 @@ class LoadedModel:
     def solver(self) -> Solver:
         """The model with all that it takes to read its answers."""
         return Solver.of(self.config, self.model, self.task)
+
+    def on(self, device: torch.device) -> LoadedModel:
+        """The same, ready to think on `device`: in float32 where bfloat16 would be slow."""
+        self.model.to(device)
+        if self.model.compute_dtype == torch.bfloat16 and not computes_bfloat16(device):
+            self.model.compute_dtype = torch.float32
+        return self
 
 
 def load_model(path: str | Path, weights: Weights | None = None) -> LoadedModel:

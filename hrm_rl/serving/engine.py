@@ -60,6 +60,7 @@ class LocalBackend:
         self._waiting: deque[_Ticket] = deque()
         self._changed = threading.Condition()
         self._closed = False
+        self._beat = 0.0
         self._numbers = itertools.count()
         self._thread: threading.Thread | None = None
 
@@ -107,6 +108,11 @@ class LocalBackend:
     async def slots_in_use(self) -> int:
         return sum(len(tickets) for tickets in list(self._running.values()))
 
+    def stalled(self) -> float:
+        """Seconds for which jobs have waited for a segment to end; 0 if there are none."""
+        with self._changed:
+            return time.monotonic() - self._beat if self._busy() else 0.0
+
     async def close(self) -> None:
         """Stop thinking; jobs that run or wait fail."""
         with self._changed:
@@ -124,8 +130,13 @@ class LocalBackend:
         with self._changed:
             if self._closed:
                 raise BackendError("the engine has stopped")
+            if not self._busy():
+                self._beat = time.monotonic()
             self._waiting.extend(tickets)
             self._changed.notify()
+
+    def _busy(self) -> bool:
+        return bool(self._waiting) or any(self._running.values())
 
     def _leave(self, tickets: Sequence[_Ticket]) -> None:
         for ticket in tickets:
@@ -137,8 +148,9 @@ class LocalBackend:
         """Segment after segment, until closed."""
         while True:
             with self._changed:
-                while not self._closed and not self._waiting and not any(self._running.values()):
+                while not self._closed and not self._busy():
                     self._changed.wait()
+                self._beat = time.monotonic()
                 if self._closed:
                     break
                 self._forget()

@@ -2,17 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-
-import torch
-
 from hrm_rl.agents.search.moves import Search
-from hrm_rl.models import RecurrentModel, count_parameters
+from hrm_rl.models import count_parameters
+from hrm_rl.models.registry import version_of
 from hrm_rl.runs.loading import LoadedModel
 from hrm_rl.serving.jobs import ServedModel
-
-VERSION_DIGITS = 12
 
 
 def served_model(loaded: LoadedModel, name: str | None = None) -> ServedModel:
@@ -28,13 +22,3 @@ def served_model(loaded: LoadedModel, name: str | None = None) -> ServedModel:
         trained_to_search=can_search and loaded.config.search.share > 0,
         origin=f"{loaded.weights} weights of update {loaded.update:,}",
     )
-
-
-def version_of(model: RecurrentModel) -> str:
-    """Twelve hexadecimal digits that another network, or the same one with other weights, does not share."""
-    digest = hashlib.sha256(json.dumps(model.config.model_dump(mode="json"), sort_keys=True).encode())
-    for name, tensor in sorted(model.state_dict().items()):
-        flat = tensor.detach().cpu().contiguous().view(-1).view(torch.uint8)
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(flat.numpy().tobytes())
-    return digest.hexdigest()[:VERSION_DIGITS]

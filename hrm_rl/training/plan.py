@@ -19,7 +19,7 @@ from hrm_rl.runs.folder import RunFolder
 from hrm_rl.runs.warm_start import check, read_weights
 from hrm_rl.training.resources import Machine, Plan
 from hrm_rl.utils.console import count, duration, shown_path, slow_work, typed, typed_path
-from hrm_rl.utils.devices import choose_device, use_threads
+from hrm_rl.utils.devices import choose_device, computes_bfloat16, use_threads
 from hrm_rl.utils.stores import is_uri
 
 DRY_RUN_SLOTS = 16
@@ -45,12 +45,19 @@ def banner(config: Config, data: Data, plan: Plan, run_dir: Path, kept: str | No
     batch, budget = config.train.global_batch_size, config.halting.halt_max_steps
     return f"""\
 {run_dir.name}: {config.model.name} on {data.task.name} {rows}x{columns}
-  parameters   {count(count_parameters(model))} ({config.model.dtype})
+  parameters   {count(count_parameters(model))} ({config.model.dtype}{_slow(config, device)})
   workers      {plan.describe()}, on {device}
   batch        {batch} slots, budget {budget} segments{_searching(config)}{_started_from(config)}
   folder       {shown}{_kept_in(kept)}
   watch        {typed("tensorboard")} --logdir {typed_path(RunFolder(run_dir).tensorboard)}
 """
+
+
+def _slow(config: Config, device: str) -> str:
+    """What the banner says of a type of numbers that this machine's CPU is slow with."""
+    if config.model.dtype != "bfloat16" or computes_bfloat16(torch.device(device)):
+        return ""
+    return ", slow on this CPU: --model.dtype float32 is not"
 
 
 def _kept_in(uri: str | None) -> str:

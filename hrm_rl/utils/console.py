@@ -177,6 +177,7 @@ SCRIPTS = {
     "dataset": "build_dataset",
     "convert": "convert_checkpoint",
     "recipes": "compare_recipes",
+    "weights": "make_weights",
 }
 """Files in scripts/ that are not called like their command."""
 _by_name = False

@@ -28,6 +28,17 @@ def choose_device(name: Literal["auto", "cpu", "cuda", "mps"]) -> torch.device:
     return torch.device("cuda", torch.cuda.current_device()) if kind == "cuda" else torch.device(kind)
 
 
+def computes_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is fast there. A CPU without instructions for it takes 5 to 7 times as long as with
+    float32 (docs/performance.md)."""
+    if device.type != "cpu":
+        return True
+    if torch.backends.cpu.get_cpu_capability() in ("DEFAULT", "NO AVX", "AVX2"):
+        return False
+    known = [getattr(torch.cpu, f"_is_{name}_supported", None) for name in ("avx512_bf16", "amx_tile")]
+    return any(ask is not None and ask() for ask in known) or not any(known)
+
+
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """A tensor of the CPU on `device`. On a GPU the copy, from pinned memory, takes its
     turn and nobody waits."""

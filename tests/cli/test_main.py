@@ -122,7 +122,7 @@ def test_commands_in_messages_have_the_form_that_started_the_process(
 ) -> None:
     assert program("train") == "python scripts/train_ray.py"
     assert typed_command("evaluate").endswith("python scripts/evaluate.py")
-    assert "hrm-rl solve --checkpoint runs/NAME" in said(capsys, "solve")[2]
+    assert "hrm-rl evaluate --model sudoku9" in said(capsys, "evaluate")[2]
     assert "hrm-rl train --num-workers" in said(capsys, "train", "--num-workers", "400")[2]
     with commands_by_name():
         assert program("dataset") == "hrm-rl dataset"
@@ -154,7 +154,7 @@ def test_a_resume_command_keeps_resources_and_place_as_they_were_typed() -> None
 PATHS = (
     "config", "storage-path", "data.path", "data.eval-path", "train.init-from", "space", "report",
     "checkpoint", "data", "png", "gif", "file", "predictions", "compare", "out", "csv", "test-csv", "check",
-    "from", "plot", "json-file", "results", "pictures",
+    "from", "plot", "json-file", "results", "pictures", "model",
 )  # fmt: skip
 """Every flag that names a file or folder."""
 

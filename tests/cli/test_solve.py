@@ -16,6 +16,7 @@ from tests.helpers.commands import refusal
 from tests.helpers.exported import saved
 
 SUDOKU = "1.34341221434321"
+NINE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 
 
 TASKS = {
@@ -208,3 +209,39 @@ def test_changed_cells_are_marked_and_no_others(name: str) -> None:
         text = task.render_text(View(batch.inputs[0], answer, answer))
         changed = task.render_text(View(batch.inputs[0], answer, answer, before))
         assert changed.count("*") == text.count("*") + 1
+
+
+@pytest.mark.parametrize(
+    ("args", "name"),
+    [
+        (("--puzzle", SUDOKU), "sudoku4"),
+        (("--puzzle", "1.34\n3412\n2143\n4321"), "sudoku4"),
+        (("--puzzle", NINE), "sudoku9"),
+        (("--puzzle", "S #\n ##\n  G"), "maze6"),
+        (("--random", "very-easy"), "sudoku9"),
+    ],
+)
+def test_without_a_model_the_shipped_one_for_the_puzzle_is_taken_and_named(
+    args: tuple[str, ...], name: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = solved(capsys, *args, "--search", "--max-segments", "64")
+    assert out.startswith(f"{name}, shipped for such puzzles (update ")
+    assert ": solved; it never started over" in out
+    if args[0] == "--puzzle":
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(args[1].encode())))
+        assert solved(capsys, "--search", "--max-segments", "64") == out
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        (
+            "1134341221434321",
+            "row 1, column 1 and row 1, column 2 are equal (read as sudoku 4x4;",
+        ),
+        ("123", "3 characters, not 16 (read as sudoku 4x4; --model names another model)"),
+        ("S  \n###\n   ", "no G (read as maze 6x6;"),
+    ],
+)
+def test_without_a_model_a_broken_puzzle_is_told_what_it_was_read_as(text: str, part: str) -> None:
+    assert part in refused("--puzzle", text)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 import torch
 
 from hrm_rl.cli import evaluate as evaluate_command
@@ -14,6 +15,7 @@ from hrm_rl.cli import export as export_command
 from hrm_rl.config import EnvConfig
 from hrm_rl.export.run import without_paths
 from hrm_rl.models import RecurrentModel
+from hrm_rl.models.saving import WEIGHTS
 from hrm_rl.runs import checkpoint, selection
 from hrm_rl.training.local import LocalWorker
 from hrm_rl.training.loop import Trainer
@@ -39,6 +41,30 @@ def test_evaluate_judges_the_folder_as_it_judges_the_checkpoint(
 def test_a_folder_of_averaged_weights_has_no_raw_ones(exported: Path) -> None:
     with pytest.raises(UserError, match="holds ema weights only"):
         evaluate_command.main(["--checkpoint", str(exported), "--weights", "raw"])
+
+
+def test_float16_halves_the_file_and_is_loaded_as_float32(run_dir: Path, tmp_path: Path) -> None:
+    whole, half = tmp_path / "whole", tmp_path / "half"
+    assert export_command.main(["--model", str(run_dir), "--out", str(whole)]) == 0
+    assert export_command.main(["--model", str(run_dir), "--out", str(half), "--dtype", "float16"]) == 0
+    sizes = [sum(t.nbytes for t in safetensors.torch.load_file(p / WEIGHTS).values()) for p in (whole, half)]
+    assert sizes[1] < 0.51 * sizes[0]
+    kept, rounded = (RecurrentModel.from_pretrained(folder).state_dict() for folder in (whole, half))
+    for name, value in kept.items():
+        assert rounded[name].dtype == value.dtype
+        wanted = value.half().float() if value.is_floating_point() else value
+        assert torch.equal(rounded[name], wanted)
+
+
+def test_weights_that_float16_cannot_hold_are_refused_and_nothing_is_written(
+    exported: Path, tmp_path: Path
+) -> None:
+    model = RecurrentModel.from_pretrained(exported)
+    with torch.no_grad():
+        model.lm_head.weight[0, 0] = 1e5
+    with pytest.raises(UserError, match=r"float16 cannot hold these weights, 1 of its .* lm_head.weight"):
+        model.save_pretrained(tmp_path / "out", dtype="float16")
+    assert not (tmp_path / "out").exists()
 
 
 def test_the_folder_is_loaded_without_ray(exported: Path) -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.export.conftest import Portable
 from tests.helpers.fake_hub import FakeServer, QuietHandler
 from tests.helpers.fake_hub import run as run_with_hub
 
@@ -68,12 +70,16 @@ def fake() -> Iterator[FakeModelHub]:
 
 
 def test_the_folder_is_pushed_to_the_hub_and_a_refusal_is_one_line(
-    fake: FakeModelHub, exported: Path, tmp_path: Path
+    fake: FakeModelHub, portable: Portable, tmp_path: Path
 ) -> None:
     pytest.importorskip("huggingface_hub", reason="the extra hub is not installed")
     home = tmp_path / "home"
     home.mkdir()
-    args = ["scripts/export.py", "--out", str(exported), "--push", "o/n", "--private"]
+    folder = tmp_path / "model"
+    shutil.copytree(portable.folder, folder)
+    written = {path.name for path in folder.iterdir()}
+    (folder / "notes.txt").write_text("for nobody")
+    args = ["scripts/export.py", "--out", str(folder), "--push", "o/n", "--private"]
     done = run_with_hub(args, fake.url, home)
     assert done.returncode == 2
     assert "cannot push to 'o/n'" in done.stderr.splitlines()[-1]
@@ -85,4 +91,5 @@ def test_the_folder_is_pushed_to_the_hub_and_a_refusal_is_one_line(
     assert f"pushed to {fake.url}/o/n" in done.stdout
     asked = fake.created[0]  # the package has had both names for it
     assert asked.get("private") is True or asked.get("visibility") == "private"
-    assert set(fake.committed) == {"config.json", "model.safetensors", "README.md"}
+    assert set(fake.committed) == written
+    assert {"config.json", "model.safetensors", "README.md", "segment.onnx", "runner.py"} < written

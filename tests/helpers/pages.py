@@ -21,7 +21,8 @@ SCRIPTS = {
     "build_dataset": "dataset",
     "convert_checkpoint": "convert",
     "compare_recipes": "recipes",
-    **{name: name for name in ("evaluate", "solve", "analyze", "export", "benchmark")},
+    "make_weights": "weights",
+    **{name: name for name in ("evaluate", "solve", "serve", "analyze", "export", "benchmark")},
 }
 """scripts/NAME.py -> the same command of hrm-rl."""
 

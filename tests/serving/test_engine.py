@@ -17,10 +17,11 @@ from envs.search import Choice
 from hrm_rl.agents.act.engine import answers
 from hrm_rl.agents.act.stopping import Halting, Stopping, Thoughts
 from hrm_rl.agents.search.search import Moves, Search, search
+from hrm_rl.models.registry import version_of
 from hrm_rl.runs.loading import LoadedModel
 from hrm_rl.serving.engine import LocalBackend
 from hrm_rl.serving.jobs import BackendError, Job, JobResult, JobSegment, Mode
-from hrm_rl.serving.served import served_model, version_of
+from hrm_rl.serving.served import served_model
 from tests.helpers.served import half_trained_model
 from tests.helpers.thinkers import BUDGET
 from tests.helpers.tiny import puzzles
@@ -237,6 +238,21 @@ def test_what_runs_when_the_engine_is_closed_fails(model: LoadedModel) -> None:
                 await task
         with pytest.raises(BackendError, match="the engine has stopped"):
             await backend.solve(jobs)
+
+    run(main())
+
+
+def test_an_engine_that_does_not_get_on_says_for_how_long(model: LoadedModel) -> None:
+    async def main() -> None:
+        backend = LocalBackend([model])
+        assert backend.stalled() == 0
+        running = asyncio.ensure_future(backend.solve(jobs_of("half", "fixed", 1)))
+        await asyncio.sleep(0.1)  # nobody thinks yet
+        assert 0.09 < backend.stalled() < 30
+        await backend.start()
+        await running
+        assert backend.stalled() == 0
+        await backend.close()
 
     run(main())
 

@@ -6,7 +6,7 @@ import importlib
 
 import pytest
 
-FACES = ("runs", "agents.act", "evaluation", "analysis", "export")
+FACES = ("runs", "agents.act", "evaluation", "analysis", "export", "serving")
 
 
 @pytest.mark.parametrize("name", FACES)

@@ -24,6 +24,11 @@ EPS = 1e-5
 """Added to the mean square under the root of RMSNorm."""
 
 
+def exporting() -> bool:
+    """Whether torch.export is reading the network. (Before torch 2.7 nothing tells it from torch.compile.)"""
+    return bool(getattr(torch.compiler, "is_exporting", torch.compiler.is_compiling)())
+
+
 def at_least_float32(x: Tensor) -> Tensor:
     """bfloat16 as float32; all else as it is."""
     return x.to(torch.promote_types(x.dtype, torch.float32))
@@ -167,6 +172,9 @@ def _split_heads(qkv: Tensor, cos: Tensor, sin: Tensor | None, heads: Heads) -> 
     slots, positions, width = qkv.shape
     turned = heads[0] + heads[1]
     each = qkv.view(slots, positions, sum(heads), width // sum(heads)).permute(2, 0, 1, 3)
+    if exporting():  # writing into memory would become a scatter in another runtime
+        query_key = turn(each[:turned], cos, sin)
+        return query_key[: heads[0]], query_key[heads[0] :], each[turned:]
     out = torch.empty(each.shape, dtype=qkv.dtype, device=qkv.device)
     turn_into(out[:turned], each[:turned], cos, sin)
     out[turned:].copy_(each[turned:])

@@ -10,6 +10,7 @@ from tests.helpers.bad_inputs.kinds import BadInput
 from tests.helpers.bad_inputs.machines import MACHINES
 from tests.helpers.bad_inputs.places import PLACES
 from tests.helpers.bad_inputs.runs import NAMES, RESUMING
+from tests.helpers.bad_inputs.serving import SERVING
 from tests.helpers.bad_inputs.settings import SETTINGS
 from tests.helpers.bad_inputs.sweeps import SWEEPS
 from tests.helpers.bad_inputs.tables import TABLES
@@ -28,6 +29,7 @@ AREAS: dict[str, tuple[BadInput, ...]] = {
     "Sweeps": SWEEPS,
     "Budgets, halting and search": THINKING,
     "Export and convert": EXPORTS,
+    "Serving": SERVING,
     "Devices, workers and clusters": MACHINES,
     "Output files and places": PLACES,
 }
