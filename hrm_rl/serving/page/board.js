@@ -78,13 +78,13 @@ export class Board {
       .filter(Boolean).join(" ");
     const empty = isMaze(task) ? [FREE, WALL, PATH, PAD].includes(seen.token) : seen.token === BLANK;
     const [ink] = element.children;
-    const many = marks && thought && !seen.given && !isMaze(task) && seen.trust < 1;
+    const many = marks && thought && seen.doubtful && !isMaze(task);
     element.classList.toggle("many", Boolean(many));
     if (many) this.#marks(ink, marks(cell));
     else ink.textContent = empty ? "" : glyph(task, seen.token);
     element.style.setProperty("--trust", seen.trust.toFixed(3));
     element.style.setProperty("--path", seen.path.toFixed(3));
-    element.classList.toggle("doubtful", thought && !seen.given && seen.trust < 1);
+    element.classList.toggle("doubtful", seen.doubtful);
     element.setAttribute("aria-label", cellName(task, cell, seen, thought));
   }
 

@@ -6,6 +6,7 @@ import { qSentence } from "./words.js";
 
 const [WIDTH, HEIGHT] = [320, 132];
 const [LEFT, RIGHT, TOP, BOTTOM] = [34, 62, 10, 22];
+const APART = 13; // of two names
 
 export class Chart {
   /** host: an <svg>; seek: told the segment that was clicked. */
@@ -29,6 +30,7 @@ export class Chart {
     segments.filter(abandoned).forEach((segment) => parts.push(this.#over(segment)));
     if (segments.length) {
       parts.push(...this.#line(segments, "q_continue", "continue"), ...this.#line(segments, "q_halt", "halt"));
+      parts.push(...this.#names(segments.at(-1)));
       if (position > 0) parts.push(...this.#cursor(segments[Math.min(position, segments.length) - 1]));
     }
     this.host.replaceChildren(...parts);
@@ -56,7 +58,7 @@ export class Chart {
     const step = [1, 2, 5, 10, 20, 50, 100, 200, 500].find((size) => this.most / size <= 8);
     for (let segment = step === 1 ? 1 : step; segment <= this.most; segment += step)
       yield draw("text", { class: "tick", x: this.#x(segment), y: HEIGHT - 7, "text-anchor": "middle" }, segment);
-    yield draw("text", { class: "tick", x: WIDTH - RIGHT + 8, y: HEIGHT - 7 }, "segment");
+    yield draw("text", { class: "tick", x: WIDTH - RIGHT + 13, y: HEIGHT - 7 }, "segment");
   }
 
   #over(segment) {
@@ -72,18 +74,26 @@ export class Chart {
     if (known.length <= 40)
       for (const s of known)
         yield draw("circle", { class: `dot ${name}`, cx: this.#x(s.segment), cy: this.#y(s[key]), r: 2.2 });
-    const last = known.at(-1);
-    const other = last[key === "q_halt" ? "q_continue" : "q_halt"];
-    const apart = other === null ? 0 : this.#y(last[key]) - this.#y(other);
-    const shift = Math.abs(apart) < 11 ? (apart < 0 || (apart === 0 && key === "q_halt") ? -1 : 1) * 6 : 0;
-    const y = Math.min(HEIGHT - BOTTOM, Math.max(TOP, this.#y(last[key]) + shift));
-    yield draw("text", { class: `name ${name}`, x: this.#x(last.segment) + 7, y: y + 3.5 }, name);
+  }
+
+  /** The names of the lines at their ends, one above the other. */
+  *#names(last) {
+    const ends = [["halt", last.q_halt], ["continue", last.q_continue]].filter(([, q]) => q !== null);
+    const places = ends.map(([name, q]) => ({ name, y: this.#y(q) })).sort((a, b) => a.y - b.y);
+    const [upper, lower] = places;
+    if (lower) {
+      const lack = Math.max(0, APART - (lower.y - upper.y));
+      upper.y = Math.min(Math.max(TOP, upper.y - lack / 2), HEIGHT - BOTTOM - APART);
+      lower.y = Math.max(lower.y, upper.y + APART);
+    }
+    for (const { name, y } of places)
+      yield draw("text", { class: `name ${name}`, x: this.#x(last.segment) + 8, y: y + 4 }, name);
   }
 
   *#cursor(segment) {
     const x = this.#x(segment.segment);
     yield draw("line", { class: "cursor", x1: x, x2: x, y1: TOP - 4, y2: HEIGHT - BOTTOM + 4 });
-    yield draw("circle", { class: "now", cx: x, cy: this.#y(segment.q_halt), r: 4 });
+    if (segment.q_halt !== null) yield draw("circle", { class: "now", cx: x, cy: this.#y(segment.q_halt), r: 4 });
   }
 }
 

@@ -23,7 +23,7 @@ export async function encodeGif(frames, pause = () => Promise.resolve()) {
     out.short(Math.round(delay / 10));
     out.byte(0, 0, 0x2c);
     out.short(box.left, box.top, box.width, box.height);
-    out.byte(0, 8);
+    out.byte(0);
     compress(cut(indices, width, box), out);
     before = indices;
     await pause();

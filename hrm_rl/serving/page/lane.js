@@ -83,7 +83,7 @@ export class Lane {
         if (control.signal.aborted) break;
         this.say("");
         if (event === "begin") this.begun = data;
-        if (event === "segment") this.segments.push(data);
+        if (event === "segment") this.segments.push({ ...data, fresh: data.start !== this.segments.at(-1)?.start });
         if (event === "result") this.result = data;
         arrived();
       }
@@ -127,8 +127,11 @@ export class Lane {
     this.verdict.textContent = text;
     this.verdict.className = `verdict ${kind}`;
     const { mode, segments } = this.settings;
-    this.sentence = segment ? segmentSentence(segment, cells) : modeSentence(mode, segments);
+    const size = this.chosen?.parameters.toLocaleString("en") ?? "";
+    this.sentence = segment ? segmentSentence(segment, cells)
+      : `${modeSentence(mode, segments)} ${size} parameters.`;
     this.line.textContent = this.sentence;
+    if (text) this.sentence = `${text}. ${this.sentence}`;
     const name = this.asked ? `${this.asked.model}, ${MODES[this.asked.mode].toLowerCase()}` : this.model.value;
     this.figure.querySelector("figcaption").textContent = name;
     this.chart.show(this.segments, position, `Q-values of ${name}`);

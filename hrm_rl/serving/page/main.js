@@ -82,6 +82,7 @@ function showTask() {
   const models = known.models.filter((model) => task.models.includes(model.name));
   lanes.forEach((lane) => lane.setModels(models));
   document.body.classList.toggle("maze-page", isMaze(task));
+  $("every-field").hidden = isMaze(task);
   showPad(task, {
     write: (token) => {
       const { focused } = first.board;

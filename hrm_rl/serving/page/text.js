@@ -9,6 +9,9 @@ export class TextError extends Error {}
 const BLANKS = /[.0_*xX?\-·]/;
 const BETWEEN = /[|!,;│║┃¦\s[\](){}"']/g;
 const FRAME = /^[-+*=:.|!_│║┃¦\s\u2500-\u257f]+$/;
+const REMARK = /\s+[#;].*/;
+const TITLE = /^\[?(grid|puzzle|sudoku|board|question)\b/i;
+const LENGTHS = [4, 6, 9, 16, 36, 81]; // of rows and boards
 const COMMENT = /^(#|;|\/\/)/;
 const MAZE = new Map([
   ["#", WALL], ["█", WALL], ["■", WALL],
@@ -57,16 +60,17 @@ function parseSudoku(text, tasks) {
 
 /** The cells of a line, or null for a frame, a comment or a title. */
 function cellsOf(line) {
-  const bare = line.trim();
-  if (!bare || COMMENT.test(bare) || /^\[?(grid|puzzle|sudoku|board|question)\b/i.test(bare)) return null;
-  const fields = bare.replace(/[[\]]/g, "").replace(/[,;]$/, "").split(/[\t,;]/);
-  const gaps = fields.length > 3 && fields.every((field) => field.trim().length < 2);
+  const bare = line.replace(REMARK, "").trim();
+  const fields = line.replace(REMARK, "").replace(/[[\]]/g, "").split(/[\t,;]/);
+  if (!LENGTHS.includes(fields.length) && !fields.at(-1).trim()) fields.pop(); // a comma at the end
+  const gaps = LENGTHS.includes(fields.length) && fields.every((field) => field.trim().length < 2);
+  if ((!bare && !gaps) || COMMENT.test(bare) || TITLE.test(bare)) return null;
   const cells = gaps
     ? fields.map((field) => field.trim() || ".")
     : [...bare.replace(BETWEEN, "")];
   const alike = new Set(cells).size === 1;
-  const row = alike && [4, 6, 9, 16, 36, 81].includes(cells.length);
-  if (FRAME.test(bare) && !(row && BLANKS.test(cells[0]))) return null;
+  const row = alike && LENGTHS.includes(cells.length);
+  if (!gaps && FRAME.test(bare) && !(alike && cells[0] === ".") && !(row && BLANKS.test(cells[0]))) return null;
   return { cells, doubtful: row && /[-*_]/.test(cells[0]) };
 }
 

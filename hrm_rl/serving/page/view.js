@@ -2,21 +2,22 @@
 
 import { PATH, clashes, isMaze, openToken } from "./rules.js";
 
-const SURE = 0.995; // more is drawn as certain
+const SURE = 0.97; // more is drawn as certain
 
-/** The cells of a puzzle, or of the answer of a segment (an event of backend.js).
- * {token, given, trust, path, changed, broken, wrong, assumed}: `trust` is the probability of the token,
+/** The cells of a puzzle, or of the answer of a segment (an event of backend.js, and `fresh`: whether it is
+ * the first of its start).
+ * {token, given, trust, doubtful, path, changed, broken, wrong, assumed}: `trust` is the probability of the token,
  * `path` that of a maze's mark. */
 export function cellsOf(task, puzzle, segment = null, fault = null) {
   if (!segment) {
     const broken = clashes(task, puzzle);
     if (fault !== null) broken.add(fault);
     return puzzle.map((token, cell) => ({
-      token, given: token !== openToken(task), trust: 1, path: 0,
+      token, given: token !== openToken(task), trust: 1, doubtful: false, path: 0,
       changed: false, broken: broken.has(cell), wrong: false, assumed: false,
     }));
   }
-  const changed = new Set(segment.changed);
+  const changed = new Set(segment.fresh ? [] : segment.changed); // a fresh start fills all
   const broken = new Set(segment.violations);
   // Another way through a maze is not wrong, so only its rule judges it.
   const wrong = new Set(segment.solved || isMaze(task) ? [] : (segment.wrong ?? []));
@@ -25,7 +26,7 @@ export function cellsOf(task, puzzle, segment = null, fault = null) {
     const trust = chances ? chances[token] : 1;
     const open = puzzle[cell] === openToken(task);
     return {
-      token, given: !open, trust: trust > SURE ? 1 : trust, path: open ? (chances?.[PATH] ?? 0) : 0,
+      token, given: !open, trust, doubtful: open && trust < SURE, path: open ? (chances?.[PATH] ?? 0) : 0,
       changed: changed.has(cell), broken: broken.has(cell), wrong: wrong.has(cell),
       assumed: segment.board[cell] !== puzzle[cell] || segment.assumed[cell] > 0,
     };

@@ -34,26 +34,24 @@ export function cellName(task, cell, seen, thought) {
 function ending(segment) {
   switch (segment.decision) {
     case "halt":
-      return segment.solved ? "It halts: solved." : "It halts, on a wrong answer.";
+      return segment.solved ? "It halts." : "It halts, on a wrong answer.";
     case "spent":
-      return segment.solved ? "The segments are spent: solved." : "The segments are spent: not solved.";
+      return "Its segments are spent.";
     case "hand in":
-      return "The rule accepts it: solved.";
+      return "The rule accepts it.";
     case "give up":
-      return "The segments are spent: it gives up, not solved.";
+      return "Its segments are spent: it gives up.";
     case "start over":
-      return segment.contradicted
-        ? "Abandoned: the board contradicts itself; it starts over."
-        : "Abandoned: it doubts this board; it starts over.";
+      return `${segment.contradicted ? "The board contradicts itself" : "It doubts this board"}: it starts over.`;
     default:
-      return segment.solved ? "The answer is right; it thinks on." : "It thinks on.";
+      return "It thinks on.";
   }
 }
 
 /** What a segment brought, in a sentence or two. */
 export function segmentSentence(segment, cells) {
   const number = (key) => cells.filter((cell) => cell[key]).length;
-  const found = [count(number("changed"), "cell") + " changed"];
+  const found = [segment.fresh ? "filled afresh" : `${count(number("changed"), "cell")} changed`];
   if (number("broken")) found.push(`${number("broken")} break the rule`);
   if (number("wrong")) found.push(`${number("wrong")} wrong`);
   if (number("assumed")) found.push(`${number("assumed")} assumed`);
@@ -84,8 +82,9 @@ export function modeSentence(mode, segments) {
 
 /** The Q-values of a segment. */
 export function qSentence(segment) {
-  const goOn = segment.q_continue === null ? "" : `, continuing ${percent(chance(segment.q_continue))}`;
-  return `halting ${percent(chance(segment.q_halt))}${goOn}`;
+  const parts = [["halting", segment.q_halt], ["continuing", segment.q_continue]];
+  const known = parts.filter(([, q]) => q !== null).map(([name, q]) => `${name} ${percent(chance(q))}`);
+  return known.join(", ") || "unknown";
 }
 
 /** An error of backend.js in one line. */
