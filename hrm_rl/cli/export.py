@@ -127,8 +127,10 @@ def _refuse_contradictions(command: ExportCommand) -> None:
         )
     if command.model and command.out and Path(command.out).exists():
         raise UserError(f"{command.out} exists already: give another --out, or delete it first")
-    if not command.out and command.model and command.dtype != "float32":
-        raise UserError("--dtype is of the weights in a folder: give --out DIR")
+    if command.dtype != "float32" and (command.to is not None or not (command.out and command.model)):
+        raise UserError(
+            "--dtype is of the weights in a new folder: it takes --checkpoint and --out, without --to"
+        )
     given = {
         "--identifier": command.identifier is not None, "--opset": command.opset != OPSET,
         "--data": command.data is not None, "--level": command.level is not None,
@@ -186,7 +188,7 @@ def _export_formats(command: ExportCommand) -> None:
     exporter = Exporter(loaded, command.opset, command.identifier)
     _ = exporter.network  # refuses
     puzzles = _puzzles(command, loaded)
-    with workshop(Path(command.out or "report")) as folder:
+    with workshop(Path(command.out) if command.out else None) as folder:
         with progress_bar("comparing", len(puzzles)) as progress:
             made = make_formats(exporter, kinds, folder, puzzles, progress)
         tables = _tables(exporter, puzzles, made) if command.report else None
