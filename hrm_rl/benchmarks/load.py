@@ -81,16 +81,17 @@ class Client:
             + body
         )
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-        if " 200 " not in head.split("\r\n", 1)[0]:
-            self.close()
-            raise Refused(head.split("\r\n", 1)[0].split(" ", 1)[1].strip())
+        status = head.split("\r\n", 1)[0].split(" ", 1)[1].strip()
         if "transfer-encoding: chunked" in head:
             while size := int(await reader.readuntil(b"\r\n"), 16):
                 yield (await reader.readexactly(size + 2))[:-2]
             await reader.readuntil(b"\r\n")
         else:
             size = int(head.split("content-length:", 1)[1].split("\r\n", 1)[0])
-            yield await reader.readexactly(size)
+            content = await reader.readexactly(size)
+            if not status.startswith("200 "):
+                raise Refused(f"{status}: {_message(content)}")
+            yield content
         if "connection: close" in head:
             self.close()
 
@@ -99,6 +100,14 @@ class Client:
         if self._streams is not None:
             self._streams[1].close()
             self._streams = None
+
+
+def _message(content: bytes) -> str:
+    """What a service says of an error; nothing of one that is not in its shape."""
+    try:
+        return str(json.loads(content)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return ""
 
 
 async def bear(load: Load) -> Met:

@@ -20,7 +20,7 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from hrm_rl import __version__
-from hrm_rl.serving.faults import ServiceError, internal, of_status, of_validation
+from hrm_rl.serving.faults import ClientGone, ServiceError, internal, of_status, of_validation
 from hrm_rl.serving.gate import NOTE, Gate
 from hrm_rl.serving.jobs import Backend, BackendError
 from hrm_rl.serving.metrics import CONTENT_TYPE
@@ -201,6 +201,11 @@ class EventStream(StreamingResponse):
         except OSError:  # the connection broke while something was sent
             note.about["error"] = "the client went away"
             return
+        except ClientGone:
+            raise
+        except Exception:
+            log.exception("request %s failed", note.id)
+            await self._end(internal(note.id), emit)
         await write("", more=False)
 
     async def _end(self, error: ServiceError, emit: Any) -> None:
