@@ -1,5 +1,5 @@
 // The one way of this page to a model: the service that it came from. A page without a server puts another
-// module with the same five names in its place.
+// module with the same names in its place.
 
 const TOKEN = "hrm-rl token";
 
@@ -17,6 +17,9 @@ export class BackendError extends Error {
 export function useToken(token) {
   sessionStorage.setItem(TOKEN, token);
 }
+
+/** Whether one was given. */
+export const hasToken = () => sessionStorage.getItem(TOKEN) !== null;
 
 export async function models() {
   return (await get("v1/models")).models;
