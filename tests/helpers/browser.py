@@ -1,25 +1,16 @@
-"""The page of the service in a real browser: Debian's Chromium without a window, driven by playwright, and the
-service in a thread of this process."""
+"""The page of the service in a real browser: Debian's Chromium without a window, driven by playwright."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import shutil
-import socket
-import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
-
-from hrm_rl.serving.app import create_app
-from hrm_rl.serving.jobs import Backend
-from hrm_rl.serving.settings import ServingSettings
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 REQUIRED = "HRM_RL_CHROMIUM_REQUIRED"
@@ -54,26 +45,6 @@ def browser() -> Iterator[Browser]:
             yield started
         finally:
             started.close()
-
-
-@contextlib.contextmanager
-def served(backend: Backend, settings: ServingSettings | None = None) -> Iterator[str]:
-    """The address of the application in front of a backend, as long as the block lasts."""
-    with socket.socket() as listening:
-        listening.bind(("127.0.0.1", 0))
-        app = create_app(backend, settings or ServingSettings())
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", lifespan="on"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        try:
-            limit = time.monotonic() + SECONDS
-            while not server.started:
-                assert thread.is_alive() and time.monotonic() < limit, "the service did not start"
-                time.sleep(0.01)
-            yield f"http://127.0.0.1:{listening.getsockname()[1]}/"
-        finally:
-            server.should_exit = True
-            thread.join(SECONDS)
 
 
 @dataclass

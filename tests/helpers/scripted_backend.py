@@ -1,5 +1,5 @@
-"""A backend (hrm_rl/serving/jobs.py) whose models are scripts: quick, always the same, and wrong when they are
-told to be. It finds solutions with the tasks' own solvers.
+"""A backend (hrm_rl/serving/jobs.py) whose models are scripts: quick, always the same, and wrong when they
+are told to be. It finds solutions with the tasks' own solvers.
 
 - `steady4`, `steady9`, `steady6`: right after four segments, less and less of it wrong before.
 - `searcher4`: doubts its first start, then hands in the right answer.
@@ -131,9 +131,7 @@ def _first_open(inputs: Tokens, solution: Tokens, task: PuzzleTask, count: int) 
     return assumed
 
 
-def _answer(
-    task: PuzzleTask, inputs: Tokens, solution: Tokens, share: float
-) -> tuple[Tokens, np.ndarray]:
+def _answer(task: PuzzleTask, inputs: Tokens, solution: Tokens, share: float) -> tuple[Tokens, np.ndarray]:
     """(L,) an answer with so much of the solution, and (L, V) its probabilities: sure where it is right."""
     answer, tokens = solution.copy(), task.vocab_size
     unknown = np.flatnonzero(task.unknown(inputs[None])[0])

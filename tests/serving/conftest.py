@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 import pytest
+from playwright.sync_api import Browser
 
-if TYPE_CHECKING:
-    from playwright.sync_api import Browser
-
-    from tests.helpers.browser import Visit
+from tests.helpers.browser import Visit, browser, visit
+from tests.helpers.live import live
+from tests.helpers.scripted_backend import ScriptedBackend
 
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
     """Skips where there is none."""
-    from tests.helpers.browser import browser
-
     with browser() as started:
         yield started
 
@@ -25,18 +22,13 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def scripted_service() -> Iterator[str]:
     """The address of a service whose models are scripts."""
-    from tests.helpers.browser import served
-    from tests.helpers.scripted_backend import ScriptedBackend
-
-    with served(ScriptedBackend()) as address:
-        yield address
+    with live(ScriptedBackend()) as address:
+        yield f"{address}/"
 
 
 @pytest.fixture
 def visitor(chromium: Browser, scripted_service: str) -> Iterator[Visit]:
     """A page that is closed after the test, and that must not have complained."""
-    from tests.helpers.browser import visit
-
     with visit(chromium, scripted_service) as seen:
         yield seen
         assert seen.unexpected() == []

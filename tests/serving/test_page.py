@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 
 import pytest
-
-pytest.importorskip("playwright.sync_api", reason="playwright is not installed: the page is not tested")
-
 from playwright.sync_api import Browser, Page, expect
 
 from envs.sudoku import SudokuTask
+from hrm_rl.runs.loading import load_model
+from hrm_rl.serving.engine import LocalBackend
 from tests.helpers.browser import FOUR, SOLVED, Visit, board, done, link_to, think, visit
+from tests.helpers.live import live
 
 NEWSPAPER = """
 +-------+-------+-------+
@@ -28,6 +28,7 @@ NEWSPAPER = """
 | . . . | . 8 . | . 7 9 |
 +-------+-------+-------+
 """
+NEWSPAPER_SOLVED = "534678912672195348198342567859761423426853791713924856961537284287419635345286179"
 
 
 def paste(page: Page, text: str) -> None:
@@ -77,7 +78,7 @@ def test_a_pasted_newspaper_puzzle_is_solved(visitor: Visit) -> None:
     expect(page.locator("#task")).to_have_value("sudoku-9x9")
     think(page)
     expect(page.locator("#lane-a .verdict")).to_have_text("Solved in 4 segments")
-    assert board(page).startswith("534678912")
+    assert board(page) == NEWSPAPER_SOLVED
 
 
 def test_what_cannot_be_read_is_said_beside_the_board_and_changes_nothing(visitor: Visit) -> None:
@@ -95,7 +96,9 @@ def test_a_dialog_takes_text_and_files_and_says_what_is_wrong(visitor: Visit) ->
     dialog.get_by_role("button", name="Use it").click()
     expect(dialog.get_by_role("alert")).to_contain_text("Row 4, column 4 is 7")
     dialog.get_by_label("or a file").set_input_files(
-        files=[{"name": "four.txt", "mimeType": "text/plain", "buffer": b"4 . . .\n1 . . 4\n. . . .\n. . 2 1\n"}]
+        files=[
+            {"name": "four.txt", "mimeType": "text/plain", "buffer": b"4 . . .\n1 . . 4\n. . . .\n. . 2 1\n"}
+        ]
     )
     expect(dialog.get_by_label("Text")).to_have_value(re.compile("1 . . 4"))
     dialog.get_by_role("button", name="Use it").click()
@@ -227,4 +230,16 @@ def test_playing_and_pausing(chromium: Browser, scripted_service: str) -> None:
         assert page.locator("#count").text_content() == before != "4 / 4"
         page.get_by_role("button", name="One segment forth").click()
         expect(page.locator("#count")).not_to_have_text(before or "")
+        assert seen.unexpected() == []
+
+
+def test_the_shipped_model_solves_a_newspaper_puzzle(chromium: Browser) -> None:
+    backend = LocalBackend([load_model("sudoku9")], names=["sudoku9"])
+    with live(backend) as address, visit(chromium, f"{address}/") as seen:
+        page = seen.open()
+        paste(page, NEWSPAPER)
+        think(page)
+        expect(page.locator("#lane-a .verdict")).to_have_text(re.compile("Solved in [0-9]+ segments?"))
+        assert board(page) == NEWSPAPER_SOLVED
+        expect(page.locator("#lane-a .wrong, #lane-a .broken")).to_have_count(0)
         assert seen.unexpected() == []

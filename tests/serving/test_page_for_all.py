@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 
 import pytest
-
-pytest.importorskip("playwright.sync_api", reason="playwright is not installed: the page is not tested")
-
 from playwright.sync_api import Browser, Page, expect
 
 from tests.helpers.browser import FOUR, SOLVED, Visit, board, done, link_to, think, visit
@@ -95,7 +92,7 @@ def test_a_screen_reader_is_told_every_segment(visitor: Visit) -> None:
     slider = page.get_by_role("slider", name="Segment")
     assert slider.get_attribute("aria-valuetext") == "Segment 1"
     expect(page.get_by_role("gridcell", name=re.compile("Row 1, column 2: 3, .*% sure"))).to_be_visible()
-    expect(page.get_by_role("grid", name="Sudoku 4×4, steady4, segment 1")).to_be_visible()
+    expect(page.get_by_role("grid", name="Sudoku 4×4, steady4, segment 1")).to_be_visible()  # noqa: RUF001
     name = page.locator("#chart-a svg").get_attribute("aria-label") or ""
     assert name.startswith("Q-values of steady4, adaptive, 4 segments, 0 times started over.")
 
@@ -178,4 +175,9 @@ def test_nothing_leaves_the_machine_and_nothing_is_inline(visitor: Visit) -> Non
     ready = page.evaluate("() => Math.round(performance.now())")
     print(f"GET / to interactive: at most {ready} ms")
     think(page)
-    assert page.locator("[style]").evaluate_all("found => found.filter(e => !e.matches('.board, .board *, .tile')).length") == 0
+    assert (
+        page.locator("[style]").evaluate_all(
+            "found => found.filter(e => !e.matches('.board, .board *, .tile')).length"
+        )
+        == 0
+    )

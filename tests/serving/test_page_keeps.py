@@ -8,15 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-pytest.importorskip("playwright.sync_api", reason="playwright is not installed: the page is not tested")
-
 from PIL import Image
 from playwright.sync_api import Browser, Page, Route, expect
-from pydantic import SecretStr
 
-from hrm_rl.serving.settings import ServingSettings
-from tests.helpers.browser import FOUR, SOLVED, Visit, board, done, link_to, served, think, visit
+from tests.helpers.browser import FOUR, SOLVED, Visit, board, done, link_to, think, visit
+from tests.helpers.live import live
 from tests.helpers.scripted_backend import ScriptedBackend
 
 STREAM = "**/v1/solve/stream"
@@ -167,15 +163,14 @@ def test_no_server_is_said(visitor: Visit) -> None:
 
 
 def test_the_page_asks_for_the_token(chromium: Browser) -> None:
-    settings = ServingSettings(token=SecretStr("open-sesame"))
-    with served(ScriptedBackend(), settings) as address, visit(chromium, address) as seen:
+    with live(ScriptedBackend(), token="open-sesame") as address, visit(chromium, f"{address}/") as seen:
         page = seen.page
-        page.goto(address)
+        page.goto(seen.address)
         message(page).to_have_text("This server asks for a token.")
         expect(page.get_by_label("Token of this server")).to_be_focused()
         page.keyboard.type("wrong")
         page.keyboard.press("Enter")
-        expect(page.get_by_label("Token of this server")).to_be_focused()
+        message(page).to_have_text("The server refuses this token.")
         page.keyboard.type("open-sesame")
         page.keyboard.press("Enter")
         page.wait_for_selector("body[data-ready]")
@@ -196,7 +191,8 @@ def test_a_maze_is_drawn_with_the_mouse_and_walked(visitor: Visit) -> None:
     message(page).to_have_text("The maze has no start yet.")
     cells = page.locator("#lane-a .cell")
     first, last = cells.nth(6).bounding_box(), cells.nth(10).bounding_box()
-    assert first and last
+    assert first
+    assert last
     page.mouse.move(first["x"] + 9, first["y"] + 9)
     page.mouse.down()  # the wall is chosen already
     page.mouse.move(last["x"] + 9, last["y"] + 9, steps=12)
@@ -208,7 +204,7 @@ def test_a_maze_is_drawn_with_the_mouse_and_walked(visitor: Visit) -> None:
     cells.nth(12).click()  # there is one goal only
     page.get_by_role("button", name="Copy", exact=True).click()
     drawn = page.evaluate("() => navigator.clipboard.readText()")
-    assert drawn == "Maze 6×6\nS     \n##### \nG     \n      \n      \n      \n"
+    assert drawn == "Maze 6×6\nS     \n##### \nG     \n      \n      \n      \n"  # noqa: RUF001
     think(page)
     expect(page.locator("#lane-a .verdict")).to_contain_text("Solved")
     assert page.locator("#lane-a .cell.path").count() == 11

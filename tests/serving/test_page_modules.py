@@ -7,9 +7,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-
-pytest.importorskip("playwright.sync_api", reason="playwright is not installed: the page is not tested")
-
 from PIL import Image
 from playwright.sync_api import Page
 
@@ -63,7 +60,7 @@ def read(page: Page, text: str, task: int = 0) -> str:
         ("[[4,0,0,0],\n [1,0,0,4],\n [0,0,0,0],\n [0,0,2,1]]", f"{FOUR} +0"),
         ("4\t\t\t\n1\t\t\t4\n\t\t\t\n\t\t2\t1", f"{FOUR} +0"),
         ("4,,,\n1,,,4\n,,,\n,,2,1", f"{FOUR} +0"),
-        ("４...１..４......２１", f"{FOUR} +0"),
+        ("４...１..４......２１", f"{FOUR} +0"),  # noqa: RUF001
         (NINE, f"{NINE} +0"),
         (f"puzzle,solution\n{NINE},{'1' * 81}\n{NINE},{'1' * 81}", f"{NINE} +1"),
         ("Grid 01\n" + "\n".join(NINE[i : i + 9] for i in range(0, 81, 9)), f"{NINE} +0"),
@@ -120,7 +117,12 @@ def test_the_rules_of_the_page_are_those_of_the_tasks(page: Page, task: PuzzleTa
 def test_clashes_of_the_page_are_those_of_the_solver(page: Page) -> None:
     boards = np.random.default_rng(3).integers(1, 11, size=(30, 81)).astype(np.uint8)
     boards[np.random.default_rng(4).random(boards.shape) < 0.7] = 1
-    found = call(page, "rules", "v[0].map((board) => [...m.clashes(t[1], board)].sort((a, b) => a - b))", boards.tolist())
+    found = call(
+        page,
+        "rules",
+        "v[0].map((board) => [...m.clashes(t[1], board)].sort((a, b) => a - b))",
+        boards.tolist(),
+    )
     assert found == [np.flatnonzero(row).tolist() for row in conflicting_cells(boards)]
 
 

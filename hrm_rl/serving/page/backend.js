@@ -10,6 +10,9 @@ export function useToken(token) {
   sessionStorage.setItem(TOKEN, token);
 }
 
+/** Whether one was given. */
+export const hasToken = () => sessionStorage.getItem(TOKEN) !== null;
+
 export async function models() {
   return (await get("v1/models")).models;
 }

@@ -31,6 +31,5 @@ function tile(task, token, share, answer) {
   const element = make("li", { class: token === answer ? "tile chosen" : "tile" },
     make("b", {}, name), make("span", {}, percent(share)));
   element.style.setProperty("--share", share.toFixed(3));
-  if (share > 0.5) element.classList.add("strong");
   return element;
 }

@@ -119,6 +119,7 @@ function blame(lane, cell) {
 
 function askForToken(retry) {
   again = retry;
+  if (backend.hasToken()) first.say("The server refuses this token.", "bad");
   $("token").hidden = false;
   $("token-text").focus();
 }
@@ -291,6 +292,7 @@ function wire() {
   $("token").addEventListener("submit", (event) => {
     event.preventDefault();
     backend.useToken($("token-text").value);
+    $("token-text").value = "";
     $("token").hidden = true;
     first.say("");
     again?.();
