@@ -6,6 +6,7 @@ import { offer } from "./dom.js";
 import { abandoned, candidates, cellsOf } from "./view.js";
 import { errorSentence, modeSentence, segmentSentence, taskName, verdict } from "./words.js";
 
+const PATIENCE = 500; // milliseconds without an event after which the page says that it waits
 const MODES = { adaptive: "Adaptive", fixed: "Fixed", search: "Search" };
 
 export class Lane {
@@ -67,7 +68,7 @@ export class Lane {
   /** Forget what was thought. */
   clear() {
     this.stop();
-    Object.assign(this, { begun: null, segments: [], result: null, asked: null, failed: false });
+    Object.assign(this, { begun: null, segments: [], result: null, asked: null });
     this.say("");
   }
 
@@ -77,11 +78,14 @@ export class Lane {
     const control = new AbortController();
     this.control = control;
     this.asked = { ...this.settings, ...extra };
-    this.say("Waiting for the model …", "");
+    const waiting = setTimeout(() => this.say("Waiting for the model …"), PATIENCE);
     try {
       for await (const { event, data } of this.backend.think({ puzzle, ...this.asked }, control.signal)) {
         if (control.signal.aborted) break;
-        this.say("");
+        if (event !== "begin") {
+          clearTimeout(waiting);
+          if (this.message.textContent) this.say("");
+        }
         if (event === "begin") this.begun = data;
         if (event === "segment") this.segments.push({ ...data, fresh: data.start !== this.segments.at(-1)?.start });
         if (event === "result") this.result = data;
@@ -89,10 +93,10 @@ export class Lane {
       }
     } catch (error) {
       if (error.name === "AbortError" || control.signal.aborted) return null;
-      this.failed = true;
       this.say(errorSentence(error), "bad");
       return error;
     } finally {
+      clearTimeout(waiting);
       if (this.control === control) this.control = null;
     }
     return null;
