@@ -243,8 +243,8 @@ class HRM:
 
     def linear(self, name: str, x: Matrix) -> Matrix:
         """x weight': rows (fan_in,) -> rows (fan_out,)."""
-        weight = self.state_dict[f"{name}.weight"]
-        weight = weight if Value.grad_enabled else [*map(numbers, weight)]
+        weight: Matrix = self.state_dict[f"{name}.weight"]
+        weight = weight if Value.grad_enabled else [numbers(row) for row in weight]
         return [[dot(row, weights) for weights in weight] for row in x]
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import random
-import re
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -28,7 +26,6 @@ from hrm_rl.agents.optim import AdamATan2
 from hrm_rl.config import ModelConfig
 from hrm_rl.models import Carry, RecurrentModel, build_model, recurrent
 from tests.helpers.learners import recorded_losses
-from tests.helpers.paths import ROOT
 from tests.helpers.tiny import CPU, grid, make_decisive, tiny_config
 
 TOLERANCE = 1e-9
@@ -393,13 +390,3 @@ def test_weights_of_another_network_are_refused_by_name(changed: dict[str, Any],
     model = scalar.HRM(scalar.ModelConfig(), 3)
     with pytest.raises(ValueError, match=name):
         model.load_state_dict(scalar.HRM(scalar.ModelConfig(**changed), 3).state_dict)
-
-
-@pytest.mark.slow
-def test_the_example_of_the_page_learns(capsys: pytest.CaptureFixture[str]) -> None:
-    """The program in docs/specification.md, run as it stands, solves every puzzle of its kind."""
-    page = (ROOT / "docs" / "specification.md").read_text()
-    (program,) = re.findall(r"^```python\n(import random.*?)^```", page, flags=re.MULTILINE | re.DOTALL)
-    exec(compile(program, "docs/specification.md", "exec"), {})
-    printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert printed == [[1, 2, 3, 3, 3, 3], [1, 1, 2, 2, 3, 3], [1, 1, 1, 2, 2, 2]]

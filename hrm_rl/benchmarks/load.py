@@ -60,7 +60,7 @@ class Refused(Exception):
     """There was no answer; the message says what there was instead."""
 
 
-class Client:
+class LoadClient:
     """One connection."""
 
     def __init__(self, load: Load):
@@ -117,14 +117,14 @@ async def bear(load: Load) -> Met:
     if load.requests is not None:
         bodies = itertools.islice(bodies, load.requests)  # type: ignore[assignment]
     end = started + load.seconds
-    clients = [Client(load) for _ in range(load.clients)]
+    clients = [LoadClient(load) for _ in range(load.clients)]
     await asyncio.gather(*(_ask_on(client, bodies, end, met) for client in clients))
     met.seconds = load.seconds if load.requests is None else time.perf_counter() - started
     met.cpu_seconds = time.process_time() - cpu
     return met
 
 
-async def _ask_on(client: Client, bodies: Iterator[bytes], end: float, met: Met) -> None:
+async def _ask_on(client: LoadClient, bodies: Iterator[bytes], end: float, met: Met) -> None:
     while (asked := time.perf_counter()) < end and (body := next(bodies, None)) is not None:
         try:
             first = await asyncio.wait_for(_first_segment(client, body), PATIENCE)
@@ -141,7 +141,7 @@ async def _ask_on(client: Client, bodies: Iterator[bytes], end: float, met: Met)
     client.close()
 
 
-async def _first_segment(client: Client, body: bytes) -> float | None:
+async def _first_segment(client: LoadClient, body: bytes) -> float | None:
     """Read an answer to its end. Returns when the first segment of a stream had come. Raises Refused if it
     ends with an error."""
     first, last = None, b""

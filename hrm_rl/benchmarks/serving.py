@@ -58,7 +58,7 @@ START_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
-class Server:
+class ServerProcess:
     """A service that runs."""
 
     url: str
@@ -178,7 +178,7 @@ def engine_row(
 
 
 def server_row(
-    kind: str, server: Server, puzzles: Sequence[Sequence[int]], clients: int, seconds: float
+    kind: str, server: ServerProcess, puzzles: Sequence[Sequence[int]], clients: int, seconds: float
 ) -> dict[str, Any]:
     """What clients get of a server: answers, then streams."""
     before = server.cpu_seconds()
@@ -214,7 +214,7 @@ def percentile(seconds: Sequence[float], share: float) -> float:
     return 1000 * float(np.percentile(seconds, share)) if seconds else float("nan")
 
 
-def gains(server: Server, seconds: float) -> list[dict[str, Any]]:
+def gains(server: ServerProcess, seconds: float) -> list[dict[str, Any]]:
     """By model and mode, what the most clients get over one, from a server with all models."""
     rows = []
     for name in shipped():
@@ -244,12 +244,12 @@ def gains(server: Server, seconds: float) -> list[dict[str, Any]]:
     return rows
 
 
-def warm(server: Server, puzzles: Sequence[Sequence[int]], asked: Mapping[str, Any]) -> None:
+def warm(server: ServerProcess, puzzles: Sequence[Sequence[int]], asked: Mapping[str, Any]) -> None:
     """Have done what is done once only."""
     bear(server, SOLVE, puzzles, 8, START_SECONDS, asked, requests=32)
 
 
-def memory(server: Server) -> list[dict[str, Any]]:
+def memory(server: ServerProcess) -> list[dict[str, Any]]:
     """Resident memory of a server's processes after each SAMPLES-th part of REQUESTS."""
     puzzles, rows = mixed(load_model(SMALLEST)), []
     for sample in range(1, SAMPLES + 1):
@@ -260,7 +260,7 @@ def memory(server: Server) -> list[dict[str, Any]]:
 
 
 def bear(
-    server: Server,
+    server: ServerProcess,
     path: str,
     puzzles: Sequence[Sequence[int]],
     clients: int,
@@ -283,7 +283,7 @@ def bear(
 
 
 @contextmanager
-def running(flags: Sequence[str]) -> Iterator[Server]:
+def running(flags: Sequence[str]) -> Iterator[ServerProcess]:
     """`hrm-rl serve`, ready, on a free port of this machine. Raises UserError if it does not get ready."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -302,7 +302,7 @@ def running(flags: Sequence[str]) -> Iterator[Server]:
                         f"part serving: `hrm-rl serve {' '.join(flags)}` is not ready: {said[-1]}"
                     )
                 time.sleep(0.05)
-            yield Server(url, process.pid, time.perf_counter() - started)
+            yield ServerProcess(url, process.pid, time.perf_counter() - started)
         finally:
             process.terminate()
             with suppress(subprocess.TimeoutExpired):
