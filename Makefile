@@ -28,6 +28,7 @@ lint: setup
 docs: $(DOCS_READY)
 	$(BIN)/python -m sphinx -W --keep-going -q -b html docs build/site
 	@echo "built build/site/index.html"
+	@$(BIN)/python docs/demo.py
 
 benchmark: setup
 	$(BIN)/python scripts/benchmark.py

@@ -34,8 +34,7 @@ class Value:
     """A number, the parents that it was computed from, and its slope (partial derivative) in each of them."""
 
     __slots__ = ("data", "grad", "order", "parents", "slopes")
-    grad_enabled = True
-    made = count()
+    grad_enabled, made = True, count()
 
     def __init__(self, data: float, parents: Sequence[Value] = (), slopes: Sequence[float] = ()):
         self.data, self.grad, self.parents, self.slopes = data, 0.0, parents, slopes
@@ -106,7 +105,8 @@ def sigmoid(x: Number) -> Number:
 def dot(x: Vector, y: Vector) -> Number:
     """The sum of all x y, as one number with many parents."""
     a, b = numbers(x), numbers(y)
-    return node(sum(map(mul, a, b)), x + y, b + a)
+    total = sum(map(mul, a, b))
+    return Value(total, x + y, b + a) if Value.grad_enabled else total
 
 
 def softmax(x: Vector) -> Vector:
@@ -128,8 +128,7 @@ def add_norm(x: Matrix, y: Matrix) -> Matrix:
 
 
 def rotate(x: Vector, angles: list[float]) -> Vector:
-    """A query or key (H,), its pairs of numbers turned by angles (H / 2,), each a multiple of its position:
-    products of two of them then depend on how far apart they are (RoPE, arXiv 2104.09864)."""
+    """A query or key (H,) turned by angles (H / 2,), multiples of its position (RoPE, arXiv 2104.09864)."""
     turned = [(math.cos(t), math.sin(t), a, b) for t, a, b in zip(angles, x, x[len(angles) :], strict=False)]
     return [a * c + b * -s for c, s, a, b in turned] + [b * c + a * s for c, s, a, b in turned]
 
@@ -174,8 +173,7 @@ class HRM:
         self.state_dict |= {name: init_truncated_normal(1, width, 1.0) for name in ("h_init", "l_init")}
 
     def parameters(self) -> list[Value]:
-        everything = (x for rows in self.state_dict.values() for row in rows for x in row)
-        return [x for x in everything if isinstance(x, Value)]
+        return [x for rows in self.state_dict.values() for row in rows for x in row if isinstance(x, Value)]
 
     def load_state_dict(self, tensors: dict[str, Matrix]) -> None:
         """Take over the numbers of tensors with the same names and shapes. Raises ValueError."""
@@ -245,12 +243,13 @@ class HRM:
 
     def linear(self, name: str, x: Matrix) -> Matrix:
         """x weight': rows (fan_in,) -> rows (fan_out,)."""
-        return [[dot(row, weights) for weights in self.state_dict[f"{name}.weight"]] for row in x]
+        weight: Matrix = self.state_dict[f"{name}.weight"]
+        weight = weight if Value.grad_enabled else [numbers(row) for row in weight]
+        return [[dot(row, weights) for weights in weight] for row in x]
 
 
 def cross_entropy(logits: Vector, label: int, kind: str) -> Number:
-    """-log of the label's probability: softmax, or s / sum s with stablemax_scores (arXiv 2501.04697),
-    s(x) = x + 1 for x >= 0, else 1 / (1 - x)."""
+    """-log of the label's probability, its share of the scores: e^x, or stablemax's (arXiv 2501.04697)."""
     stablemax_scores = [x + 1.0 if number(x) >= 0 else (x * -1.0 + 1.0) ** -1.0 for x in logits]
     scores = stablemax_scores if kind == "stablemax" else softmax(logits)
     return log(sum(scores) * scores[label] ** -1.0)

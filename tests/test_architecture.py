@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -32,7 +33,9 @@ ORDER = (
     "hrm_rl.cli",
 )
 """The packages from the ground up. A package may import from those before it only."""
-LOOSE = {"__init__.py"}
+SPECIFICATION = "hrm_rl.scalar"
+"""The project in plain Python: one file that stands alone, with the names of the code that it specifies."""
+LOOSE = {"__init__.py", "scalar.py"}
 """What may lie at the top of hrm_rl/ beside packages."""
 MOST_MODULES = 14
 LONGEST_MODULE = 400
@@ -142,13 +145,38 @@ def test_packages_have_a_sentence_and_at_most_so_many_modules() -> None:
         assert len(beside) <= MOST_MODULES, f"{name} has {len(beside)} modules"
 
 
-def test_no_two_classes_have_one_name() -> None:
+def places_of(*kinds: type) -> dict[str, list[str]]:
+    """Where classes, functions or both are defined, by name."""
     places: dict[str, list[str]] = {}
     for name, path in MODULES.items():
         for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.ClassDef):
-                places.setdefault(node.name, []).append(name)
+            if isinstance(node, kinds):
+                places.setdefault(node.name, []).append(name)  # type: ignore[attr-defined]
+    return places
+
+
+def test_no_two_classes_have_one_name() -> None:
+    places = {
+        name: [m for m in where if m != SPECIFICATION] for name, where in places_of(ast.ClassDef).items()
+    }
     assert {n: where for n, where in places.items() if len(where) > 1} == {}
+
+
+def test_the_specification_needs_the_standard_library_only() -> None:
+    assert {name.split(".")[0] for name in imports(MODULES[SPECIFICATION])} <= sys.stdlib_module_names
+
+
+def test_nothing_imports_the_specification() -> None:
+    assert [name for name, path in MODULES.items() if SPECIFICATION in imported_modules(path)] == []
+
+
+def test_the_specification_has_the_names_of_the_code() -> None:
+    own = "Value Slot node number numbers exp log sigmoid dot softmax add level mlp self_attn solve generate"
+    torchs = "AdamW bce backward state_dict load_state_dict parameters set_grad_enabled init_truncated_normal"
+    files = "read_safetensors write_safetensors"
+    places = places_of(ast.ClassDef, ast.FunctionDef)
+    alone = {name for name, where in places.items() if where == [SPECIFICATION] and not name.startswith("__")}
+    assert alone <= {*own.split(), *torchs.split(), *files.split()}
 
 
 def test_every_folder_of_code_is_a_package() -> None:

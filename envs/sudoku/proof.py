@@ -9,9 +9,9 @@ from envs.puzzle import Tokens
 from envs.sudoku.board import BLANK, board_of_size
 from envs.sudoku.solver import conflicting_cells, two_solutions
 
-MOST_GUESSES = 500_000
-"""What a proof may take: about a third of a second for 9x9. Puzzles with one solution need some thousand at
-most; boards without any can be made that need millions."""
+MOST_GUESSES = 100_000
+"""What a proof may take: less than a tenth of a second for 9x9. The hardest puzzles known need some hundred;
+boards without a solution can be made that need millions."""
 
 
 def prove(inputs: Tokens, size: int) -> Tokens:

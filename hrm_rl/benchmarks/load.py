@@ -60,7 +60,7 @@ class Refused(Exception):
     """There was no answer; the message says what there was instead."""
 
 
-class Client:
+class LoadClient:
     """One connection."""
 
     def __init__(self, load: Load):
@@ -81,16 +81,17 @@ class Client:
             + body
         )
         head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").lower()
-        if " 200 " not in head.split("\r\n", 1)[0]:
-            self.close()
-            raise Refused(head.split("\r\n", 1)[0].split(" ", 1)[1].strip())
+        status = head.split("\r\n", 1)[0].split(" ", 1)[1].strip()
         if "transfer-encoding: chunked" in head:
             while size := int(await reader.readuntil(b"\r\n"), 16):
                 yield (await reader.readexactly(size + 2))[:-2]
             await reader.readuntil(b"\r\n")
         else:
             size = int(head.split("content-length:", 1)[1].split("\r\n", 1)[0])
-            yield await reader.readexactly(size)
+            content = await reader.readexactly(size)
+            if not status.startswith("200 "):
+                raise Refused(f"{status}: {_message(content)}")
+            yield content
         if "connection: close" in head:
             self.close()
 
@@ -101,6 +102,14 @@ class Client:
             self._streams = None
 
 
+def _message(content: bytes) -> str:
+    """What a service says of an error; nothing of one that is not in its shape."""
+    try:
+        return str(json.loads(content)["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return ""
+
+
 async def bear(load: Load) -> Met:
     """Let the clients ask."""
     met, started, cpu = Met(), time.perf_counter(), time.process_time()
@@ -108,14 +117,14 @@ async def bear(load: Load) -> Met:
     if load.requests is not None:
         bodies = itertools.islice(bodies, load.requests)  # type: ignore[assignment]
     end = started + load.seconds
-    clients = [Client(load) for _ in range(load.clients)]
+    clients = [LoadClient(load) for _ in range(load.clients)]
     await asyncio.gather(*(_ask_on(client, bodies, end, met) for client in clients))
     met.seconds = load.seconds if load.requests is None else time.perf_counter() - started
     met.cpu_seconds = time.process_time() - cpu
     return met
 
 
-async def _ask_on(client: Client, bodies: Iterator[bytes], end: float, met: Met) -> None:
+async def _ask_on(client: LoadClient, bodies: Iterator[bytes], end: float, met: Met) -> None:
     while (asked := time.perf_counter()) < end and (body := next(bodies, None)) is not None:
         try:
             first = await asyncio.wait_for(_first_segment(client, body), PATIENCE)
@@ -132,7 +141,7 @@ async def _ask_on(client: Client, bodies: Iterator[bytes], end: float, met: Met)
     client.close()
 
 
-async def _first_segment(client: Client, body: bytes) -> float | None:
+async def _first_segment(client: LoadClient, body: bytes) -> float | None:
     """Read an answer to its end. Returns when the first segment of a stream had come. Raises Refused if it
     ends with an error."""
     first, last = None, b""

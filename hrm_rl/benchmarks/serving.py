@@ -58,7 +58,7 @@ START_SECONDS = 180.0
 
 
 @dataclass(frozen=True)
-class Server:
+class ServerProcess:
     """A service that runs."""
 
     url: str
@@ -97,6 +97,7 @@ def time_serving(checkpoint: str | None, seconds: float) -> dict[str, Any]:
         "model": name,
         "mode": served_model(loaded).default_mode,
         "seconds_each": seconds,
+        "load_average": os.getloadavg()[0],
     }
     ready: dict[str, float] = {}
     cores = usable_cpus()
@@ -105,10 +106,10 @@ def time_serving(checkpoint: str | None, seconds: float) -> dict[str, Any]:
             continue
         with running([*flags, "--model", name]) as server:
             ready[kind] = server.ready_s
-            bear(server, SOLVE, puzzles, 8, seconds=1)
+            warm(server, puzzles, {})
             rows += [server_row(kind, server, puzzles, clients, seconds) for clients in CLIENTS]
     found |= {"ready_s": ready, "load": rows}
-    with running(["--no-ray", *itertools.chain(*(("--model", model) for model in shipped()))]) as server:
+    with running(["--no-ray", "--model", *shipped()]) as server:
         found["gains"] = gains(server, seconds)
         found["memory"] = memory(server)
     found["aims"] = aims(found)
@@ -172,22 +173,24 @@ def engine_row(
         "clients": clients,
         **rates(met),
         "server_cpus": met.cpu_seconds / max(seconds, max(met.answer, default=0)),
+        "cpu_ms_per_puzzle": 1000 * met.cpu_seconds / len(met.answer),
     }
 
 
 def server_row(
-    kind: str, server: Server, puzzles: Sequence[Sequence[int]], clients: int, seconds: float
+    kind: str, server: ServerProcess, puzzles: Sequence[Sequence[int]], clients: int, seconds: float
 ) -> dict[str, Any]:
     """What clients get of a server: answers, then streams."""
     before = server.cpu_seconds()
     plain, taken = bear(server, SOLVE, puzzles, clients, seconds)
-    cpus = (server.cpu_seconds() - before) / taken
+    spent = server.cpu_seconds() - before
     streamed, _ = bear(server, STREAM, puzzles, clients, seconds)
     return {
         "server": kind,
         "clients": clients,
         **rates(plain),
-        "server_cpus": cpus,
+        "server_cpus": spent / taken,
+        "cpu_ms_per_puzzle": 1000 * spent / len(plain.answer),
         "client_cpus": plain.cpu_seconds / taken,
         "streams_per_s": streamed.ended / streamed.seconds,
         "first_p50_ms": percentile(streamed.first, 50),
@@ -211,7 +214,7 @@ def percentile(seconds: Sequence[float], share: float) -> float:
     return 1000 * float(np.percentile(seconds, share)) if seconds else float("nan")
 
 
-def gains(server: Server, seconds: float) -> list[dict[str, Any]]:
+def gains(server: ServerProcess, seconds: float) -> list[dict[str, Any]]:
     """By model and mode, what the most clients get over one, from a server with all models."""
     rows = []
     for name in shipped():
@@ -220,17 +223,33 @@ def gains(server: Server, seconds: float) -> list[dict[str, Any]]:
         modes: list[Mode] = ["adaptive"] if model.search_budget is None else ["adaptive", "search"]
         for mode in modes:
             asked = {"model": name, "mode": mode}
-            one, many = (
-                rates(bear(server, SOLVE, puzzles, clients, seconds, asked)[0])["puzzles_per_s"]
-                for clients in (CLIENTS[0], CLIENTS[-1])
-            )
+            warm(server, puzzles, asked)
+            cpu, paces = [], []
+            for clients in (CLIENTS[0], CLIENTS[-1]):
+                before = server.cpu_seconds()
+                met, _ = bear(server, SOLVE, puzzles, clients, seconds, asked)
+                cpu.append(1000 * (server.cpu_seconds() - before) / len(met.answer))
+                paces.append(met.ended / met.seconds)
             rows.append(
-                {"model": name, "mode": mode, "one_client": one, "clients_64": many, "gain": many / one}
+                {
+                    "model": name,
+                    "mode": mode,
+                    "one_client": paces[0],
+                    f"{CLIENTS[-1]}_clients": paces[1],
+                    "gain": paces[1] / paces[0],
+                    "cpu_ms_one": cpu[0],
+                    f"cpu_ms_{CLIENTS[-1]}": cpu[1],
+                }
             )
     return rows
 
 
-def memory(server: Server) -> list[dict[str, Any]]:
+def warm(server: ServerProcess, puzzles: Sequence[Sequence[int]], asked: Mapping[str, Any]) -> None:
+    """Have done what is done once only."""
+    bear(server, SOLVE, puzzles, 8, START_SECONDS, asked, requests=32)
+
+
+def memory(server: ServerProcess) -> list[dict[str, Any]]:
     """Resident memory of a server's processes after each SAMPLES-th part of REQUESTS."""
     puzzles, rows = mixed(load_model(SMALLEST)), []
     for sample in range(1, SAMPLES + 1):
@@ -241,7 +260,7 @@ def memory(server: Server) -> list[dict[str, Any]]:
 
 
 def bear(
-    server: Server,
+    server: ServerProcess,
     path: str,
     puzzles: Sequence[Sequence[int]],
     clients: int,
@@ -264,7 +283,7 @@ def bear(
 
 
 @contextmanager
-def running(flags: Sequence[str]) -> Iterator[Server]:
+def running(flags: Sequence[str]) -> Iterator[ServerProcess]:
     """`hrm-rl serve`, ready, on a free port of this machine. Raises UserError if it does not get ready."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -283,7 +302,7 @@ def running(flags: Sequence[str]) -> Iterator[Server]:
                         f"part serving: `hrm-rl serve {' '.join(flags)}` is not ready: {said[-1]}"
                     )
                 time.sleep(0.05)
-            yield Server(url, process.pid, time.perf_counter() - started)
+            yield ServerProcess(url, process.pid, time.perf_counter() - started)
         finally:
             process.terminate()
             with suppress(subprocess.TimeoutExpired):

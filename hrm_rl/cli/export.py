@@ -15,7 +15,7 @@ from pydantic import Field
 
 from envs import PuzzleBatch
 from hrm_rl.cli.convert import show_upstream
-from hrm_rl.cli.flags.common import ALSO_MODEL, CheckpointFlag, ThreadsFlag, WeightsFlag, parse
+from hrm_rl.cli.flags.common import ALSO_MODEL, CHECKPOINT, ThreadsFlag, WeightsFlag, parse
 from hrm_rl.compat.upstream import Project, export_upstream
 from hrm_rl.config import PathText
 from hrm_rl.evaluation.puzzles import PuzzleChoice, choose_puzzles, for_folder, refuse_strangers
@@ -33,6 +33,7 @@ from hrm_rl.utils.console import progress_bar, shown_path, typed_command
 from hrm_rl.utils.devices import choose_threads
 from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import write_atomically
+from hrm_rl.weights import shipped
 
 PROVED, REPORTED = 100, 1000
 """Puzzles that formats are compared over if nothing is said, without and with --report."""
@@ -46,7 +47,9 @@ class ExportCommand(PuzzleChoice):
     model for other runtimes too, each held against the network over some puzzles before it is written. With
     --push, the folder is uploaded."""
 
-    checkpoint: Annotated[CheckpointFlag, ALSO_MODEL] = ""
+    checkpoint: Annotated[
+        tuple[PathText, ...], Field(description=f"{CHECKPOINT} Several for --page."), ALSO_MODEL
+    ] = ()
     out: PathText = ""
     """Folder to write, which must not exist yet; without --checkpoint, a folder written earlier, to add
     --formats to or to push. Required, but for --report."""
@@ -65,11 +68,19 @@ class ExportCommand(PuzzleChoice):
     none are given; with --out, into the folder too."""
     to: Project | None = None
     """Write the format of sapientinc/HRM or TinyRecursiveModels (trm) instead, as `convert --to official`."""
+    page: PathText = ""
+    """Write a page that thinks in the browser, without a server, into this folder, which must not exist yet;
+    with all shipped models if none is named."""
     push: str | None = None
     """Model repository on the Hugging Face hub, OWNER/NAME, to upload the folder to."""
     private: bool = False
     """Make that repository a private one, if it is not there yet."""
     threads: ThreadsFlag = None
+
+    @property
+    def model(self) -> str:
+        """The one that is exported; empty if none is named."""
+        return self.checkpoint[0] if self.checkpoint else ""
 
 
 def main(args: Sequence[str]) -> int:
@@ -78,13 +89,15 @@ def main(args: Sequence[str]) -> int:
     _refuse_contradictions(command)
     choose_threads(command.threads)
     try:
-        if command.to is not None:
-            written = export_upstream(command.checkpoint, Path(command.out), command.weights, command.to)
+        if command.page:
+            _export_page(command)
+        elif command.to is not None:
+            written = export_upstream(command.model, Path(command.out), command.weights, command.to)
             show_upstream(written)
         elif command.formats or command.report:
             _export_formats(command)
-        elif command.checkpoint:
-            about = export_run(command.checkpoint, Path(command.out), command.weights, command.dtype)
+        elif command.model:
+            about = export_run(command.model, Path(command.out), command.weights, command.dtype)
             print(f"wrote {shown_path(Path(command.out))}: {about.weights} weights of update {about.update}")
             if not about.results:
                 print("these weights have no held-out results in the run's log: the model card says so")
@@ -98,20 +111,26 @@ def main(args: Sequence[str]) -> int:
 
 def _refuse_contradictions(command: ExportCommand) -> None:
     """Flags that say nothing together, or too little. Raises UserError."""
+    if command.page:
+        return _refuse_beside_page(command)
+    if len(command.checkpoint) > 1:
+        raise UserError("several models are for --page DIR: name one")
     more = bool(command.formats or command.report)
-    named = command.checkpoint and (command.out or (command.report and not command.push))
+    named = command.model and (command.out or (command.report and not command.push))
     if not named and not (command.out and (command.push or more)):
         raise UserError(
             f"say which model and where to: {typed_command('export')} --checkpoint runs/NAME --out DIR"
         )
-    if command.to is not None and (more or command.push or not command.checkpoint):
+    if command.to is not None and (more or command.push or not command.model):
         raise UserError(
             "--to writes a --checkpoint for another project: leave out --formats, --report and --push"
         )
-    if command.checkpoint and command.out and Path(command.out).exists():
+    if command.model and command.out and Path(command.out).exists():
         raise UserError(f"{command.out} exists already: give another --out, or delete it first")
-    if not command.out and command.checkpoint and command.dtype != "float32":
-        raise UserError("--dtype is of the weights in a folder: give --out DIR")
+    if command.dtype != "float32" and (command.to is not None or not (command.out and command.model)):
+        raise UserError(
+            "--dtype is of the weights in a new folder: it takes --checkpoint and --out, without --to"
+        )
     given = {
         "--identifier": command.identifier is not None, "--opset": command.opset != OPSET,
         "--data": command.data is not None, "--level": command.level is not None,
@@ -123,6 +142,41 @@ def _refuse_contradictions(command: ExportCommand) -> None:
         raise UserError("--formats names one of them twice")
 
 
+def _refuse_beside_page(command: ExportCommand) -> None:
+    """Raise UserError for flags that say nothing of a page."""
+    plain = ExportCommand(
+        checkpoint=command.checkpoint, page=command.page, weights=command.weights, threads=command.threads
+    )
+    fields = ExportCommand.model_fields
+    stray = next((name for name in fields if getattr(command, name) != getattr(plain, name)), None)
+    if stray is not None:
+        raise UserError(f"--{stray.replace('_', '-')} does not go with --page: leave one of them out")
+    twice = next((name for i, name in enumerate(command.checkpoint) if name in command.checkpoint[:i]), None)
+    if twice is not None:
+        raise UserError(f"--model {twice} is given twice: name each model once")
+
+
+def _export_page(command: ExportCommand) -> None:
+    """The page in a folder."""
+    from hrm_rl.serving.onnx_page.folder import write_page  # with fastapi, which takes half a second
+
+    names = command.checkpoint or shipped()
+    models: dict[str, LoadedModel] = {}
+    for name in names:
+        loaded = load_model(name, command.weights)
+        called = loaded.run.name if loaded.run else loaded.path.name
+        if called in models:
+            raise UserError(f"two models are called {called}: export them from folders with other names")
+        models[called] = loaded
+    with progress_bar("exporting", len(models)) as progress:
+        written = write_page(models, Path(command.page), progress=progress)
+    for name, made in written.models.items():
+        print(f"{name}: {made.comparison.agreement().in_words()}")
+    where = shown_path(written.path)
+    print(f"wrote {where}: {written.files} files, {written.size / 1e6:.1f} MB; to see it:")
+    print(f"  python -m http.server --directory {where}")
+
+
 def _export_formats(command: ExportCommand) -> None:
     """Further formats: in a new folder, in one written earlier, or only for the report."""
     kinds = command.formats or tuple(kind for kind in FORMATS if missing_for(kind) is None)
@@ -130,11 +184,11 @@ def _export_formats(command: ExportCommand) -> None:
     if not command.formats:
         for why in filter(None, map(missing_for, FORMATS)):
             print(f"left out: {why}", file=sys.stderr)
-    loaded = load_model(command.checkpoint or command.out, command.weights)
+    loaded = load_model(command.model or command.out, command.weights)
     exporter = Exporter(loaded, command.opset, command.identifier)
     _ = exporter.network  # refuses
     puzzles = _puzzles(command, loaded)
-    with workshop(Path(command.out or "report")) as folder:
+    with workshop(Path(command.out) if command.out else None) as folder:
         with progress_bar("comparing", len(puzzles)) as progress:
             made = make_formats(exporter, kinds, folder, puzzles, progress)
         tables = _tables(exporter, puzzles, made) if command.report else None
@@ -144,7 +198,7 @@ def _export_formats(command: ExportCommand) -> None:
             if tables is not None:
                 write_atomically(out / REPORT, tables)
 
-        if command.out and command.checkpoint:
+        if command.out and command.model:
             about = write_folder(loaded, Path(command.out), command.dtype, further)
             print(f"wrote {shown_path(Path(command.out))}: {about.weights} weights of update {about.update}")
         elif command.out:

@@ -23,8 +23,9 @@ EVERY = "all"
 class WeightsCommand(Section):
     """List the models that come with this project, or make them again.
 
-    --make trains, on one core, the runs that are not there yet or not finished, and then writes a folder for
-    each model, with a card of what it makes of fresh puzzles. Typed again, it goes on where it stopped."""
+    With --make, the runs that are not there yet, or not finished, are trained on one core, and a folder is
+    written for each model, with a card of what it makes of fresh puzzles. Typed again, the command goes on
+    where it stopped."""
 
     make: tuple[str, ...] = ()
     """Models to make again, by name; `all` for all of them."""

@@ -1,4 +1,4 @@
-"""A trained model for others: a folder with weights, settings and card, or the hub."""
+"""A trained model for others: a folder with weights, settings and card, other runtimes, the hub."""
 
 from typing import TYPE_CHECKING
 

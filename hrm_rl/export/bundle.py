@@ -13,10 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from envs import PuzzleBatch
-from hrm_rl.export import runner
 from hrm_rl.export.card import with_formats
 from hrm_rl.export.description import refuse_unknown_by_place
-from hrm_rl.export.formats import ABOUT, DESCRIPTION, FULL_PRECISION, RUNNER, Exporter, Format, runtime_of
+from hrm_rl.export.formats import DESCRIPTION, FULL_PRECISION, RUNNER, Exporter, Format, runtime_of
 from hrm_rl.export.portable import PortableModel, open_portable
 from hrm_rl.export.program import in_float32
 from hrm_rl.export.proof import Comparison, compare, refuse_disagreement
@@ -33,6 +32,8 @@ class WrittenFormat:
     """One format, written and compared."""
 
     kind: Format
+    about: str
+    """What it is, in words."""
     path: Path
     size: int
     """Bytes."""
@@ -42,7 +43,7 @@ class WrittenFormat:
     def as_dictionary(self) -> dict[str, Any]:
         """What `segment.json` keeps of it."""
         agreement = self.comparison.agreement().as_dictionary()
-        return {"file": self.path.name, "about": ABOUT[self.kind], "bytes": self.size, "agreement": agreement}
+        return {"file": self.path.name, "about": self.about, "bytes": self.size, "agreement": agreement}
 
     def line(self) -> str:
         """For a terminal."""
@@ -50,10 +51,12 @@ class WrittenFormat:
 
 
 @contextmanager
-def workshop(beside: Path) -> Iterator[Path]:
-    """A folder to work in, on the disk of `beside`; gone at the end."""
-    beside.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=f".{beside.name}.", dir=beside.parent) as folder:
+def workshop(beside: Path | None) -> Iterator[Path]:
+    """A folder to work in, on the disk of `beside` if something is to be moved there; gone at the end."""
+    if beside is not None:
+        beside.parent.mkdir(parents=True, exist_ok=True)
+    name, parent = (f".{beside.name}.", beside.parent) if beside else (None, None)
+    with tempfile.TemporaryDirectory(prefix=name, dir=parent) as folder:
         yield Path(folder)
 
 
@@ -77,7 +80,7 @@ def make_formats(
     for path, kind, found in zip(paths, kinds, compared, strict=True):
         refuse_disagreement(path.name, found.agreement(), kind in FULL_PRECISION)
     return [
-        WrittenFormat(kind, path, path.stat().st_size, model, found)
+        WrittenFormat(kind, exporter.in_words(kind), path, path.stat().st_size, model, found)
         for kind, path, model, found in zip(kinds, paths, models, compared, strict=True)
     ]
 
@@ -95,7 +98,7 @@ def install(folder: Path, exporter: Exporter, made: Sequence[WrittenFormat]) -> 
     for one in made:
         one.path.replace(folder / one.path.name)
     if any(runtime_of(one.kind) == "onnx" for one in made):
-        shutil.copyfile(runner.__file__, folder / RUNNER)
+        shutil.copyfile(Path(__file__).with_name(RUNNER), folder / RUNNER)
     formats = known.get("formats", {}) | {one.kind: one.as_dictionary() for one in made}
     write_atomically(folder / DESCRIPTION, json.dumps(exporter.about | {"formats": formats}, indent=1))
     card = (folder / CARD).read_text() if (folder / CARD).exists() else ""

@@ -104,6 +104,10 @@ class Exporter:
         """The onnx.ModelProto in float32."""
         return onnx_file.to_onnx(self.program, self.segment, self.opset, self.about)
 
+    def in_words(self, kind: Format) -> str:
+        """What a format is, with the version of ONNX's operators."""
+        return f"{ABOUT[kind]}, opset {self.opset}" if runtime_of(kind) == "onnx" else ABOUT[kind]
+
     def write(self, kind: Format, folder: Path) -> Path:
         """Write one format. Returns its file; raises UserError."""
         path = folder / file_of(kind)

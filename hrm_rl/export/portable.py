@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from hrm_rl.export.program import SegmentProgram
-from hrm_rl.export.runner import Runner
 from hrm_rl.models import Carry, RecurrentModel
 from hrm_rl.utils.errors import UserError, one_line
 
@@ -78,6 +77,8 @@ def _by_keyword(program: Any) -> Run:
 
 
 def _onnx(path: Path) -> Run:
+    from hrm_rl.export.runner import Runner  # onnxruntime comes with the extra `export` only
+
     runner = Runner(path, threads=torch.get_num_threads())
 
     def run(given: dict[str, Tensor]) -> dict[str, Tensor]:

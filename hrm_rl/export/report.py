@@ -20,14 +20,14 @@ from envs.task import PuzzleTask
 from hrm_rl.agents.act.answers import exact
 from hrm_rl.evaluation.intervals import wilson
 from hrm_rl.export.bundle import WrittenFormat
-from hrm_rl.export.formats import ABOUT
 from hrm_rl.export.proof import AnswerTrace, Comparison
 from hrm_rl.models import RecurrentModel
 
 REPORT = "report.md"
 BATCHES = (1, 64)
 TIMED = 0.5
-"""Seconds for which each format is timed at each batch size, at least three segments."""
+"""Seconds for which each format is timed at each batch size."""
+LEAST_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -97,12 +97,14 @@ class Reporter:
         return lines
 
     def _speed(self) -> list[str]:
-        head = f"ms a segment, {torch.get_num_threads()} threads"
+        threads = torch.get_num_threads()
+        head = f"ms a segment, {threads} thread{'s' if threads > 1 else ''}"
         lines = _head(head, *(f"batch {size}" for size in BATCHES), "what it is")
-        models = {"network, float32": self.network} | {one.kind: one.model.as_network() for one in self.made}
-        for name, model in models.items():
-            times = [1000 * seconds_a_segment(model, self.puzzles, size) for size in BATCHES]
-            lines.append(_row(name, *(f"{t:.2f}" for t in times), ABOUT.get(name, "torch")))  # type: ignore[call-overload]
+        names = [("network, float32", "torch"), *((one.kind, one.about) for one in self.made)]
+        models = [self.network, *(one.model.as_network() for one in self.made)]
+        columns = [seconds_a_segment(models, self.puzzles, size) for size in BATCHES]
+        for (name, about), *times in zip(names, *columns, strict=True):
+            lines.append(_row(name, *(f"{1000 * t:.2f}" for t in times), about))
         return lines
 
     def _cells(self, trace: AnswerTrace) -> float:
@@ -112,19 +114,21 @@ class Reporter:
 
 
 @torch.no_grad()
-def seconds_a_segment(model: RecurrentModel, puzzles: PuzzleBatch, size: int) -> float:
-    """The shortest of several runs of a first segment on `size` puzzles: others use the machine too."""
+def seconds_a_segment(models: Sequence[RecurrentModel], puzzles: PuzzleBatch, size: int) -> list[float]:
+    """For each model the shortest of several runs of a first segment on `size` puzzles. They take turns,
+    since others use the machine too."""
     some = puzzles.take(np.arange(size) % len(puzzles))
     tokens, identifier = torch.from_numpy(some.inputs).long(), torch.from_numpy(some.identifier)
-    carry = model.initial_carry(size)
-    model(carry, tokens, identifier)
-    times: list[float] = []
-    end = time.perf_counter() + TIMED
-    while len(times) < 3 or time.perf_counter() < end:
-        begun = time.perf_counter()
-        model(carry, tokens, identifier)
-        times.append(time.perf_counter() - begun)
-    return min(times)
+    carries = [model.initial_carry(size) for model in models]
+    shortest, rounds, end = [float("inf")] * len(models), 0, 0.0
+    while rounds < LEAST_ROUNDS or time.perf_counter() < end:
+        for i, (model, carry) in enumerate(zip(models, carries, strict=True)):
+            begun = time.perf_counter()
+            model(carry, tokens, identifier)
+            shortest[i] = min(shortest[i], time.perf_counter() - begun)
+        rounds += 1
+        end = end or time.perf_counter() + TIMED * len(models)  # the first round warms up
+    return shortest
 
 
 def _share(right: NDArray[np.bool_]) -> str:

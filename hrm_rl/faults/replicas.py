@@ -41,7 +41,7 @@ def killed_serving(subject: Subject, whole: RunFolder, chance: random.Random) ->
 
 
 def _struck(running: Running, url: str, chance: random.Random) -> str | None:
-    if not running.until(lambda: "ready at" in running.output, LONGEST, every=0.1):
+    if not running.until(lambda: running.log.exists() and "ready at" in running.output, LONGEST, every=0.1):
         return verdict(running) or "it ended before it was ready"
     met: list[Met] = []
     clients = [

@@ -20,19 +20,18 @@ from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 from hrm_rl import __version__
-from hrm_rl.serving.faults import ServiceError, internal, of_status, of_validation
+from hrm_rl.serving.faults import ClientGone, ServiceError, internal, of_status, of_validation
 from hrm_rl.serving.gate import NOTE, Gate
-from hrm_rl.serving.jobs import Backend, BackendError, Mode, ServedModel
+from hrm_rl.serving.jobs import Backend, BackendError
 from hrm_rl.serving.metrics import CONTENT_TYPE
 from hrm_rl.serving.pages import PageFiles, reference
-from hrm_rl.serving.puzzles import random_puzzle, slug_of, task_infos
+from hrm_rl.serving.puzzles import model_info, random_puzzle, task_infos
 from hrm_rl.serving.running import Note, Service
 from hrm_rl.serving.schemas import (
     LARGEST_INTEGER,
     BeginEvent,
     FaultResponse,
     HealthResponse,
-    ModelInfo,
     ModelList,
     RandomPuzzle,
     ResultEvent,
@@ -202,6 +201,11 @@ class EventStream(StreamingResponse):
         except OSError:  # the connection broke while something was sent
             note.about["error"] = "the client went away"
             return
+        except ClientGone:
+            raise
+        except Exception:
+            log.exception("request %s failed", note.id)
+            await self._end(internal(note.id), emit)
         await write("", more=False)
 
     async def _end(self, error: ServiceError, emit: Any) -> None:
@@ -222,7 +226,7 @@ def _tell(app: FastAPI, service: Service) -> None:
     @app.get("/v1/models", response_model=ModelList, responses=ASKED)
     async def list_models() -> Response:
         """The models that are served; the first one is the default."""
-        return _json(ModelList(models=[_model_info(model) for model in models]))
+        return _json(ModelList(models=[model_info(model) for model in models]))
 
     @app.get("/v1/tasks", response_model=TaskList, responses=ASKED)
     async def list_tasks(request: Request) -> Response:
@@ -248,21 +252,6 @@ def _tell(app: FastAPI, service: Service) -> None:
         chosen = secrets.randbelow(SEED_BELOW) if seed is None else seed
         made = await note.until(service.in_thread(random_puzzle, models, task, level, chosen))
         return _json(made)
-
-
-def _model_info(model: ServedModel) -> ModelInfo:
-    modes: list[Mode] = ["adaptive", "fixed"]
-    return ModelInfo(
-        name=model.name,
-        version=model.version,
-        task=slug_of(model.task),
-        parameters=model.parameters,
-        modes=modes if model.search_budget is None else [*modes, "search"],
-        default_mode=model.default_mode,
-        segments=model.budget,
-        search_segments=model.search_budget,
-        origin=model.origin,
-    )
 
 
 def _watch(app: FastAPI, service: Service) -> None:

@@ -174,7 +174,8 @@ class Gate:
             "seconds": round(seconds, 4),
             **note.about,
         }
-        level = logging.DEBUG if note.path in QUIET_ROUTES and note.status == 200 else logging.INFO
+        quiet = note.path in QUIET_ROUTES or note.path.startswith(OPEN_FOLDER)
+        level = logging.DEBUG if quiet and note.status < 400 else logging.INFO
         log.log(level, "%s", json.dumps(line, default=str))
 
 

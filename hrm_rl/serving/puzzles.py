@@ -14,8 +14,8 @@ from envs.errors import DataError, MisfitError, UserError, unknown
 from envs.puzzle import PAD, Tokens
 from envs.task import PuzzleTask
 from hrm_rl.serving.faults import ServiceError
-from hrm_rl.serving.jobs import ServedModel
-from hrm_rl.serving.schemas import CellPlace, RandomPuzzle, TaskInfo
+from hrm_rl.serving.jobs import Mode, ServedModel
+from hrm_rl.serving.schemas import CellPlace, ModelInfo, RandomPuzzle, TaskInfo
 
 Given = str | list[int]
 """A puzzle as it comes: text or tokens."""
@@ -34,6 +34,22 @@ class PreparedPuzzle:
 def slug_of(task: PuzzleTask) -> str:
     """`sudoku-9x9`."""
     return f"{task.name}-{task.grid_shape[0]}x{task.grid_shape[1]}"
+
+
+def model_info(model: ServedModel) -> ModelInfo:
+    """What clients hear of a model."""
+    modes: list[Mode] = ["adaptive", "fixed"]
+    return ModelInfo(
+        name=model.name,
+        version=model.version,
+        task=slug_of(model.task),
+        parameters=model.parameters,
+        modes=modes if model.search_budget is None else [*modes, "search"],
+        default_mode=model.default_mode,
+        segments=model.budget,
+        search_segments=model.search_budget,
+        origin=model.origin,
+    )
 
 
 def task_infos(models: Sequence[ServedModel]) -> list[TaskInfo]:

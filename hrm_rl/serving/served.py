@@ -18,7 +18,7 @@ def served_model(loaded: LoadedModel, name: str | None = None) -> ServedModel:
         task=loaded.task,
         parameters=count_parameters(loaded.model),
         budget=loaded.config.halting.halt_max_steps,
-        search_budget=Search.of(loaded.config).budget if can_search else None,
+        search_budget=_search_budget(loaded) if can_search else None,
         trained_to_search=can_search and loaded.config.search.share > 0,
         origin=f"{loaded.weights} weights of update {loaded.update:,}",
     )

@@ -16,7 +16,7 @@ from hrm_rl.benchmarks.processes import cpu_seconds, descendants, resident_mb, t
 from hrm_rl.benchmarks.serving import CLIENTS, aims, percentile
 
 PLAIN = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
-BUSY = "HTTP/1.1 429 Too Many Requests\r\nContent-Length: 2\r\n\r\n{}"
+BUSY = 'HTTP/1.1 429 Too Many Requests\r\nContent-Length: 28\r\n\r\n{"error":{"message":"full"}}'
 CLOSING = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\n{}"
 
 
@@ -67,7 +67,7 @@ def test_the_first_segment_of_a_stream_is_timed_and_an_error_at_its_end_is_a_fai
 
 def test_what_is_no_answer_is_counted_by_what_it_is() -> None:
     met, _ = asyncio.run(met_with([BUSY, "", PLAIN, PLAIN]))
-    assert met.failed == {"429 too many requests": 1, "IncompleteReadError": 1}
+    assert met.failed == {"429 too many requests: full": 1, "IncompleteReadError": 1}
     assert met.ended == 2
 
 

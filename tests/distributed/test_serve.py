@@ -19,6 +19,7 @@ import httpx
 import numpy as np
 import pytest
 from ray import serve as ray_serve
+from ray.exceptions import ActorDiedError
 
 from hrm_rl.benchmarks.processes import descendants, title
 from hrm_rl.data.held_out import generate_held_out
@@ -200,29 +201,6 @@ def test_a_replica_that_is_killed_ends_its_streams_with_an_error_and_is_replaced
     assert served.slots_in_use() == 0
 
 
-def test_jobs_fail_in_one_line_if_every_replica_dies_that_has_them(served: Served) -> None:
-    backend = served.backend()
-    job = Job("sudoku4", np.array(served.puzzles[0], np.uint8), "fixed", 10**6)
-
-    async def kill_all() -> None:
-        running = asyncio.ensure_future(backend.solve([job]))
-        try:
-            while not running.done():
-                if await backend.slots_in_use():
-                    for pid in thinkers():
-                        os.kill(pid, signal.SIGKILL)
-                await asyncio.sleep(0.1)
-            await running
-        finally:
-            running.cancel()
-
-    with pytest.raises(BackendError, match=r"^ActorDiedError: ") as caught:
-        asyncio.run(asyncio.wait_for(kill_all(), SECONDS))
-    assert "\n" not in str(caught.value)
-    until(lambda: len(thinkers()) == 2)
-    assert served.solve(served.puzzles[:1]).status_code == 200
-
-
 def test_a_stop_finishes_what_runs_and_takes_nothing_new(served: Served) -> None:
     seen = Stream()
     with ThreadPoolExecutor(2) as pool:
@@ -236,6 +214,44 @@ def test_a_stop_finishes_what_runs_and_takes_nothing_new(served: Served) -> None
         assert refused.json()["error"]["code"] == "stopping"
         assert stream.result().end == "result"
         assert draining.result() == 0
+
+
+# Without a cluster.
+
+
+class DyingHandle:
+    """A handle of replicas that die one after another, but for the last."""
+
+    def __init__(self, deaths: int):
+        self._deaths = deaths
+        self.cancelled = 0
+
+    def options(self, **_: Any) -> DyingHandle:
+        return self
+
+    def remote(self, jobs: Sequence[Job]) -> DyingHandle:
+        return self
+
+    def cancel(self) -> None:
+        self.cancelled += 1
+
+    def __await__(self) -> Iterator[Any]:
+        self._deaths -= 1
+        if self._deaths >= 0:
+            raise ActorDiedError
+        yield from ()
+        return ["solved"]
+
+
+def test_jobs_whose_replica_dies_are_tried_once_more_and_then_fail_in_one_line() -> None:
+    job = Job("m", np.zeros(4, np.uint8), "fixed", 2)
+    for deaths in (0, 1):
+        backend = RayBackend(DyingHandle(deaths), [], slots=8, replicas=2)  # type: ignore[arg-type]
+        assert asyncio.run(backend.solve([job])) == ["solved"]
+    handle = DyingHandle(2)
+    with pytest.raises(BackendError, match=r"^ActorDiedError: .*$"):
+        asyncio.run(RayBackend(handle, [], slots=8, replicas=2).solve([job]))  # type: ignore[arg-type]
+    assert handle.cancelled == 2
 
 
 # The command.

@@ -80,3 +80,11 @@ def test_a_line_that_is_too_long_is_marked_where_it_leaves_the_way():
     inputs, answer = (np.array([[CHARACTERS.index(c) for c in "".join(r)]], np.uint8) for r in rows)
     assert task.broken(inputs, answer).tolist() == [[False, False, False, True]]
     assert [f"{r}:{c}" for r, c in np.argwhere(task.violations(inputs, answer).reshape(5, 5))] == ["1:1"]
+
+
+def test_marks_that_belong_to_no_line_are_named_where_there_is_one():
+    task = make_task("maze", size=5)
+    rows = (["SG   ", *["     "] * 4], ["SG   ", "     ", "     ", "   oo", "   oo"])
+    inputs, answer = (np.array([[CHARACTERS.index(c) for c in "".join(r)]], np.uint8) for r in rows)
+    found = np.argwhere(task.violations(inputs, answer).reshape(5, 5))
+    assert found.tolist() == [[3, 3], [3, 4], [4, 3], [4, 4]]

@@ -19,6 +19,7 @@ from hrm_rl.export.program import in_float32
 from hrm_rl.export.runner import Runner
 from hrm_rl.runs.loading import load_model
 from tests.export.conftest import Portable
+from tests.helpers.paths import ROOT
 from tests.helpers.tiny import puzzles
 
 SITE = Path(sysconfig.get_path("purelib"))
@@ -68,6 +69,13 @@ def elsewhere(tmp_path: Path, packages: tuple[str, ...], *args: str) -> str:
     )
     assert done.returncode == 0, done.stderr[-2000:]
     return done.stdout
+
+
+def test_the_command_is_there_without_the_packages_of_the_extra() -> None:
+    absent = "onnx=None, onnxruntime=None, onnxscript=None"
+    code = f"import sys; sys.modules.update({absent}); import hrm_rl.cli.export"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def texts(count: int, seed: int = 5) -> list[str]:

@@ -112,7 +112,7 @@ def test_int8_that_costs_more_than_half_a_point_is_warned_of(kind: Format, wrong
         np.ones(1),
         np.full((1, count), 0.97),
     )
-    made = WrittenFormat(kind, None, 1, None, found)  # type: ignore[arg-type]
+    made = WrittenFormat(kind, "", None, 1, None, found)  # type: ignore[arg-type]
     said = warning_of(made)
     assert (said is not None) == warned
     if said is not None:

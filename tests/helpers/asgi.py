@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncIterator, Coroutine, MutableMapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -24,15 +24,20 @@ def run(work: Coroutine[Any, Any, T]) -> T:
     return asyncio.run(asyncio.wait_for(work, SECONDS))
 
 
+class AppClient(httpx.AsyncClient):
+    """A client of an application in this process."""
+
+    def __init__(self, app: FastAPI):
+        super().__init__(transport=httpx.ASGITransport(app), base_url="http://test")
+        self.app = app
+
+
 @asynccontextmanager
-async def served(backend: Backend, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of an application that has started; `client.app` is the application."""
+async def served(backend: Backend, **settings: Any) -> AsyncIterator[AppClient]:
+    """A client of an application that has started."""
     app = create_app(backend, ServingSettings(**settings))
-    async with app.router.lifespan_context(app):
-        transport = httpx.ASGITransport(app)
-        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
-            client.app = app  # type: ignore[attr-defined]
-            yield client
+    async with app.router.lifespan_context(app), AppClient(app) as client:
+        yield client
 
 
 class Exchange:
@@ -48,12 +53,12 @@ class Exchange:
     ):
         """body: sent as JSON.  parts: in its place, bytes of a body that is not yet at its end."""
         given = [("content-type", "application/json"), *headers]
-        self._coming: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._coming: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
         if parts is None:
             self.send_part(json.dumps(body).encode(), more=False)
         for part in parts or ():
             self.send_part(part, more=True)
-        self._going: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self._going: asyncio.Queue[MutableMapping[str, Any]] = asyncio.Queue()
         scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -76,7 +81,7 @@ class Exchange:
     def disconnect(self) -> None:
         self._coming.put_nowait({"type": "http.disconnect"})
 
-    async def message(self) -> dict[str, Any]:
+    async def message(self) -> MutableMapping[str, Any]:
         """The next one that the application sends."""
         return await self._going.get()
 
@@ -96,10 +101,20 @@ class Exchange:
 
 def events_of(text: str) -> list[tuple[str, dict[str, Any]]]:
     """Names and data of server-sent events; checks their numbers."""
-    found = []
+    found: list[tuple[str, dict[str, Any]]] = []
     for block in text.split("\n\n"):
         fields = dict(line.split(": ", 1) for line in block.split("\n") if line and not line.startswith(":"))
         if fields:
             assert int(fields["id"]) == len(found)
             found.append((fields["event"], json.loads(fields["data"])))
     return found
+
+
+def error_of(response: httpx.Response, status: int, code: str) -> dict[str, Any]:
+    """The error of a response, which has this status and code, and the id of its header."""
+    assert response.status_code == status, response.text
+    error = response.json()["error"]
+    assert error["code"] == code
+    assert error["id"] == response.headers["x-request-id"]
+    assert isinstance(error, dict)
+    return error

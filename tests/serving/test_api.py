@@ -199,6 +199,18 @@ def test_an_error_in_the_middle_of_a_stream_is_its_last_event(caplog: pytest.Log
     assert "secret" not in fault(solve({"puzzle": PUZZLE}, backend), 500, "internal")["message"]
 
 
+def test_an_error_of_ours_in_the_middle_of_a_stream_is_its_last_event(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    backend = FakeBackend()
+    monkeypatch.setattr(backend, "_segment", lambda *_: dict[str, str]()["secret"])
+    *_, (name, data) = stream({"puzzle": PUZZLE}, backend)
+    assert (name, data["error"]["code"]) == ("error", "internal")
+    assert "secret" not in str(data)
+    assert data["error"]["id"] in caplog.text
+    assert "KeyError" in caplog.text
+
+
 def test_models_and_tasks_are_told() -> None:
     models = ask("GET", "/v1/models").json()["models"]
     assert [model["name"] for model in models] == ["four", "maze", "nine"]

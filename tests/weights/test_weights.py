@@ -26,10 +26,11 @@ from hrm_rl.weights import folder_of, shipped
 from hrm_rl.weights.cards import ALL, read
 from hrm_rl.weights.recipes import RECIPES
 from tests.helpers.exported import saved
+from tests.helpers.pages import PAGES
 from tests.helpers.paths import ROOT
 
 MOST_BYTES, MOST_BYTES_TOGETHER = 2_000_000, 8_000_000
-FRESH_SEED, PUZZLES = 20261128, 40
+FRESH_SEED, PUZZLES = 20261128, 60
 """Neither the seed of the cards nor one that anything was trained with."""
 RARELY = 1e-3
 """A result that comes less often than this from a share at the end of a card's interval is another one."""
@@ -117,6 +118,14 @@ def test_what_the_card_says_is_measured_on_fresh_puzzles(name: str) -> None:
             low, high = wilson(then, said.puzzles)
             assert at_most(now, row.puzzles, low) > RARELY, f"{row}: the card says {said}"
             assert at_most(row.puzzles - now, row.puzzles, 1 - high) > RARELY, f"{row}: the card says {said}"
+
+
+def test_the_page_has_what_the_cards_say() -> None:
+    for name in shipped():
+        total = read(folder(name) / CARD)[ALL]
+        searched, halted = (f"{solved / total.puzzles:.1%}" for solved in (total.searched, total.halted))
+        row = f"| `{name}` | {RECIPES[name].about} | {total.puzzles:,} | {searched} | {halted} |"
+        assert row in PAGES["docs/weights.md"]
 
 
 def test_a_folder_of_that_name_wins_and_an_unknown_name_is_told_the_shipped_ones(

@@ -1,17 +1,9 @@
 // The one way of this page to a model: the service that it came from. A page without a server puts another
-// module with the same names in its place.
+// module with the same names in its place (hrm_rl/serving/onnx_page/scripts).
+
+import { BackendError } from "./fault.js";
 
 const TOKEN = "hrm-rl token";
-
-/** Why a model did not answer. code: that of the service, or "offline", "lost". */
-export class BackendError extends Error {
-  constructor(code, message, { cell = null, after = null } = {}) {
-    super(message);
-    this.code = code;
-    this.cell = cell; // {row, column}, from 1
-    this.after = after; // seconds until another try makes sense
-  }
-}
 
 /** Remember the token that the service asks for, until the tab is closed. */
 export function useToken(token) {

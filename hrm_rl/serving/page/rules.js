@@ -48,7 +48,8 @@ export function units(task) {
   return [...found.values()];
 }
 
-function clashing(task, board) {
+/** Cells of a Sudoku whose digit stands twice in a unit. */
+export function clashing(task, board) {
   const cells = new Set();
   for (const unit of units(task)) {
     const places = new Map();
@@ -61,7 +62,8 @@ function clashing(task, board) {
   return cells;
 }
 
-function neighbours(task, cell) {
+/** Cells beside a cell. */
+export function neighbours(task, cell) {
   const column = cell % task.columns;
   const beside = [];
   if (cell >= task.columns) beside.push(cell - task.columns);
@@ -72,7 +74,7 @@ function neighbours(task, cell) {
 }
 
 /** Steps from `start` to each cell along cells that `open` accepts; -1 where there is no way. */
-function steps(task, start, open) {
+export function steps(task, start, open) {
   const distance = new Array(task.rows * task.columns).fill(-1);
   distance[start] = 0;
   for (let queue = [start]; queue.length; ) {

@@ -72,6 +72,9 @@ BOARDS = (
     maze("S  #  \n ###  \n   #  \n## #  \n    # \n     G\n", "a maze of 6x6, the model is for 5x5"),
     bad(f"solve --checkpoint runs/maze --puzzle {GOOD}"),
     bad("solve --checkpoint runs/maze --puzzle S...G"),
+    bad(f"solve --puzzle {NINE[1:]}", "no model is named"),
+    bad(f"solve --puzzle 55{NINE[2:]}", "no model is named"),
+    bad("solve --file m.txt", "no model is named", {"m.txt": "S  \n###\n  #\n"}),
     bad(
         "solve --checkpoint runs/r --file loop.txt",
         "`loop.txt` is a link to itself",

@@ -75,6 +75,9 @@ EXPORTS = (
     bad("export --checkpoint runs/r --out out --opset 20"),
     bad("export --checkpoint runs/r --out out --to trm"),
     bad("export --checkpoint runs/r --out out --to sapientinc --report"),
+    bad("export --page out --checkpoint runs/r --push me/sudoku"),
+    bad("export --page shared"),
+    bad("export --checkpoint runs/r shared --out out"),
     bad("convert"),
     bad("convert --from step_10 --task sudoku"),
     bad(CONVERT),
@@ -122,6 +125,8 @@ EXPORTS = (
         f"{TASK} --out ours", "a matrix of `step_10` has another size", {"lm_head.weight": torch.zeros(6, 30)}
     ),
     converted(f"{TASK} --out ours", "the weights of `step_10` hold a NaN", {"lm_head.weight": NAN}),
+    bad("export --model sudoku4 --out ours"),
+    bad("export --checkpoint runs/r --out ours --dtype float8"),
     bad("convert --to official --from runs/q --out theirs"),
     bad(
         "convert --to official --from step_10 --out theirs", ABOUT, make=lambda: torch.save(STATE, "step_10")

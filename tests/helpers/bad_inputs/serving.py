@@ -8,8 +8,8 @@ NOBODY = "http://127.0.0.1:1"
 """Where no service is."""
 
 SERVING = (
-    bad("serve --no-ray --model runs/x"),
-    bad("serve --no-ray --model sudoku10"),
+    bad("serve --no-ray --port 0 --model runs/x"),
+    bad("serve --no-ray --port 0 --model sudoku10"),
     bad("serve --no-ray --model runs/r runs/r"),
     bad("serve --no-ray --replicas 2"),
     bad("serve --no-ray --gpus-per-replica 0.5"),

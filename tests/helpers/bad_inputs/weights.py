@@ -101,6 +101,8 @@ WEIGHTS = (
     bad("train --preset sudoku4-quick --num-workers 0 --train.init-from runs/r"),
     bad("train --preset sudoku4-quick --num-workers 0 --train.init-from shared/model.safetensors"),
     bad("solve --checkpoint runs/q --random easy"),
+    bad("solve --model sudoku5 --random easy"),
+    bad("evaluate --model sudoku4 --weights raw"),
     bad("analyze --compare runs/r runs/maze --out report"),
     bad("evaluate --checkpoint runs/r --checkpoint runs/r/checkpoints/update-00000004x"),
 )
