@@ -261,7 +261,7 @@ def test_what_is_known_of_a_model(model: LoadedModel, searcher: LoadedModel) -> 
     plain, searching = served_model(model), served_model(searcher, "other")
     assert (plain.name, searching.name) == ("half", "other")
     assert (plain.default_mode, searching.default_mode) == ("adaptive", "search")
-    assert (plain.default_segments("adaptive"), searching.default_segments("search")) == (BUDGET, 24)
+    assert (plain.default_segments("adaptive"), searching.default_segments("search")) == (BUDGET, 96)
     assert plain.version == searching.version == version_of(model.model), "the same weights"
 
 
