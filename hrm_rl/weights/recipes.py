@@ -74,6 +74,6 @@ RECIPES = {
             "--max-updates 2800 --optim.ema-decay 0.998",
         ),
         64,
-        "mazes of 5x5 to 15x15",
+        "Mazes of 5x5 to 15x15",
     ),
 }
