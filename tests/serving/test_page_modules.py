@@ -3,27 +3,31 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-from playwright.sync_api import Page
+from playwright.sync_api import Browser, Page
 
 from envs.maze import MazeTask
 from envs.sudoku import SudokuTask
 from envs.sudoku.solver import conflicting_cells
 from envs.task import PuzzleTask
-from tests.helpers.browser import FOUR, Visit
+from tests.helpers.browser import FOUR, visit
 
 NINE = "53..7....6..195....98....6.8...6...34..8.3..17...2...6.6....28....419..5....8..79"
 FRAMED = "┌───┬───┐\n│4 .│. .│\n│1 .│. 4│\n├───┼───┤\n│. .│. .│\n│. .│2 1│\n└───┴───┘"
 MAZE = "S #\n# G"
 
 
-@pytest.fixture
-def page(visitor: Visit) -> Page:
-    return visitor.open()
+@pytest.fixture(scope="module")
+def page(chromium: Browser, scripted_service: str) -> Iterator[Page]:
+    """One for all tests here: they only call functions."""
+    with visit(chromium, scripted_service) as seen:
+        yield seen.open()
+        assert seen.unexpected() == []
 
 
 def call(page: Page, module: str, expression: str, *values: Any) -> Any:
