@@ -27,7 +27,9 @@ from hrm_rl.models import Carry, RecurrentModel
 from hrm_rl.utils.errors import UserError
 
 TOLERANCE = 1e-4
-"""The most by which a logit may differ."""
+"""The most by which a logit or Q-value may differ."""
+TIE = 1e-3
+"""Where the network itself halts, or prefers a token, by less than this, rounding may decide otherwise."""
 AT_ONCE = 64
 FROM_SAME = 100
 """Puzzles, the first ones, on which logits are compared from equal states, rounded up to whole batches."""
@@ -40,16 +42,18 @@ class Agreement:
     puzzles: int
     budget: int
     logits: float
-    """The largest difference of a logit, over all segments, each from the same state, on the first FROM_SAME
-    puzzles."""
+    """The largest difference of a logit or Q-value, over all segments, each from the same state, on the first
+    FROM_SAME puzzles."""
     drift: float
-    """The same, each on its own from the first segment to the last."""
+    """The largest difference of a logit, each on its own from the first segment to the last."""
     decisions: float
-    """Share of the puzzles where all decisions to halt are the same, after every segment."""
+    """Share of the puzzles where all decisions to halt are the same, after every segment, but for ties."""
     halting: float
     """Share where halting comes after the same segment."""
     answers: float
-    """Share where the answers are the same, after every segment."""
+    """Share where the answers are the same, after every segment, but for ties."""
+    ties: int
+    """Decisions and cells that fell otherwise at a tie."""
     handed_in: float
     """Share where the answer that is handed in is the same."""
     fidelity: tuple[float, ...]
@@ -66,7 +70,8 @@ class Agreement:
 
     def in_words(self) -> str:
         """One line."""
-        same = "same halting, same answers"
+        ties = f" but for {self.ties} tie{'s' if self.ties > 1 else ''}" if self.ties else ""
+        same = f"same halting, same answers{ties}"
         if self.decisions < 1 or self.answers < 1:
             same = f"same halting in {self.halting:.1%}, same answer handed in in {self.handed_in:.1%}"
         return (
@@ -110,18 +115,24 @@ class Comparison:
     """(K,) the largest difference, each on its own."""
     cosine: NDArray[np.float64]
     """(K, N)"""
+    halting_ties: NDArray[np.bool_]
+    """(K, N) where the network halts, or not, by less than TIE."""
+    answer_ties: NDArray[np.bool_]
+    """(K, N, L) where it prefers a token by less."""
 
     def agreement(self) -> Agreement:
         one, two = self.network, self.other
         handed_in = one.handed_in(), two.handed_in()
+        halts, answers = one.halts != two.halts, one.answers != two.answers
         return Agreement(
             puzzles=len(self.puzzles),
             budget=len(self.logits),
             logits=float(self.logits.max()),
             drift=float(self.drift.max()),
-            decisions=float((one.halts == two.halts).all(axis=0).mean()),
+            decisions=float((~halts | self.halting_ties).all(axis=0).mean()),
             halting=float((one.segments() == two.segments()).mean()),
-            answers=float((one.answers == two.answers).all(axis=(0, 2)).mean()),
+            answers=float((~answers | self.answer_ties).all(axis=(0, 2)).mean()),
+            ties=int((halts & self.halting_ties).sum() + (answers & self.answer_ties).sum()),
             handed_in=float((handed_in[0] == handed_in[1]).all(axis=1).mean()),
             fidelity=tuple(self.cosine.mean(axis=1).tolist()),
             exact=float(exact(handed_in[1], self.puzzles.solution).mean()),
@@ -148,7 +159,10 @@ class Comparison:
             trace("other"),
             np.max([part.logits for part in parts], axis=0),
             np.max([part.drift for part in parts], axis=0),
-            np.concatenate([part.cosine for part in parts], axis=1),
+            *(
+                np.concatenate([getattr(part, name) for part in parts], axis=1)
+                for name in ("cosine", "halting_ties", "answer_ties")
+            ),
         )
 
 
@@ -190,22 +204,32 @@ def _compare(
     answers: list[list[Any]] = [[] for _ in models]
     same, drift = np.zeros((budget, len(others))), np.zeros((budget, len(others)))
     cosine = np.zeros((budget, len(others), len(puzzles)))
+    halting_ties, answer_ties = [], []
     for k in range(budget):
         logits: list[Tensor] = []
+        values: list[Tensor] = []
         before = carries[0]
         for i, model in enumerate(models):
             carries[i], found, q = model(carries[i], tokens, identifier)
             logits.append(found)
+            values.append(q)
             halts[i].append(solver.wants_to_halt(q.numpy()))
             answers[i].append(solver.answer(likeliest(found).numpy(), puzzles.inputs))
+        likely = logits[0].topk(2).values
+        answer_ties.append((likely[..., 0] - likely[..., 1] < TIE).numpy())
+        halting_ties.append(
+            solver.wants_to_halt(values[0].numpy(), TIE) != solver.wants_to_halt(values[0].numpy(), -TIE)
+        )
         for i, other in enumerate(others):
             if from_same:
-                same[k, i] = _difference(logits[0], other(before, tokens, identifier)[1])
+                _, found, q = other(before, tokens, identifier)
+                same[k, i] = max(_difference(logits[0], found), _difference(values[0], q))
             drift[k, i] = _difference(logits[0], logits[i + 1])
             cosine[k, i] = _cosine(carries[0], carries[i + 1])
     traces = [AnswerTrace(np.stack(h), np.stack(a)) for h, a in zip(halts, answers, strict=True)]
+    ties = np.stack(halting_ties), np.stack(answer_ties)
     return [
-        Comparison(puzzles, traces[0], traces[i + 1], same[:, i], drift[:, i], cosine[:, i])
+        Comparison(puzzles, traces[0], traces[i + 1], same[:, i], drift[:, i], cosine[:, i], *ties)
         for i in range(len(others))
     ]
 

@@ -99,7 +99,8 @@ def _of_run(name: str, path: Path, weights: Weights | None) -> LoadedModel:
 def _exported(name: str, path: Path, weights: Weights | None) -> LoadedModel:
     about = read_about(path)
     if weights not in (None, about.weights):
-        raise UserError(f"{path} holds {about.weights} weights only: leave out --weights")
+        shown = name if path == folder_of(name) else path
+        raise UserError(f"{shown} holds {about.weights} weights only: leave out --weights")
     config, model = validate(about.config, str(path / CONFIG)), RecurrentModel.from_pretrained(path)
     task, converted = build_task(config), about.converted
     return LoadedModel(name, path, model, task, config, about.update, about.weights, None, converted)

@@ -8,6 +8,10 @@ from hrm_rl.models.registry import version_of
 from hrm_rl.runs.loading import LoadedModel
 from hrm_rl.serving.jobs import ServedModel
 
+SEARCH_FACTOR = 4
+"""What a search may take if nothing is said, as a multiple of the budget in training: most puzzles need far
+less, and the hardest ones need it (docs/search.md, solved against segments)."""
+
 
 def served_model(loaded: LoadedModel, name: str | None = None) -> ServedModel:
     """All but the weights. name: what requests call it; the name of its run or folder if not given."""
@@ -22,3 +26,8 @@ def served_model(loaded: LoadedModel, name: str | None = None) -> ServedModel:
         trained_to_search=can_search and loaded.config.search.share > 0,
         origin=f"{loaded.weights} weights of update {loaded.update:,}",
     )
+
+
+def _search_budget(loaded: LoadedModel) -> int:
+    trained = loaded.config.search.share > 0
+    return Search.of(loaded.config).budget * (SEARCH_FACTOR if trained else 1)

@@ -65,7 +65,8 @@ def test_a_head_that_answers_otherwise_is_no_matter_of_the_state_and_is_refused(
 
 def test_a_head_that_halts_otherwise_is_refused_too() -> None:
     found = compared(disturbed(network(), "q_head.weight", 0.2))
-    assert found.logits == 0
+    assert found.drift == 0
+    assert found.logits > 1e-3, "of a Q-value"
     assert found.decisions < 1
     assert not found.faithful
 
@@ -74,6 +75,20 @@ def test_a_layer_that_is_off_turns_the_state_more_with_every_segment() -> None:
     found = compared(disturbed(network(), "l_level.layers.0.mlp.down_proj.weight", 0.02))
     assert 0 < found.logits < found.drift
     assert 1 > found.fidelity[0] > found.fidelity[-1] > 0.5
+
+
+def test_a_tie_may_fall_otherwise_and_is_counted() -> None:
+    model, solver = network(), Solver(network(), TASK, Q_TARGETS["bootstrap"], "all")
+    with torch.no_grad():
+        model.q_head.weight.zero_()  # halt and continue are worth the same, to the last bit
+        model.q_head.bias.copy_(torch.tensor([0.0, 0.0]))
+        for by in (1e-5, 1e-2):
+            other = copy.deepcopy(model)
+            other.q_head.bias[0] = by
+            found = compare(solver, model, [other], puzzles(5), BUDGET)[0].agreement()
+            assert found.decisions == 1
+            assert found.ties == 5 * BUDGET, "all of them are ties for the network"
+            assert found.faithful == (by < 1e-4), "Q-values that are off are no tie"
 
 
 def test_no_number_is_no_agreement() -> None:
@@ -111,6 +126,8 @@ def test_int8_that_costs_more_than_half_a_point_is_warned_of(kind: Format, wrong
         np.ones(1),
         np.ones(1),
         np.full((1, count), 0.97),
+        np.zeros((1, count), bool),
+        np.zeros((1, count, 16), bool),
     )
     made = WrittenFormat(kind, "", None, 1, None, found)  # type: ignore[arg-type]
     said = warning_of(made)

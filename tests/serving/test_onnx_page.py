@@ -39,6 +39,7 @@ from hrm_rl.utils.errors import UserError
 from tests.helpers.browser import visit
 from tests.helpers.exported import saved
 
+pytestmark = pytest.mark.slow
 HARD = "4.....8.5.3..........7......2.....6.....8.4......1.......6.3.7.5..2.....1.4......"
 """A puzzle with 17 clues, at which this project's solver has to guess 50 times."""
 NO_CARD = "No available adapters"
