@@ -84,7 +84,7 @@ def test_a_pasted_newspaper_puzzle_is_solved(visitor: Visit) -> None:
 def test_a_random_puzzle_that_comes_late_replaces_nothing(visitor: Visit) -> None:
     page = visitor.open(link_to(FOUR))
     late: list[Route] = []
-    page.route("**/v1/puzzles/random?*", late.append)
+    page.route("**/v1/puzzles/random?*", lambda route: late.append(route))
     with page.expect_request("**/v1/puzzles/random?*"):
         page.get_by_role("button", name="Random").click()
     page.locator("#lane-a .cell").nth(1).click()
