@@ -58,6 +58,7 @@ def shoot(started: Browser, address: str) -> None:
                 page.get_by_role("slider", name="Segment").fill(str(position))
             doubtful = page.locator("#lane-a .cell.doubtful")
             page.locator("#lane-a .cell").nth(2).hover() if not doubtful.count() else doubtful.first.hover()
+            page.evaluate("() => document.activeElement.blur()")  # no ring of focus in the picture
             page.wait_for_timeout(200)
             save(page, name, whole=name == "page-phone")
             assert seen.unexpected() == []

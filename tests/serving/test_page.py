@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 
 from envs.sudoku import SudokuTask
 from hrm_rl.runs.loading import load_model
@@ -79,6 +79,20 @@ def test_a_pasted_newspaper_puzzle_is_solved(visitor: Visit) -> None:
     think(page)
     expect(page.locator("#lane-a .verdict")).to_have_text("Solved in 4 segments")
     assert board(page) == NEWSPAPER_SOLVED
+
+
+def test_a_random_puzzle_that_comes_late_replaces_nothing(visitor: Visit) -> None:
+    page = visitor.open(link_to(FOUR))
+    late: list[Route] = []
+    page.route("**/v1/puzzles/random?*", lambda route: late.append(route))
+    with page.expect_request("**/v1/puzzles/random?*"):
+        page.get_by_role("button", name="Random").click()
+    page.locator("#lane-a .cell").nth(1).click()
+    page.keyboard.press("3")
+    with page.expect_response("**/v1/puzzles/random?*"):
+        late[0].continue_()
+    page.wait_for_timeout(100)
+    assert board(page) == "43" + FOUR[2:]
 
 
 def test_what_cannot_be_read_is_said_beside_the_board_and_changes_nothing(visitor: Visit) -> None:
@@ -221,12 +235,12 @@ def test_playing_and_pausing(chromium: Browser, scripted_service: str) -> None:
         page = seen.open(link_to(FOUR, "steady4,adaptive,8"))
         think(page)
         expect(page.locator("#count")).to_have_text("4 / 4")  # it got there by itself
-        page.get_by_label("Speed").select_option("2")
+        page.get_by_label("Speed").select_option("1")
         page.get_by_role("button", name="Play").click()
-        expect(page.locator("#count")).to_have_text("1 / 4")
+        expect(page.locator("#count")).to_have_text(re.compile("[1-3] / 4"))
         page.get_by_role("button", name="Pause").click()
         before = page.locator("#count").text_content()
-        page.wait_for_timeout(700)
+        page.wait_for_timeout(1200)
         assert page.locator("#count").text_content() == before != "4 / 4"
         page.get_by_role("button", name="One segment forth").click()
         expect(page.locator("#count")).not_to_have_text(before or "")

@@ -19,9 +19,11 @@ const QUIET = 900; // milliseconds between two sentences for a screen reader
 
 const known = { models: [], tasks: [] };
 let looked = null; // the cell whose candidates are shown
+let changes = 0; // of the puzzle; a random one that comes after a later change is too late
 let again = null; // what to do once there is a token
 
 const puzzle = new Puzzle(() => {
+  changes++;
   lanes.forEach((lane) => Object.assign(lane, { fault: null }).clear());
   $("ask").hidden = true;
   showTask();
@@ -168,7 +170,9 @@ function key(event) {
 async function random(task = puzzle.task) {
   try {
     const level = task === puzzle.task ? $("level").value : task.levels.at(-2) ?? task.levels[0];
+    const mine = ++changes;
     const made = await backend.random(task.task, level);
+    if (mine !== changes) return;
     const proof = isMaze(task) ? `Its shortest way has ${made.length} cells.` : "It has exactly one solution.";
     puzzle.set(task, made.tokens, proof);
     $("level").value = level;
