@@ -15,13 +15,18 @@ from pydantic import Field
 
 from hrm_rl.cli.flags.common import CHECKPOINT, WeightsFlag, parse
 from hrm_rl.config import PathText, Positive, Section
-from hrm_rl.serving.settings import DEFAULT_PORT, TOKEN_VARIABLE, ServingSettings, token_from_environment
+from hrm_rl.serving.settings import (
+    DEFAULT_PORT,
+    LOOPBACK,
+    TOKEN_VARIABLE,
+    ServingSettings,
+    token_from_environment,
+)
 from hrm_rl.utils import stops
 from hrm_rl.utils.errors import UserError
 from hrm_rl.weights import shipped
 
 LIMITS = ServingSettings()
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 class ServeCommand(Section):
@@ -61,7 +66,9 @@ class ServeCommand(Section):
         """The limits, with the token of the environment. Raises UserError."""
         names = ("max_segments", "max_puzzles", "max_body_bytes", "queue", "time_limit", "grace")
         return ServingSettings(
-            token=token_from_environment(), **{name: getattr(self, name) for name in names}
+            token=token_from_environment(),
+            loopback=self.host in LOOPBACK,
+            **{name: getattr(self, name) for name in names},
         )
 
 

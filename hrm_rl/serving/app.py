@@ -63,6 +63,7 @@ _FAULTS = {
     408: "The body did not arrive in time.",
     413: "The body is too large.",
     415: "The body is not JSON by its header.",
+    421: "The server is for its own machine, and was asked by another name.",
     422: "The request or the puzzle is wrong.",
     429: "Too many puzzles wait; the header Retry-After says in how many seconds to ask again.",
     500: "An error of the server.",

@@ -18,6 +18,7 @@ CODES = {
     408: "timeout",
     413: "too_large",
     415: "unsupported",
+    421: "misdirected",
     422: "invalid",
     429: "busy",
     500: "internal",

@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from hrm_rl.serving.faults import ClientGone, ServiceError, internal
 from hrm_rl.serving.running import Note, Service
+from hrm_rl.serving.settings import LOOPBACK
 
 log = logging.getLogger("hrm_rl.serving")
 
@@ -99,9 +100,11 @@ class Gate:
             self._tell(scope, note)
 
     async def _let_in(self, scope: Scope, note: Note) -> Receive:
-        """What the application reads the body from. Raises ServiceError (401, 503, 413, 415, 408) and
-        ClientGone."""
+        """What the application reads the body from. Raises ServiceError (401, 408, 413, 415, 421,
+        503) and ClientGone."""
         headers, path = Headers(scope=scope), scope["path"]
+        if self.service.settings.loopback and _host_of(headers) not in LOOPBACK:
+            raise ServiceError(421, "this server is for its own machine: ask it as 127.0.0.1 or localhost")
         self._check_token(headers, path)
         if not path.startswith(API):
             return note.receive
@@ -177,6 +180,12 @@ class Gate:
         quiet = note.path in QUIET_ROUTES or note.path.startswith(OPEN_FOLDER)
         level = logging.DEBUG if quiet and note.status < 400 else logging.INFO
         log.log(level, "%s", json.dumps(line, default=str))
+
+
+def _host_of(headers: Headers) -> str:
+    """The name that a request calls this server by, without the port."""
+    host = headers.get("host", "")
+    return host[1:].partition("]")[0] if host.startswith("[") else host.partition(":")[0].lower()
 
 
 def _route(scope: Scope) -> str:

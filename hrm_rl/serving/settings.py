@@ -13,6 +13,8 @@ from hrm_rl.utils.errors import UserError
 TOKEN_VARIABLE = "HRM_RL_TOKEN"
 """The environment variable that holds the token."""
 DEFAULT_PORT = 8000
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
+"""What this machine alone calls itself."""
 
 
 class ServingSettings(Section):
@@ -20,6 +22,9 @@ class ServingSettings(Section):
 
     token: SecretStr | None = None
     """What requests have to bring as `Authorization: Bearer TOKEN`; None lets everybody in."""
+    loopback: bool = False
+    """Answer requests only that name this machine as a loopback address: the page of a stranger whose name
+    leads here (DNS rebinding) is no page of ours."""
     max_segments: Positive = 1024
     """The most segments that a request may ask for."""
     max_puzzles: Positive = 256

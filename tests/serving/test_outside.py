@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 
+import httpx
 import pytest
 
 from tests.helpers.asgi import error_of, run, served
@@ -47,6 +48,31 @@ def test_metrics_count_requests_stages_slots_and_segments() -> None:
     ):
         assert line in text
     assert "invented" not in text
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback", "status"),
+    [
+        ("127.0.0.1:8000", True, 200),
+        ("LOCALHOST", True, 200),
+        ("[::1]:8000", True, 200),
+        ("rebound.example", True, 421),
+        ("127.0.0.1.rebound.example:8000", True, 421),
+        ("", True, 421),
+        ("rebound.example", False, 200),
+    ],
+)
+def test_a_server_of_one_machine_answers_to_its_own_names_alone(
+    host: str, loopback: bool, status: int
+) -> None:
+    async def main() -> httpx.Response:
+        async with served(FakeBackend(), loopback=loopback) as client:
+            return await client.get("/v1/models", headers={"Host": host})
+
+    answer = run(main())
+    assert answer.status_code == status
+    if status == 421:
+        error_of(answer, 421, "misdirected")
 
 
 def test_the_log_has_a_line_for_each_request_without_the_puzzle(caplog: pytest.LogCaptureFixture) -> None:
