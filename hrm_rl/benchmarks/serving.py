@@ -227,9 +227,9 @@ def gains(server: ServerProcess, seconds: float) -> list[dict[str, Any]]:
             cpu, paces = [], []
             for clients in (CLIENTS[0], CLIENTS[-1]):
                 before = server.cpu_seconds()
-                met, _ = bear(server, SOLVE, puzzles, clients, seconds, asked)
+                met, taken = bear(server, SOLVE, puzzles, clients, seconds, asked)
                 cpu.append(1000 * (server.cpu_seconds() - before) / len(met.answer))
-                paces.append(met.ended / met.seconds)
+                paces.append(len(met.answer) / taken)
             rows.append(
                 {
                     "model": name,

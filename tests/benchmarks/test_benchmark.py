@@ -118,10 +118,10 @@ def test_growth_is_told_over_the_base() -> None:
 @pytest.fixture
 def small_growth(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[int, ...]]:
     """A base network and values that take no time; every call takes a second by the clock."""
-    base = {"h_cycles": 2, "l_cycles": 1, "segments": 1, "tokens": 16, "hidden_size": 16, "slots": 4}
+    base = {"h_cycles": 2, "l_cycles": 1, "segments": 1, "tokens": 16, "hidden_size": 16, "slots": 16}
     monkeypatch.setattr(benchmark_growth, "BASE", base)
     monkeypatch.setattr(benchmark_growth, "fastest", lambda works, rounds, device: dict.fromkeys(works, 1.0))
-    return {"h_cycles": (2, 4), "segments": (1, 2), "tokens": (16, 36, 64), "slots": (4, 8)}
+    return {"h_cycles": (2, 4), "segments": (1, 2), "tokens": (16, 36, 64), "slots": (16, 32)}
 
 
 def test_each_quantity_grows_alone_and_the_picture_has_a_panel_for_each(
@@ -131,7 +131,7 @@ def test_each_quantity_grows_alone_and_the_picture_has_a_panel_for_each(
     flop = {(row["quantity"], row["value"]): row["gflop_over_base"] for row in growth["rows"]}
     memory = {(row["quantity"], row["value"]): row["memory_over_base"] for row in growth["rows"]}
     assert set(flop) == {(name, value) for name, values in small_growth.items() for value in values}
-    assert flop["slots", 8] == flop["segments", 2] == 2
+    assert flop["slots", 32] == flop["segments", 2] == 2
     assert 1 < flop["h_cycles", 4] < 2  # what runs with gradient does not grow
     assert flop["tokens", 36] > 36 / 16
     assert memory["h_cycles", 4] == pytest.approx(1, rel=0.01)

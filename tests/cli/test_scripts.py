@@ -114,7 +114,7 @@ def test_a_training_set_that_is_gone_is_warned_about(
 @pytest.mark.parametrize(
     ("args", "part"),
     [
-        ("", "--checkpoint runs/NAME"),
+        ("", "--model runs/NAME"),
         ("--checkpoint gone", "gone holds no sound checkpoint"),
         ("--checkpoint RUN --level hrad", "did you mean 'hard'"),
         ("--checkpoint RUN --data gone.csv", "gone.csv"),

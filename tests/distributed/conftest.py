@@ -16,6 +16,6 @@ def cluster() -> Iterator[None]:
     prepare()
     # Ray's own is 15: its workers would starve while other tests run.
     os.environ.setdefault("RAY_worker_niceness", "0")
-    ray.init(num_cpus=4, num_gpus=0, log_to_driver=False, logging_level="ERROR")
+    ray.init("local", num_cpus=4, num_gpus=0, log_to_driver=False, logging_level="ERROR")
     yield
     ray.shutdown()

@@ -26,6 +26,7 @@ SITE = Path(sysconfig.get_path("purelib"))
 TORCH = (
     "torch", "torchgen", "functorch", "numpy", "numpy.libs", "typing_extensions.py", "sympy", "mpmath",
     "networkx", "jinja2", "markupsafe", "filelock", "fsspec", "nvidia", "triton",
+    "setuptools", "_distutils_hack",  # which AOTInductor asks for
 )  # fmt: skip
 ONNX = ("onnxruntime", "numpy", "numpy.libs", "flatbuffers", "google", "packaging")
 HOST = """

@@ -1,4 +1,4 @@
-"""One browser and one service of scripted models for all tests of the page."""
+"""A browser for each module of tests of the page, and one service of scripted models for all."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ from tests.helpers.live import live
 from tests.helpers.scripted_backend import ScriptedBackend
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium() -> Iterator[Browser]:
-    """Skips where there is none."""
+    """Skips where there is none. As long as it lives, its driver's event loop runs in this thread, so that no
+    other test could use asyncio.run: hence it ends with its module."""
     with browser() as started:
         yield started
 
