@@ -46,8 +46,6 @@ class Met:
     """From the first request to the end: of the time, or of the last request if they were counted."""
     cpu_seconds: float = 0.0
     """That the clients took."""
-    ended: int = 0
-    """Answers within the time."""
     first: list[float] = field(default_factory=list)
     """Seconds from a request to the first segment of its stream."""
     answer: list[float] = field(default_factory=list)
@@ -134,7 +132,6 @@ async def _ask_on(client: LoadClient, bodies: Iterator[bytes], end: float, met: 
             met.failed[what] = met.failed.get(what, 0) + 1
             continue
         now = time.perf_counter()
-        met.ended += now < end
         met.answer.append(now - asked)
         if first is not None:
             met.first.append(first - asked)
