@@ -11,6 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import fastapi  # noqa: F401  before autodoc does, with TYPE_CHECKING set: then its models cannot be built
+
 DOCS = Path(__file__).parent
 sys.path[:0] = [str(DOCS), str(DOCS.parent)]
 
