@@ -23,11 +23,13 @@ ONE_WORKER = " ".join([*TINY, *MANY]).replace("--num-workers 0", "--num-workers 
 
 
 def left(session: int) -> list[str]:
-    """The processes of a session that are left ten seconds after its leader has ended."""
+    """The processes of a session that are left ten seconds after its leader has ended. One that has ended
+    too and that no init of this container has asked for (Z) is none."""
     deadline = time.monotonic() + 10
     while True:
-        listed = subprocess.run(["ps", "-eo", "sid=,args="], capture_output=True, text=True).stdout
-        found = [line for line in listed.splitlines() if line.split()[0] == str(session)]
+        listed = subprocess.run(["ps", "-eo", "sid=,stat=,args="], capture_output=True, text=True).stdout
+        every = [line.split(None, 2) for line in listed.splitlines()]
+        found = [args for sid, state, args in every if sid == str(session) and not state.startswith("Z")]
         if not found or time.monotonic() > deadline:
             return found
         time.sleep(0.2)
