@@ -45,14 +45,12 @@ class _Ticket:
 class LocalBackend:
     """A `Backend` (hrm_rl/serving/jobs.py) that thinks in this process."""
 
-    def __init__(self, models: Sequence[LoadedModel], slots: int = 64, names: Sequence[str] = ()):
+    def __init__(self, models: Sequence[LoadedModel], slots: int = 64):
         """models: on the device that they are to think on.  slots: puzzles thought about at a time, those of
-        all models together.  names: what requests call the models, if not by their folders."""
+        all models together."""
         if not models or slots < 1:
             raise ValueError("a backend needs a model and a slot")
-        self._models = [
-            served_model(loaded, name) for loaded, name in itertools.zip_longest(models, names[: len(models)])
-        ]
+        self._models = [served_model(loaded) for loaded in models]
         self._slots = slots
         self._loaded = dict(zip([model.name for model in self._models], models, strict=True))
         self._lanes: dict[tuple[str, bool], Lane] = {}

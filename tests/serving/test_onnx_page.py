@@ -151,7 +151,7 @@ def jobs_of(hosted: Hosted, name: str, each: int) -> list[Job]:
 
 async def thought(hosted: Hosted, jobs: list[Job]) -> list[list[JobSegment]]:
     """What Python's engine comes to, segment by segment."""
-    backend = LocalBackend(list(hosted.models.values()), names=list(hosted.models))
+    backend = LocalBackend(list(hosted.models.values()))
     await backend.start()
     found: list[list[JobSegment]] = []
     try:

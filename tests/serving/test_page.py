@@ -248,7 +248,7 @@ def test_playing_and_pausing(chromium: Browser, scripted_service: str) -> None:
 
 
 def test_the_shipped_model_solves_a_newspaper_puzzle(chromium: Browser) -> None:
-    backend = LocalBackend([load_model("sudoku9")], names=["sudoku9"])
+    backend = LocalBackend([load_model("sudoku9")])
     with live(backend) as address, visit(chromium, f"{address}/") as seen:
         page = seen.open()
         paste(page, NEWSPAPER)
