@@ -20,6 +20,7 @@ from hrm_rl.distributed.cluster import connect
 from hrm_rl.distributed.front import Front
 from hrm_rl.distributed.thinker import Thinker
 from hrm_rl.runs.loading import LoadedModel
+from hrm_rl.serving.jobs import refuse_one_name
 from hrm_rl.serving.served import served_model
 from hrm_rl.serving.settings import ServingSettings
 from hrm_rl.training.resources import Machine, cluster_address, this_machine
@@ -64,6 +65,7 @@ def serve(
     replica.
     Raises UserError, ServeFailed.
     """
+    refuse_one_name([served_model(model) for model in models])
     joined = cluster_address(None)
     machine = connect(joined, this_machine(), verbose=False)
     refuse_small(machine, replicas, gpus_per_replica)

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Annotated, Any
@@ -22,7 +21,7 @@ from starlette.types import Receive, Scope, Send
 from hrm_rl import __version__
 from hrm_rl.serving.faults import ClientGone, ServiceError, internal, of_status, of_validation
 from hrm_rl.serving.gate import NOTE, Gate
-from hrm_rl.serving.jobs import Backend, BackendError
+from hrm_rl.serving.jobs import Backend, BackendError, refuse_one_name
 from hrm_rl.serving.metrics import CONTENT_TYPE
 from hrm_rl.serving.pages import PageFiles, reference
 from hrm_rl.serving.puzzles import model_info, random_puzzle, task_infos
@@ -42,7 +41,6 @@ from hrm_rl.serving.schemas import (
     ThinkRequest,
 )
 from hrm_rl.serving.settings import ServingSettings
-from hrm_rl.utils.errors import UserError
 
 log = logging.getLogger("hrm_rl.serving")
 
@@ -77,9 +75,7 @@ THINKING = _faults(*_FAULTS)
 def create_app(backend: Backend, settings: ServingSettings) -> FastAPI:
     """The application. It starts the backend when it starts, and closes it at its end; `app.state.service`
     is its Service, which is told to stop. Raises UserError where two models have one name."""
-    twice = [name for name, count in Counter(model.name for model in backend.models).items() if count > 1]
-    if twice:
-        raise UserError(f"two models are called {twice[0]}: serve them from folders with other names")
+    refuse_one_name(backend.models)
     service = Service(backend, settings)
 
     @asynccontextmanager

@@ -6,6 +6,7 @@ Legend: L tokens a puzzle, V vocabulary.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -15,6 +16,7 @@ from numpy.typing import NDArray
 
 from envs.puzzle import Tokens
 from envs.task import PuzzleTask
+from hrm_rl.utils.errors import UserError
 
 Mode = Literal["adaptive", "fixed", "search"]
 """`adaptive` halts where the model wants to, `fixed` spends the budget, `search` hands in what the rule
@@ -115,6 +117,13 @@ class ServedModel:
         if self.search_budget is None:
             raise ValueError(f"{self.name} cannot search")
         return self.search_budget
+
+
+def refuse_one_name(models: Sequence[ServedModel]) -> None:
+    """Refuse models that requests could not tell apart. Raises UserError."""
+    twice = [name for name, count in Counter(model.name for model in models).items() if count > 1]
+    if twice:
+        raise UserError(f"two models are called {twice[0]}: serve them from folders with other names")
 
 
 class BackendError(RuntimeError):
