@@ -101,6 +101,9 @@ class PuzzleTask(ABC):
     """Tokens that a search agent may write into unknown cells, which are then no longer `unknown`. Without
     any, the task cannot be searched."""
 
+    identifiers: int = 1
+    """Rows of the puzzle-embedding table: `PuzzleBatch.identifier` of the task's puzzles is below that."""
+
     @property
     def vocab_size(self) -> int:
         """V: tokens are 0..V-1, with 0 = PAD."""

@@ -44,6 +44,9 @@ class DataConfig(Section):
     small boards have too few puzzles up to symmetry."""
     leaks: Literal["refuse", "warn"] = "refuse"
     """What to do if held-out puzzles, or symmetric forms of them, are in the training set."""
+    eval_levels: tuple[str, ...] = ()
+    """Levels of which puzzles are generated and held out, such as harder ones than any trained on; the
+    trained ones if not given."""
     eval_puzzles: Positive = 512
     """Held-out puzzles: generated ones are divided evenly among the levels."""
 

@@ -36,6 +36,11 @@ def trained_levels(config: Config) -> list[str]:
     return list(dict.fromkeys(name for stage in stages for name in config.curriculum.weights(stage)))
 
 
+def evaluated_levels(config: Config) -> list[str]:
+    """Levels of which puzzles are generated and held out: those asked for, else those trained on."""
+    return list(dict.fromkeys(config.data.eval_levels)) or trained_levels(config)
+
+
 def generate_held_out(
     task: PuzzleTask,
     levels: list[str],

@@ -25,6 +25,7 @@ from envs.folders.opening import check_sample, open_puzzles, open_training
 from envs.puzzle import Puzzles, PuzzleSource, Selection
 from hrm_rl.config import Config
 from hrm_rl.data.held_out import (
+    evaluated_levels,
     generate_held_out,
     held_out_rng,
     prepare,
@@ -84,6 +85,12 @@ def build_data(
             "puzzle,solution or question,answer; .gz is fine), or --data.path FOLDER made by "
             f"{typed_command('dataset')}"
         )
+    given = config.data.path or config.data.eval_path
+    if config.data.eval_levels and given is not None:
+        raise UserError(
+            f"data.eval_levels={' '.join(config.data.eval_levels)} says which puzzles to generate and hold "
+            f"out, but those held out come from {given}: leave one of the two out"
+        )
     if config.data.path is None:
         return _generated(task, config, rank, progress)
     return _from_file(task, config, rank, world_size)
@@ -106,13 +113,16 @@ def _generated(task: PuzzleTask, config: Config, rank: int, progress: ReportProg
         given = open_puzzles(task, Path(config.data.eval_path)).take(slice(None))
         held_out, notes = without_doubles(given, "held-out puzzles")
     else:
-        held_out = generate_held_out(task, levels, config.data.eval_puzzles, config.seed, progress)
+        evaluated = evaluated_levels(config)
+        prepare(task, evaluated, progress)
+        held_out = generate_held_out(task, evaluated, config.data.eval_puzzles, config.seed, progress)
     key = task.invariant if config.data.exclude_twins else fingerprint
     exclude = key(held_out.inputs)
     refuse_small_boards(task, levels, exclude, key, config.data.exclude_twins)
     children = {level: GeneratedSource(task, level, config.seed, rank, exclude, key) for level in levels}
     source = MixedSource(children, config.curriculum.weights(0), config.seed, rank)
-    return Data(task, source, held_out, int(held_out.identifier.max(initial=0)) + 1, notes)
+    identifiers = max(task.identifiers, int(held_out.identifier.max(initial=0)) + 1)
+    return Data(task, source, held_out, identifiers, notes)
 
 
 def _from_file(task: PuzzleTask, config: Config, rank: int, world_size: int) -> Data:

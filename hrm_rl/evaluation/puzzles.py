@@ -14,7 +14,7 @@ from envs import DataError, PuzzleBatch
 from envs.folders.opening import open_puzzles
 from envs.task import PuzzleTask
 from hrm_rl.config import Config, PathText, Positive, Section, Seed
-from hrm_rl.data.held_out import generate_held_out, prepare, trained_levels, without_doubles
+from hrm_rl.data.held_out import evaluated_levels, generate_held_out, prepare, without_doubles
 from hrm_rl.data.leaks import Keys, twins
 from hrm_rl.data.streams import ALL_LEVELS, build_data, training_puzzles
 from hrm_rl.runs.dependencies import digests_of_puzzles, moved
@@ -30,7 +30,7 @@ class PuzzleChoice(Section):
     """File or folder of puzzles to evaluate on. Without this, --level, --puzzles and --seed: the run's
     held-out ones."""
     level: str | None = None
-    """Level to generate; those of the training run if not given."""
+    """Level to generate; those that the training run held out if not given."""
     puzzles: Positive | None = None
     """Puzzles to generate over all levels (1000), or to take from the file at random (all)."""
     seed: Seed | None = None
@@ -128,7 +128,7 @@ def _from_file(choice: PuzzleChoice, task: PuzzleTask) -> PuzzleBatch:
 
 
 def _generated(choice: PuzzleChoice, config: Config, task: PuzzleTask) -> PuzzleBatch:
-    levels = [choice.level] if choice.level else trained_levels(config)
+    levels = [choice.level] if choice.level else evaluated_levels(config)
     levels = [name for name in levels if name != ALL_LEVELS] or list(task.levels)
     with slow_work() as progress:
         prepare(task, levels, progress)

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from envs import PuzzleBatch
 from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.agents.search.search import Search
-from hrm_rl.data.held_out import trained_levels
+from hrm_rl.data.held_out import evaluated_levels
 from hrm_rl.evaluation.intervals import wilson
 from hrm_rl.evaluation.puzzles import PuzzleChoice, choose_puzzles
 from hrm_rl.evaluation.scores import evaluate
@@ -132,7 +132,7 @@ def fresh_puzzles(loaded: LoadedModel, puzzles: int, seed: int, only: Sequence[s
     if only:
         parts = [PuzzleChoice(level=level, puzzles=puzzles, seed=seed) for level in only]
         return PuzzleBatch.concatenate([choose_puzzles(p, loaded.config, loaded.task) for p in parts])
-    levels = len(trained_levels(loaded.config))
+    levels = len(evaluated_levels(loaded.config))
     return choose_puzzles(PuzzleChoice(puzzles=puzzles * levels, seed=seed), loaded.config, loaded.task)
 
 
@@ -228,7 +228,7 @@ def _card(
 
 def _asked(loaded: LoadedModel, found: Judged) -> int:
     """What --puzzles has to be for these puzzles: a level that is small gave fewer."""
-    return max(row.puzzles for row in found.rows[:-1]) * len(trained_levels(loaded.config))
+    return max(row.puzzles for row in found.rows[:-1]) * len(evaluated_levels(loaded.config))
 
 
 def _span(solved: int, puzzles: int) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hrm_rl.config import Config
-from hrm_rl.data.held_out import trained_levels
+from hrm_rl.data.held_out import evaluated_levels
 from hrm_rl.data.streams import build_data
 from hrm_rl.sweeps.checks import metric_level
 from hrm_rl.sweeps.file import Optuna, Pbt
@@ -133,10 +133,11 @@ def check_data(space: Space, samples: list[Params]) -> list[str]:
         kind = f"{config.env}{config.data}{config.curriculum.stages}"
         if kind not in seen:
             seen.add(kind)
-            if level and config.data.path is None and level not in (levels := trained_levels(config)):
+            if level and config.data.path is None and level not in (levels := evaluated_levels(config)):
                 raise UserError(
                     f"metric {space.file.metric} is of level {level}, which no stage of the curriculum has "
-                    f"(they have {', '.join(levels)}): choose one of these, or eval/solved"
+                    f"and data.eval_levels does not name (there are {', '.join(levels)}): choose one of "
+                    "these, or eval/solved"
                 )
             data = build_data(config)
             data.source.close()

@@ -240,7 +240,7 @@ OTHER_VALUES: dict[str, Any] = {
     "model.name": "other", "model.pos_encodings": "learned", "model.dtype": "bfloat16", "preset": "sudoku6",
     "halting.exploration": "per_episode", "optim.name": "adam_atan2", "optim.betas": (0.5, 0.5),
     "data.leaks": "warn", "train.loss": "stablemax", "train.loss_on": "blanks", "train.device": "auto",
-    "env.size": 6,
+    "env.size": 6, "data.eval_levels": ("hard",),
     "data.max_puzzles": 9, "curriculum.stages": ("hard=1",), "curriculum.metric": "cells",
     "optim.lr_min_ratio": 0.5, "halting.halt_exploration_prob": 0.9, "optim.ema_decay": 0.5,
     "curriculum.threshold": 0.1, "data.augment": False, "data.required": True, "model.num_heads": 4,

@@ -129,6 +129,19 @@ def test_held_out_puzzles_are_shared_out_among_the_levels_of_all_stages() -> Non
     ]
 
 
+def test_held_out_puzzles_may_be_of_levels_that_are_not_trained_on(file: Path) -> None:
+    data = build(
+        curriculum={"stages": ("easy=1",)}, data={"eval_puzzles": 10, "eval_levels": ("hard", "easy", "hard")}
+    )
+    assert data.held_out.level.tolist() == [HARD] * 5 + [EASY] * 5
+    assert set(data.source.draw(50).level) == {EASY}
+    with pytest.raises(UserError, match="unknown level 'hrd'"):
+        build(data={"eval_levels": ("hrd",)})
+    for given in ("path", "eval_path"):
+        with pytest.raises(UserError, match=r"data\.eval_levels=hard .* leave one of the two out"):
+            build(data={given: str(file), "eval_levels": ("hard",)})
+
+
 def test_held_out_puzzles_of_a_level_with_few_are_all_different() -> None:
     data = build(curriculum={"stages": ("extreme=1",)}, data={"eval_puzzles": 3000})
     assert len(keys(data.held_out)) == len(data.held_out) < 3000
