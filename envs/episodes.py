@@ -75,7 +75,7 @@ class PuzzleEnv(gymnasium.Env[dict[str, Any], dict[str, Any]]):
     def _judge(self, puzzle: PuzzleBatch, answer: Tokens) -> bool:
         """The rule's verdict on this step's answer (L,)."""
         self._answer = answer
-        return bool(self.task.solved(puzzle.inputs, answer[None])[0])
+        return bool(self.task.right(puzzle.inputs, answer[None], puzzle.solution)[0])
 
     def _finish(
         self, puzzle: PuzzleBatch, solved: bool, handed_in: bool, **said: Any
@@ -200,7 +200,7 @@ class PuzzleVectorEnv(VectorEnv[dict[str, Any], dict[str, Any], NDArray[Any]]):
     def _judge(self, answer: Tokens) -> NDArray[np.bool_]:
         """(B,) the rule's verdict on this step's answers (B, L)."""
         self._answer = answer
-        return self.task.solved(self._inputs, answer)
+        return self.task.right(self._inputs, answer, self._solution)
 
     def _finish(
         self, solved: NDArray[np.bool_], handed_in: NDArray[np.bool_], **said: NDArray[Any]

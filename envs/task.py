@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from envs import drawing
 from envs.csv_files import parse_cells, read_csv, refuse_bad_rows
 from envs.errors import DataError, MisfitError, unknown
-from envs.puzzle import NO_LEVEL, PuzzleBatch, Tokens, View, fingerprint
+from envs.puzzle import NO_LEVEL, PAD, PuzzleBatch, Tokens, View, fingerprint
 
 ReportProgress = Callable[[str, int, int], None]
 """Told of slow work: what is being made, how much is done, how much there is."""
@@ -97,6 +97,9 @@ class PuzzleTask(ABC):
     """Rows and columns of the boxes that pictures of a board show, if there are any."""
     one_solution: bool = False
     """Whether `prove` shows that no other answer is right; else it gives one of those that may be."""
+    label_decides: bool = False
+    """Whether a question leaves open which answer is right, so that only its label tells: then `solved` is
+    never asked. What needs a rule, such as search and verified retries, is not offered."""
     assumable: tuple[int, ...] = ()
     """Tokens that a search agent may write into unknown cells, which are then no longer `unknown`. Without
     any, the task cannot be searched."""
@@ -128,6 +131,14 @@ class PuzzleTask(ABC):
     @abstractmethod
     def solved(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
         """(N,) whether each answer (N, L) is right by the task's rule. Needs no solution."""
+
+    def right(self, inputs: Tokens, answer: Tokens, solution: Tokens) -> NDArray[np.bool_]:
+        """(N,) whether each answer (N, L) is right: by the rule, or by its label where that decides."""
+        if not self.label_decides:
+            return self.solved(inputs, answer)
+        labelled = solution != PAD
+        found: NDArray[np.bool_] = ((answer == solution) | ~labelled).all(axis=1) & labelled.any(axis=1)
+        return found
 
     @abstractmethod
     def unknown(self, inputs: Tokens) -> NDArray[np.bool_]:
@@ -213,7 +224,7 @@ class PuzzleTask(ABC):
     def faults(self, inputs: Tokens, solution: Tokens) -> dict[int, str]:
         """What is wrong with puzzles from a file: row -> reason, for rows that are no puzzle or whose
         solution (N, L) is not right. Tokens are already known to be below V."""
-        wrong = np.flatnonzero(~self.solved(inputs, solution))
+        wrong = np.flatnonzero(~self.right(inputs, solution, solution))
         return {int(row): "the solution does not solve the puzzle" for row in wrong}
 
     def encode(self, text: str) -> Tokens:

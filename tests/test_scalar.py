@@ -206,7 +206,7 @@ class RowTask:
 
     name, vocab_size, grid_shape, levels, length = "row", 6, (1, 4), ("only",), 4
 
-    def solved(self, inputs: np.ndarray, answer: np.ndarray) -> np.ndarray:
+    def right(self, inputs: np.ndarray, answer: np.ndarray, solution: np.ndarray) -> np.ndarray:
         kept = ((inputs == answer) | (inputs == 1)).all(-1)
         return kept & (np.sort(answer, -1) == np.arange(2, 6)).all(-1)
 

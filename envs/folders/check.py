@@ -72,7 +72,7 @@ def label_faults(folder: PuzzleFolder, inputs: Tokens, labels: Tokens) -> tuple[
     if folder.metadata.board is None or not faults:
         return faults, 0
     rows = np.array(sorted(faults))
-    right = rows[folder.task.solved(inputs[rows], labels[rows])]
+    right = rows[folder.task.right(inputs[rows], labels[rows], labels[rows])]
     return {row: reason for row, reason in faults.items() if row not in set(right.tolist())}, len(right)
 
 

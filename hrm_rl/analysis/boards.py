@@ -121,7 +121,7 @@ def steps_of(seen: list[Thoughts], solver: Solver, puzzle: PuzzleBatch) -> list[
                 halts=bool(solver.wants_to_halt(thoughts.q)[0]) and not stopped,
                 spent=thoughts is seen[-1],
                 thinks_on=stopped,
-                solved=bool(solver.task.solved(puzzle.inputs, answer[None])[0]),
+                solved=bool(solver.task.right(puzzle.inputs, answer[None], puzzle.solution)[0]),
                 wrong=int(((answer != puzzle.solution[0]) & labelled).sum()) if labelled.any() else None,
             )
         )

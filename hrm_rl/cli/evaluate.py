@@ -134,6 +134,9 @@ def main(args: Sequence[str]) -> int:
         warn_of_moved(model, own_held_out=False)
         puzzles = without_training_puzzles(puzzles, model.config, model.task)
     split(command.by, models[0].task, puzzles)  # refuses
+    judge = "--retry" if command.retry else "--choose rule" if command.choose == "rule" else None
+    if judge and models[0].task.label_decides:
+        raise UserError(f"{judge} needs a rule that tells right answers; in {models[0].task.name} labels do")
     if command.vote or command.retry:
         offered(models[0].task, puzzles.inputs[:1], np.random.default_rng(0))  # refuses
     for model in models:

@@ -65,7 +65,7 @@ class Recording:
         self.q[k, n], self.agreed[k, n] = thoughts.q, thoughts.agreed
         self.change[k, n], self.entropy[k, n] = thoughts.change, thoughts.entropy
         self.exact[k, n] = exact(thoughts.answer, puzzles.solution[n])
-        self.solved[k, n] = self.solver.task.solved(thoughts.inputs, thoughts.answer)
+        self.solved[k, n] = self.solver.task.right(thoughts.inputs, thoughts.answer, puzzles.solution[n])
 
     def segments(self, stopping: StoppingRule) -> NDArray[np.int64]:
         """(N,) segments after which each puzzle would have stopped. The rule's budget must not exceed K."""

@@ -79,7 +79,7 @@ class Evaluation:
         labelled = puzzles.solution != PAD
         self.level[:] = puzzles.level
         self.exact = exact(self.answer, puzzles.solution)
-        self.solved = task.solved(puzzles.inputs, self.answer)
+        self.solved = task.right(puzzles.inputs, self.answer, puzzles.solution)
         self.cells = labelled.sum(-1)
         self.cells_right = ((self.answer == puzzles.solution) & labelled).sum(-1)
         self.measures = task.measure(puzzles.inputs, self.answer)
@@ -143,7 +143,8 @@ def evaluate(
         judged = thoughts.take(np.isin(thoughts.segment, result.depths))
         if len(judged.index):
             column = np.searchsorted(result.depths, judged.segment)
-            result.solved_after[judged.index, column] = task.solved(judged.inputs, judged.answer)
+            solution = puzzles.solution[judged.index]
+            result.solved_after[judged.index, column] = task.right(judged.inputs, judged.answer, solution)
         halts = thoughts.done if not think_on else thoughts.done | stopping.stops(thoughts, solver)
         first = thoughts.take(halts & (result.segments[n] == 0))
         result.segments[first.index] = first.segment

@@ -95,7 +95,7 @@ class MultiPass:
         passes: NDArray[np.int64],
         kind: str,
     ) -> MultiPass:
-        solved = task.solved(puzzles.inputs, answer)
+        solved = task.right(puzzles.inputs, answer, puzzles.solution)
         return MultiPass(answer, exact(answer, puzzles.solution), solved, segments, passes, kind)
 
 

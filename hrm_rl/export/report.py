@@ -83,7 +83,7 @@ class Reporter:
         numbers = [n for n in range(len(self.task.levels)) if (self.puzzles.level == n).any()]
         lines = _head("solved by level", *(self.task.levels[n] for n in numbers))
         for name, trace in self._traces.items():
-            solved = self.task.solved(self.puzzles.inputs, trace.handed_in())
+            solved = self.task.right(self.puzzles.inputs, trace.handed_in(), self.puzzles.solution)
             lines.append(_row(name, *(_share(solved[self.puzzles.level == n]) for n in numbers)))
         return lines
 

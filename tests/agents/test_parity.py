@@ -30,11 +30,8 @@ class LabelTask:
     name, vocab_size, grid_shape, levels = "labels", GOLDEN["config"]["vocab_size"], (9, 9), ("only",)
     length = 9 * 9
 
-    def __init__(self, solution: np.ndarray):
-        self.solution = solution
-
-    def solved(self, inputs: np.ndarray, answer: np.ndarray) -> np.ndarray:
-        return ((answer == self.solution) | (self.solution == 0)).all(-1)
+    def right(self, inputs: np.ndarray, answer: np.ndarray, solution: np.ndarray) -> np.ndarray:
+        return ((answer == solution) | (solution == 0)).all(-1)
 
     def unknown(self, inputs: np.ndarray) -> np.ndarray:
         return np.ones_like(inputs, np.bool_)
@@ -161,7 +158,7 @@ def test_six_updates_agree_with_the_reference(
 ) -> None:
     config, source = golden_config(loss), GoldenSource()
     env = SameBatchEnv(
-        LabelTask(source.batch.solution),
+        LabelTask(),
         source,
         GOLDEN["config"]["batch_size"],
         config.halting.halt_max_steps,

@@ -202,8 +202,11 @@ class Learner:
         q_taught = self.model.q_values(carry.z_h) if self.config.halting.q_detach else q
         if self.q_target.teaches_previous:  # the continue values before this segment
             q_taught = torch.stack((q_taught[:, 0], self.model.q_values(begun.z_h)[:, 1]), dim=1)
-        puzzle, segment, answer = slots.puzzle[rows], slots.segment[rows] + 1, ToCpu(likeliest(logits), q)
-        return Thought(puzzle, segment, tokens, labels, identifier, logits, q, q_taught, carry, answer)
+        puzzle, solution, segment = slots.puzzle[rows], slots.solution[rows], slots.segment[rows] + 1
+        answer = ToCpu(likeliest(logits), q)
+        return Thought(
+            puzzle, solution, segment, tokens, labels, identifier, logits, q, q_taught, carry, answer
+        )
 
     def _labels(self, rows: slice) -> NDArray[np.int64]:
         """(B, L) what the answer's loss compares with, IGNORE where it does not look."""
@@ -217,7 +220,8 @@ class Learner:
         """What a thought amounts to, when it has arrived on the CPU."""
         tokens, q = thought.answer.wait()
         answer = fill_in(tokens.numpy(), thought.puzzle, self.env.task, self.config.train.loss_on)
-        return Act(thought.carry, q, answer, self.env.task.solved(thought.puzzle, answer))
+        right = self.env.task.right(thought.puzzle, answer, thought.solution)
+        return Act(thought.carry, q, answer, right)
 
     def _decide(self, act: Act) -> Tensor:
         """(B,) whether each slot halts. Exploration is drawn, and noted in the slots."""

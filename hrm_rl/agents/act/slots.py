@@ -100,6 +100,8 @@ class Thought:
 
     puzzle: NDArray[np.uint8]
     """(B, L)"""
+    solution: NDArray[np.uint8]
+    """(B, L)"""
     segment: NDArray[np.int64]
     """(B,) segments spent on the puzzle, this one included."""
     tokens: Tensor
