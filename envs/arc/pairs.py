@@ -20,7 +20,7 @@ from envs.arc.canvas import Grid, paint
 from envs.arc.kernels import boxes_all, canonical_all
 from envs.arc.puzzles import EVALUATION, ArcPair, ArcPuzzle
 from envs.arc.rules import RULES
-from envs.puzzle import Tokens, fingerprint
+from envs.puzzle import PuzzleBatch, Tokens, fingerprint
 
 
 @dataclass(frozen=True)
@@ -55,9 +55,13 @@ def keys(grids: Sequence[Grid], size: int) -> NDArray[np.uint64]:
     place of all but black."""
     if not grids:
         return np.zeros(0, np.uint64)
-    canvases = np.stack([paint(grid, size) for grid in grids])
+    return _forms(np.stack([paint(grid, size) for grid in grids]), size)
+
+
+def _forms(canvases: Tokens, size: int) -> NDArray[np.uint64]:
+    """`keys` of canvases (N, L)."""
     smallest = np.zeros_like(canvases)
-    canonical_all(canvases, size, boxes(canvases, size), smallest)
+    canonical_all(np.ascontiguousarray(canvases), size, boxes(canvases, size), smallest)
     return fingerprint(smallest)
 
 
@@ -80,6 +84,13 @@ def sides(puzzles: Sequence[ArcPuzzle], size: int) -> tuple[tuple[Example, ...],
         for key, example in zip(_pair_keys(train, size), train, strict=True)
         if key not in known or (not example.test and (key, example.puzzle) in secrets)
     ), tuple(held_out)
+
+
+def are_held_out(puzzles: PuzzleBatch, held_out: Sequence[Example], size: int) -> NDArray[np.bool_]:
+    """(N,) which of some puzzles are a symmetric form of a held-out pair, wherever their grids lie."""
+    known = set(_pair_keys(held_out, size))
+    own = zip(_forms(puzzles.inputs, size).tolist(), _forms(puzzles.solution, size).tolist(), strict=True)
+    return np.array([pair in known for pair in own], np.bool_)
 
 
 def _pair_keys(examples: Sequence[Example], size: int) -> list[tuple[int, int]]:

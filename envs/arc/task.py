@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from envs.arc.augmentation import Augmentation
-from envs.arc.canvas import LARGEST, Grid, crop, paint
+from envs.arc import text as text_form
+from envs.arc.canvas import FIRST_COLOUR, LARGEST, Grid, crop, paint
 from envs.arc.identities import Identities
-from envs.arc.pairs import Drawer, RuleDrawer, boxes, fits, moved, sides
+from envs.arc.pairs import Drawer, RuleDrawer, are_held_out, boxes, fits, moved, sides
 from envs.arc.puzzles import EVALUATION, ArcPair, ArcPuzzle, load
 from envs.arc.rules import RULES
-from envs.errors import UserError
-from envs.puzzle import NO_LEVEL, PuzzleBatch, Tokens
+from envs.errors import DataError, UserError
+from envs.puzzle import NO_LEVEL, PAD, PuzzleBatch, Tokens
 from envs.task import PuzzleTask
 
 MINI = "mini"
@@ -33,9 +35,10 @@ class ArcTask(PuzzleTask):
     """Find the counterpart of a grid of colours."""
 
     name = "arc"
-    characters = "_|0123456789"
+    characters = text_form.CHARACTERS
     levels = ("small", "medium", "large")
     label_decides = True
+    drawn_as = "colours"
 
     def __init__(
         self,
@@ -116,6 +119,67 @@ class ArcTask(PuzzleTask):
     def grid(self, tokens: Tokens) -> Grid | None:
         """The grid on a canvas (L,), or None where there is none."""
         return crop(tokens, self.size)
+
+    def encode(self, text: str) -> Tokens:
+        """(L,) the grid that `text` is: its rows as digits, with line ends or `/` between them, on the canvas
+        at the top left. Before them may stand a row with an identity, `NAME` or `NAME@AUGMENTATION`, which
+        `identify` gives: `67a3c6ac/012/345`. Raises DataError."""
+        return text_form.read_puzzle(text, self.size, self.identifier_named)[0]
+
+    def identify(self, text: str) -> int:
+        """The identity that stands before the grid, 0 without one. Raises DataError."""
+        return text_form.read_puzzle(text, self.size, self.identifier_named)[1]
+
+    def identities(self) -> Mapping[int, str]:
+        """The puzzles as they are, by identifier; a rule of `mini` in words."""
+        titles = {rule.name: f" ({rule.title})" for rule in RULES} if self._mini else {}
+        numbers = enumerate(self.puzzles)
+        return {self.identifier_of(n): puzzle.name + titles.get(puzzle.name, "") for n, puzzle in numbers}
+
+    def check(self, tokens: Tokens) -> None:
+        """Raises DataError unless `tokens` are one grid, anywhere on the canvas, with or without end marks."""
+        super().check(tokens)
+        coloured = tokens >= FIRST_COLOUR
+        if not coloured.any():
+            raise DataError("the canvas holds no grid: no cell has a colour")
+        top, left, rows, columns = boxes(tokens[None], self.size)[0].tolist()
+        inside = np.zeros((self.size, self.size), np.bool_)
+        inside[top : top + rows, left : left + columns] = True
+        for cell in np.flatnonzero(inside.reshape(-1) & ~coloured)[:1].tolist():
+            row, column = divmod(cell, self.size)
+            raise DataError(
+                f"row {row + 1}, column {column + 1} has no colour, but lies within the grid of {rows} x "
+                f"{columns} cells: a grid is a rectangle without holes",
+                cell,
+            )
+
+    def split(self, text: str) -> list[str]:
+        """The grids of a text: a line each where they are written with `/`, else blocks of lines."""
+        return text_form.split(text)
+
+    def read(self, path: Path) -> PuzzleBatch:
+        """The pairs of a CSV file with columns question,answer and perhaps identity, or the test grids of
+        ARC's JSON. Raises DataError naming line and reason."""
+        if path.suffix == ".json":
+            return self._read_json(path)
+        inputs, solution, identifier = text_form.read_csv(path, self.size, self.identifier_named)
+        return PuzzleBatch(inputs, solution, self.level_of(inputs), np.array(identifier, np.int64))
+
+    def secret(self, puzzles: PuzzleBatch) -> NDArray[np.bool_]:
+        """(N,) which are, in whatever form, a held-out test grid of an evaluation puzzle with its solution."""
+        return are_held_out(puzzles, self._held_out, self.size)
+
+    def faults(self, inputs: Tokens, solution: Tokens) -> dict[int, str]:
+        """Rows of a file without a grid, or without a label: there is nothing else to tell them by."""
+        none = ~(inputs >= FIRST_COLOUR).any(axis=1)
+        unlabelled = (solution == PAD).all(axis=1)
+        return {int(row): "has no grid" for row in np.flatnonzero(none)} | {
+            int(row): "has no label" for row in np.flatnonzero(unlabelled & ~none)
+        }
+
+    def write_text(self, tokens: Tokens) -> str:
+        """A grid (L,) in one line, as `encode` reads it."""
+        return text_form.write_tokens(tokens, self.size)
 
     def solved(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
         """Never asked: the label decides."""
@@ -205,6 +269,19 @@ class ArcTask(PuzzleTask):
             solution[n] = paint(pair.output, self.size, top, left)
             identifier[n] = self.identifier_of(puzzle, form)
         return PuzzleBatch(inputs, solution, np.full(count, level), identifier)
+
+    def _read_json(self, path: Path) -> PuzzleBatch:
+        known = {puzzle.name: number for number, puzzle in enumerate(self.puzzles)}
+        pairs, identifiers = [], []
+        for puzzle in load(str(path)):
+            for pair in puzzle.test:
+                if not fits(pair, self.size):
+                    raise DataError(f"{path}: puzzle {puzzle.name!r} does not fit a canvas of {self.size}")
+                pairs.append(pair)
+                identifiers.append(self.identifier_of(known[puzzle.name]) if puzzle.name in known else 0)
+        if not pairs:
+            raise DataError(f"{path}: has no test grids")
+        return self._batch(pairs, identifiers)
 
     def _level_of(self, pair: ArcPair) -> int:
         return int(np.searchsorted([most for _, most in self._bounds], max(pair.input.shape)))
