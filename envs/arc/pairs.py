@@ -1,9 +1,9 @@
 """Which pairs of a data set may be trained on, which are held out, and how both are drawn.
 
 The leak guard is here. The held-out side has the test grids of evaluation puzzles. The training side has all
-demonstrations, those of evaluation puzzles too, and the test grids of training puzzles; but no pair of another
-puzzle that is a held-out one in some symmetric form, and nothing is drawn from it whose input is that of a
-held-out test grid as it stands.
+demonstrations, those of evaluation puzzles too, and the test grids of training puzzles, but no pair that is a
+held-out one in some symmetric form. ARC-AGI-1 has some of these, mostly demonstrations whose colours are
+exchanged in the puzzle's own test grid; ARC-AGI-2 has none.
 
 Legend: N canvases, L = size * size cells.
 """
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.arc.augmentation import Augmentation
 from envs.arc.canvas import Grid, paint
 from envs.arc.kernels import boxes_all, canonical_all
 from envs.arc.puzzles import EVALUATION, ArcPair, ArcPuzzle
@@ -75,15 +76,9 @@ def sides(puzzles: Sequence[ArcPuzzle], size: int) -> tuple[tuple[Example, ...],
             if fits(pair, size) and pair.output is not None:
                 side = held_out if puzzle.subset == EVALUATION else train
                 side.append(Example(index, pair, True))
-    secrets = {
-        (key, example.puzzle) for key, example in zip(_pair_keys(held_out, size), held_out, strict=True)
-    }
-    known = {key for key, _ in secrets}
-    return tuple(
-        example
-        for key, example in zip(_pair_keys(train, size), train, strict=True)
-        if key not in known or (not example.test and (key, example.puzzle) in secrets)
-    ), tuple(held_out)
+    known = set(_pair_keys(held_out, size))
+    kept = zip(_pair_keys(train, size), train, strict=True)
+    return tuple(example for key, example in kept if key not in known), tuple(held_out)
 
 
 def are_held_out(puzzles: PuzzleBatch, held_out: Sequence[Example], size: int) -> NDArray[np.bool_]:
@@ -103,6 +98,11 @@ def _pair_keys(examples: Sequence[Example], size: int) -> list[tuple[int, int]]:
 def fits(pair: ArcPair, size: int) -> bool:
     """Whether both grids fit a canvas of `size`."""
     return max(pair.input.shape + (() if pair.output is None else pair.output.shape)) <= size
+
+
+def in_form(pair: ArcPair, form: Augmentation) -> ArcPair:
+    """Both grids of a pair in a form."""
+    return ArcPair(form.apply(pair.input), None if pair.output is None else form.apply(pair.output))
 
 
 class Drawer:

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.arc.augmentation import Augmentation
+from envs.arc import folders
 from envs.arc import text as text_form
 from envs.arc.canvas import FIRST_COLOUR, LARGEST, Grid, crop, paint
 from envs.arc.identities import Identities
-from envs.arc.pairs import Drawer, RuleDrawer, are_held_out, boxes, fits, moved, sides
-from envs.arc.puzzles import EVALUATION, ArcPair, ArcPuzzle, load
+from envs.arc.pairs import Drawer, RuleDrawer, are_held_out, boxes, fits, in_form, moved, sides
+from envs.arc.puzzles import EVALUATION, TRAINING, ArcPair, ArcPuzzle, load
 from envs.arc.rules import RULES
 from envs.errors import DataError, UserError
-from envs.puzzle import NO_LEVEL, PAD, PuzzleBatch, Tokens
+from envs.puzzle import NO_LEVEL, PAD, Collection, PuzzleBatch, Tokens
 from envs.task import PuzzleTask
 
 MINI = "mini"
@@ -64,10 +65,9 @@ class ArcTask(PuzzleTask):
         self._train, self._held_out = sides(self.puzzles, size)
         self._identities = Identities(self.puzzles, augmentations, seed)
         self.identifiers = len(self._identities)
+        self.remarks = self._remarks()
         levels = np.array([self._level_of(example.pair) for example in self._train], np.int64)
         self._drawer = RuleDrawer(self._bounds) if self._mini else Drawer(self._train, levels)
-        guarded = [paint(e.pair.input, size) for e in self._held_out]
-        self._guarded = self.invariant(np.reshape(guarded, (-1, self.length)).astype(np.uint8))
 
     def identifier_of(self, puzzle: int, augmentation: int = 0) -> int:
         """The identifier of puzzle number `puzzle` in its form number `augmentation`; 0 is the puzzle as it is."""
@@ -177,6 +177,19 @@ class ArcTask(PuzzleTask):
             int(row): "has no label" for row in np.flatnonzero(unlabelled & ~none)
         }
 
+    def collection(self, seed: int) -> Collection | None:
+        """All pairs in all forms, as the field's builders write them (see `envs.arc.folders`); None for `mini`,
+        whose pairs are new."""
+        if self._mini:
+            return None
+        rng = np.random.default_rng(seed) if self.translate else None
+        return Collection(
+            folders.chunks(self._train, self._identities, self.size, rng),
+            folders.chunks(self._held_out, self._identities, self.size, None),
+            [self.name_of(identifier) for identifier in range(self.identifiers)],
+            {"test_puzzles.json": folders.test_puzzles(self.puzzles)},
+        )
+
     def write_text(self, tokens: Tokens) -> str:
         """A grid (L,) in one line, as `encode` reads it."""
         return text_form.write_tokens(tokens, self.size)
@@ -195,8 +208,8 @@ class ArcTask(PuzzleTask):
         """`count` pairs of `level`: a pure function of its arguments.
 
         held_out: test grids of evaluation puzzles, each once before any comes again; of `mini`, new grids as
-        they are. Otherwise pairs to train on, in a random form and place, none with the input of such a test
-        grid as it stands. Raises UserError for a level without pairs.
+        they are. Otherwise pairs to train on, in a random form and place, none of them a held-out test grid
+        with its solution in whatever form. Raises UserError for a level without pairs.
         """
         number = self.level_index(level)
         if not held_out:
@@ -236,7 +249,7 @@ class ArcTask(PuzzleTask):
     def _training(self, level: int, count: int, rng: np.random.Generator) -> PuzzleBatch:
         batch = self._drawn(level, count, rng, plain=False)
         for _ in range(TRIES):
-            shown = np.flatnonzero(np.isin(self.invariant(batch.inputs), self._guarded))
+            shown = np.flatnonzero(self.secret(batch))
             if not len(shown):
                 return batch
             others = self._drawn(level, len(shown), rng, plain=False)
@@ -283,6 +296,22 @@ class ArcTask(PuzzleTask):
             raise DataError(f"{path}: has no test grids")
         return self._batch(pairs, identifiers)
 
+    def _remarks(self) -> tuple[str, ...]:
+        asked = [puzzle for puzzle in self.puzzles if puzzle.subset == EVALUATION]
+        if self._mini or not asked:
+            return ()
+        grids = sum(pair.output is not None for puzzle in asked for pair in puzzle.test)
+        known = sum(
+            fits(pair, self.size)
+            for puzzle in self.puzzles
+            for pair in puzzle.train + (puzzle.test if puzzle.subset == TRAINING else ())
+        )
+        left_out = known - len(self._train)
+        return (
+            f"the demonstrations of the {len(asked):,} evaluation puzzles are trained on, as published systems "
+            f"do; their {grids:,} test grids never are, nor are {left_out:,} pairs that equal one in some form",
+        )
+
     def _level_of(self, pair: ArcPair) -> int:
         return int(np.searchsorted([most for _, most in self._bounds], max(pair.input.shape)))
 
@@ -300,10 +329,6 @@ class ArcTask(PuzzleTask):
             [none if pair.output is None else paint(pair.output, self.size) for pair in pairs]
         )
         return PuzzleBatch(inputs, solution, self.level_of(inputs), np.array(identifiers, np.int64))
-
-
-def in_form(pair: ArcPair, form: Augmentation) -> ArcPair:
-    return ArcPair(form.apply(pair.input), None if pair.output is None else form.apply(pair.output))
 
 
 def _mini_puzzles() -> tuple[ArcPuzzle, ...]:
