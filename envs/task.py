@@ -191,8 +191,8 @@ class PuzzleTask(ABC):
         return None
 
     def collection(self, seed: int) -> Collection | None:
-        """All the puzzles of the data that `generate` draws on, to be written as a folder; None where it makes
-        new ones. seed: of what is random in how they are written."""
+        """All the puzzles of the data that `generate` draws on, to be written as a folder; None where it
+        makes new ones. seed: of what is random in how they are written."""
         return None
 
     def level_of(self, inputs: Tokens) -> NDArray[np.int64]:

@@ -1,8 +1,8 @@
-"""The whole of a data set as the folders of sapientinc/HRM and TinyRecursiveModels have it, identities included.
+"""A whole data set as the folders of sapientinc/HRM and TinyRecursiveModels have it, with identities.
 
-A puzzle with its forms is a group, a form is a puzzle of the folder with an identifier of its own, a pair is an
-example. In the train split one pair of each form stays at the top left and the others are moved; the test split,
-the test grids of evaluation puzzles in all forms, is not moved.
+A puzzle with its forms is a group, a form is a puzzle of the folder with an identifier of its own, a pair is
+an example. In the train split one pair of each form stays at the top left and the others are moved; the test
+split, the test grids of evaluation puzzles in all forms, is not moved.
 """
 
 from __future__ import annotations
@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.arc.canvas import paint
 from envs.arc.identities import Identities
-from envs.arc.pairs import Example, in_form
+from envs.arc.pairs import Example, in_form, painted
 from envs.arc.puzzles import EVALUATION, ArcPuzzle
 from envs.puzzle import NO_LEVEL, PuzzleBatch
 
@@ -28,8 +27,8 @@ Chunk = tuple[PuzzleBatch, NDArray[np.int64]]
 def chunks(
     examples: Sequence[Example], identities: Identities, size: int, rng: np.random.Generator | None
 ) -> Iterator[Chunk]:
-    """Examples puzzle by puzzle in all forms, and how many each group has. rng: moves them; None leaves them at
-    the top left."""
+    """Examples puzzle by puzzle in all forms, and how many each group has. rng: moves them; None leaves them
+    at the top left."""
     by_puzzle: dict[int, list[Example]] = {}
     for example in examples:
         by_puzzle.setdefault(example.puzzle, []).append(example)
@@ -57,20 +56,15 @@ def _group(
         still = 0 if rng is None else int(rng.integers(len(own)))
         for number, example in enumerate(own):
             pair = in_form(example.pair, form)
-            assert pair.output is not None
-            top, left = 0, 0
-            if rng is not None and number != still:
-                spare = size - np.maximum(pair.input.shape, pair.output.shape)
-                top, left = rng.integers(spare + 1).tolist()
-            inputs[row] = paint(pair.input, size, top, left)
-            solution[row] = paint(pair.output, size, top, left)
+            places = None if number == still else rng
+            inputs[row], solution[row] = painted(pair, size, places)
             row += 1
     numbers = np.array([identities.number(puzzle, form) for form in range(len(forms))], np.int64)
     return PuzzleBatch(inputs, solution, np.full(count, NO_LEVEL), np.repeat(numbers, len(own)))
 
 
 def test_puzzles(puzzles: Sequence[ArcPuzzle]) -> Mapping[str, Any]:
-    """test_puzzles.json: the evaluation puzzles in the form of the public files, for the field's evaluators."""
+    """test_puzzles.json: the evaluation puzzles as the public files have them, for the field's evaluators."""
     return {puzzle.name: to_json(puzzle) for puzzle in puzzles if puzzle.subset == EVALUATION}
 
 

@@ -17,11 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.arc.augmentation import Augmentation
-from envs.arc.canvas import Grid, paint
+from envs.arc.canvas import FIRST_COLOUR, Grid, paint
 from envs.arc.kernels import boxes_all, canonical_all
 from envs.arc.puzzles import EVALUATION, ArcPair, ArcPuzzle
 from envs.arc.rules import RULES
-from envs.puzzle import PuzzleBatch, Tokens, fingerprint
+from envs.errors import DataError
+from envs.puzzle import PAD, PuzzleBatch, Tokens, fingerprint
 
 
 @dataclass(frozen=True)
@@ -52,8 +53,8 @@ def moved(inputs: Tokens, size: int) -> Tokens:
 
 
 def keys(grids: Sequence[Grid], size: int) -> NDArray[np.uint64]:
-    """(N,) what the symmetric forms of a grid share, and no others: mirrored, turned, or with other colours in
-    place of all but black."""
+    """(N,) what the symmetric forms of a grid share, and no others: mirrored, turned, or with other colours
+    in place of all but black."""
     if not grids:
         return np.zeros(0, np.uint64)
     return _forms(np.stack([paint(grid, size) for grid in grids]), size)
@@ -100,9 +101,54 @@ def fits(pair: ArcPair, size: int) -> bool:
     return max(pair.input.shape + (() if pair.output is None else pair.output.shape)) <= size
 
 
+def remarks(puzzles: Sequence[ArcPuzzle], train: Sequence[Example], size: int) -> tuple[str, ...]:
+    """What a run should say of its training side."""
+    asked = [puzzle for puzzle in puzzles if puzzle.subset == EVALUATION]
+    grids = sum(pair.output is not None for puzzle in asked for pair in puzzle.test)
+    possible = [pair for puzzle in puzzles for pair in puzzle.train]
+    possible += [pair for puzzle in puzzles if puzzle.subset != EVALUATION for pair in puzzle.test]
+    left_out = sum(fits(pair, size) and pair.output is not None for pair in possible) - len(train)
+    if not asked:
+        return ()
+    return (
+        f"the demonstrations of the {len(asked):,} evaluation puzzles are trained on, as published systems "
+        f"do; their {grids:,} test grids are not, nor are {left_out:,} pairs that equal one in some form",
+    )
+
+
+def refuse_no_grid(tokens: Tokens, size: int) -> None:
+    """Raise DataError unless there is one grid, a rectangle of coloured cells, on a canvas (L,)."""
+    coloured = tokens >= FIRST_COLOUR
+    if not coloured.any():
+        raise DataError("the canvas holds no grid: no cell has a colour")
+    top, left, rows, columns = boxes(tokens[None], size)[0].tolist()
+    inside = np.zeros((size, size), np.bool_)
+    inside[top : top + rows, left : left + columns] = True
+    for cell in np.flatnonzero(inside.reshape(-1) & ~coloured)[:1].tolist():
+        raise DataError(
+            f"row {cell // size + 1}, column {cell % size + 1} has no colour, but lies within the grid of "
+            f"{rows} x {columns} cells: a grid is a rectangle without holes",
+            cell,
+        )
+
+
 def in_form(pair: ArcPair, form: Augmentation) -> ArcPair:
     """Both grids of a pair in a form."""
     return ArcPair(form.apply(pair.input), None if pair.output is None else form.apply(pair.output))
+
+
+def painted(pair: ArcPair, size: int, rng: np.random.Generator | None = None) -> tuple[Tokens, Tokens]:
+    """The canvases (L,) of a pair; the second is PAD throughout where the output is not public. rng: puts
+    both at the same place, at random; without it they lie at the top left."""
+    top, left = 0, 0
+    if rng is not None:
+        shapes = pair.input.shape if pair.output is None else np.maximum(pair.input.shape, pair.output.shape)
+        top, left = rng.integers(size - np.asarray(shapes) + 1).tolist()
+    none = np.full(size * size, PAD, np.uint8)
+    return (
+        paint(pair.input, size, top, left),
+        none if pair.output is None else paint(pair.output, size, top, left),
+    )
 
 
 class Drawer:

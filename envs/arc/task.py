@@ -1,4 +1,4 @@
-"""ARC as a task: one puzzle is one grid whose counterpart is to be found, under a rule that its identity tells."""
+"""ARC as a task: a puzzle is one grid, and its identity tells the rule under which to find the other."""
 
 from __future__ import annotations
 
@@ -9,15 +9,27 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.arc.augmentation import Augmentation
 from envs.arc import folders
 from envs.arc import text as text_form
-from envs.arc.canvas import FIRST_COLOUR, LARGEST, Grid, crop, paint
+from envs.arc.augmentation import Augmentation
+from envs.arc.canvas import FIRST_COLOUR, LARGEST, Grid, crop
 from envs.arc.identities import Identities
-from envs.arc.pairs import Drawer, RuleDrawer, are_held_out, boxes, fits, in_form, moved, sides
-from envs.arc.puzzles import EVALUATION, TRAINING, ArcPair, ArcPuzzle, load
+from envs.arc.pairs import (
+    Drawer,
+    RuleDrawer,
+    are_held_out,
+    boxes,
+    fits,
+    in_form,
+    moved,
+    painted,
+    refuse_no_grid,
+    remarks,
+    sides,
+)
+from envs.arc.puzzles import EVALUATION, ArcPair, ArcPuzzle, load, read_tests
 from envs.arc.rules import RULES
-from envs.errors import DataError, UserError
+from envs.errors import UserError
 from envs.puzzle import NO_LEVEL, PAD, Collection, PuzzleBatch, Tokens
 from envs.task import PuzzleTask
 
@@ -27,7 +39,7 @@ SMALLEST = 3
 MOST_FORMS = 10_000
 
 TRANSLATED = 0.75
-"""Share of the training pairs that are moved over the canvas. The field leaves one pair of a puzzle in place."""
+"""Share of the training pairs that are moved over the canvas; the field leaves one of a puzzle in place."""
 TRIES = 100
 """Rounds of drawing until no pair shows the input of a held-out test grid."""
 
@@ -65,16 +77,16 @@ class ArcTask(PuzzleTask):
         self._train, self._held_out = sides(self.puzzles, size)
         self._identities = Identities(self.puzzles, augmentations, seed)
         self.identifiers = len(self._identities)
-        self.remarks = self._remarks()
+        self.remarks = () if self._mini else remarks(self.puzzles, self._train, size)
         levels = np.array([self._level_of(example.pair) for example in self._train], np.int64)
         self._drawer = RuleDrawer(self._bounds) if self._mini else Drawer(self._train, levels)
 
     def identifier_of(self, puzzle: int, augmentation: int = 0) -> int:
-        """The identifier of puzzle number `puzzle` in its form number `augmentation`; 0 is the puzzle as it is."""
+        """The identifier of puzzle number `puzzle` in form number `augmentation`; form 0 is itself."""
         return self._identities.number(puzzle, augmentation)
 
     def puzzle_of(self, identifier: int) -> tuple[ArcPuzzle, Augmentation]:
-        """The puzzle of an identifier and its form. Raises UserError for one that is no puzzle's, such as 0."""
+        """The puzzle of an identifier, and its form. Raises UserError for those of none, such as 0."""
         puzzle, form = self._identities.find(identifier)
         return self.puzzles[puzzle], form
 
@@ -137,21 +149,9 @@ class ArcTask(PuzzleTask):
         return {self.identifier_of(n): puzzle.name + titles.get(puzzle.name, "") for n, puzzle in numbers}
 
     def check(self, tokens: Tokens) -> None:
-        """Raises DataError unless `tokens` are one grid, anywhere on the canvas, with or without end marks."""
+        """Raises DataError unless `tokens` are one grid, anywhere, with or without end marks."""
         super().check(tokens)
-        coloured = tokens >= FIRST_COLOUR
-        if not coloured.any():
-            raise DataError("the canvas holds no grid: no cell has a colour")
-        top, left, rows, columns = boxes(tokens[None], self.size)[0].tolist()
-        inside = np.zeros((self.size, self.size), np.bool_)
-        inside[top : top + rows, left : left + columns] = True
-        for cell in np.flatnonzero(inside.reshape(-1) & ~coloured)[:1].tolist():
-            row, column = divmod(cell, self.size)
-            raise DataError(
-                f"row {row + 1}, column {column + 1} has no colour, but lies within the grid of {rows} x "
-                f"{columns} cells: a grid is a rectangle without holes",
-                cell,
-            )
+        refuse_no_grid(tokens, self.size)
 
     def split(self, text: str) -> list[str]:
         """The grids of a text: a line each where they are written with `/`, else blocks of lines."""
@@ -161,12 +161,15 @@ class ArcTask(PuzzleTask):
         """The pairs of a CSV file with columns question,answer and perhaps identity, or the test grids of
         ARC's JSON. Raises DataError naming line and reason."""
         if path.suffix == ".json":
-            return self._read_json(path)
+            known = {puzzle.name: number for number, puzzle in enumerate(self.puzzles)}
+            pairs = read_tests(path, self.size)
+            own = [self.identifier_of(known[name]) if name in known else 0 for name, _ in pairs]
+            return self._batch([pair for _, pair in pairs], own)
         inputs, solution, identifier = text_form.read_csv(path, self.size, self.identifier_named)
         return PuzzleBatch(inputs, solution, self.level_of(inputs), np.array(identifier, np.int64))
 
     def secret(self, puzzles: PuzzleBatch) -> NDArray[np.bool_]:
-        """(N,) which are, in whatever form, a held-out test grid of an evaluation puzzle with its solution."""
+        """(N,) which are, in any form, a held-out test grid of an evaluation puzzle with its solution."""
         return are_held_out(puzzles, self._held_out, self.size)
 
     def faults(self, inputs: Tokens, solution: Tokens) -> dict[int, str]:
@@ -178,8 +181,8 @@ class ArcTask(PuzzleTask):
         }
 
     def collection(self, seed: int) -> Collection | None:
-        """All pairs in all forms, as the field's builders write them (see `envs.arc.folders`); None for `mini`,
-        whose pairs are new."""
+        """All pairs in all forms, as the field's builders write them (see `envs.arc.folders`); None for
+        `mini`, whose pairs are new."""
         if self._mini:
             return None
         rng = np.random.default_rng(seed) if self.translate else None
@@ -242,8 +245,8 @@ class ArcTask(PuzzleTask):
         return np.where(side == 0, NO_LEVEL, np.searchsorted(most, side))
 
     def canonical(self, inputs: Tokens) -> Tokens:
-        """(N, L) each grid at the top left, without end marks: where it lies makes no other puzzle of it. Other
-        forms are other puzzles, since each has an identity of its own."""
+        """(N, L) each grid at the top left, without end marks: where it lies makes no other puzzle of it.
+        Other forms are other puzzles, since each has an identity of its own."""
         return moved(inputs, self.size)
 
     def _training(self, level: int, count: int, rng: np.random.Generator) -> PuzzleBatch:
@@ -268,49 +271,15 @@ class ArcTask(PuzzleTask):
             if found is None:
                 raise self._nothing(level, "training pairs")
             puzzle, pair = found
-            assert pair.output is not None
-            form, top, left = 0, 0, 0
+            form, places = 0, None
             if not plain:
                 forms = self.augmentations_of(puzzle)
                 form = int(rng.integers(len(forms)))
                 pair = in_form(pair, forms[form])
-                assert pair.output is not None
-                if self.translate and rng.random() < TRANSLATED:
-                    spare = self.size - np.maximum(pair.input.shape, pair.output.shape)
-                    top, left = rng.integers(spare + 1).tolist()
-            inputs[n] = paint(pair.input, self.size, top, left)
-            solution[n] = paint(pair.output, self.size, top, left)
+                places = rng if self.translate and rng.random() < TRANSLATED else None
+            inputs[n], solution[n] = painted(pair, self.size, places)
             identifier[n] = self.identifier_of(puzzle, form)
         return PuzzleBatch(inputs, solution, np.full(count, level), identifier)
-
-    def _read_json(self, path: Path) -> PuzzleBatch:
-        known = {puzzle.name: number for number, puzzle in enumerate(self.puzzles)}
-        pairs, identifiers = [], []
-        for puzzle in load(str(path)):
-            for pair in puzzle.test:
-                if not fits(pair, self.size):
-                    raise DataError(f"{path}: puzzle {puzzle.name!r} does not fit a canvas of {self.size}")
-                pairs.append(pair)
-                identifiers.append(self.identifier_of(known[puzzle.name]) if puzzle.name in known else 0)
-        if not pairs:
-            raise DataError(f"{path}: has no test grids")
-        return self._batch(pairs, identifiers)
-
-    def _remarks(self) -> tuple[str, ...]:
-        asked = [puzzle for puzzle in self.puzzles if puzzle.subset == EVALUATION]
-        if self._mini or not asked:
-            return ()
-        grids = sum(pair.output is not None for puzzle in asked for pair in puzzle.test)
-        known = sum(
-            fits(pair, self.size)
-            for puzzle in self.puzzles
-            for pair in puzzle.train + (puzzle.test if puzzle.subset == TRAINING else ())
-        )
-        left_out = known - len(self._train)
-        return (
-            f"the demonstrations of the {len(asked):,} evaluation puzzles are trained on, as published systems "
-            f"do; their {grids:,} test grids never are, nor are {left_out:,} pairs that equal one in some form",
-        )
 
     def _level_of(self, pair: ArcPair) -> int:
         return int(np.searchsorted([most for _, most in self._bounds], max(pair.input.shape)))
@@ -318,15 +287,13 @@ class ArcTask(PuzzleTask):
     def _nothing(self, level: int, what: str) -> UserError:
         least, most = self._bounds[level]
         return UserError(
-            f"dataset {self.dataset} has no {what} of level '{self.levels[level]}' (grids of {least} to {most} "
-            "rows or columns): choose another level"
+            f"dataset {self.dataset} has no {what} of level '{self.levels[level]}' (grids of {least} to "
+            f"{most} rows or columns): choose another level"
         )
 
     def _batch(self, pairs: Sequence[ArcPair], identifiers: Sequence[int]) -> PuzzleBatch:
-        inputs = np.stack([paint(pair.input, self.size) for pair in pairs])
-        none = np.zeros(self.length, np.uint8)
-        solution = np.stack(
-            [none if pair.output is None else paint(pair.output, self.size) for pair in pairs]
+        inputs, solution = (
+            np.stack(side) for side in zip(*(painted(pair, self.size) for pair in pairs), strict=True)
         )
         return PuzzleBatch(inputs, solution, self.level_of(inputs), np.array(identifiers, np.int64))
 

@@ -1,8 +1,8 @@
 """Grids as text: what a person types, a CSV file holds and a terminal shows.
 
-A grid is its rows, a digit a cell, with line ends or `/` between them: `012/345`. A row of its own before them
-says whose puzzle it is: `67a3c6ac/012/345`. A canvas that holds no whole grid, as a wrong answer may be, is
-written cell by cell with `_` for padding and `|` for end marks.
+A grid is its rows, a digit a cell, with line ends or `/` between them: `012/345`. A row of its own before
+them says whose puzzle it is: `67a3c6ac/012/345`. A canvas that holds no whole grid, as a wrong answer may be,
+is written cell by cell with `_` for padding and `|` for end marks.
 
 Legend: L = size * size cells.
 """
@@ -102,7 +102,8 @@ def write_grid(grid: Grid) -> str:
 
 
 def split(text: str) -> list[str]:
-    """The puzzles of a text: lines with `/`, if there are any, else blocks of lines with an empty one between."""
+    """The puzzles of a text: lines with `/`, if there are any, else blocks of lines with an empty one
+    between."""
     lines = text.splitlines()
     if any("/" in line for line in lines):
         return [line for line in lines if line.strip()]
@@ -110,8 +111,8 @@ def split(text: str) -> list[str]:
 
 
 def read_csv(path: Path, size: int, named: Named) -> tuple[Tokens, Tokens, list[int]]:
-    """Inputs (N, L), outputs (N, L) and identifiers of a CSV file with columns question,answer and, if there is
-    one, identity. Raises DataError."""
+    """Inputs (N, L), outputs (N, L) and identifiers of a CSV file with columns question,answer and, if there
+    is one, identity. Raises DataError."""
     names = (QUESTION_COLUMNS, ANSWER_COLUMNS, IDENTITY_COLUMNS)
     lines, (questions, answers, identities) = read_columns(path, read_text(path), names)
     if not lines:

@@ -1,7 +1,7 @@
 """Writing data sets in the layout of envs/folders/folder.py: whole or not at all, and never whole in memory.
 
-Examples of a group that follow each other with the same identity make one puzzle; without an identity, 0, each
-is a puzzle of its own.
+Examples of a group that follow each other with the same identity make one puzzle; without an identity, 0,
+each is a puzzle of its own.
 
 Legend: n examples of a chunk, L tokens a puzzle.
 """

@@ -32,8 +32,8 @@ class DatasetCommand(Section):
 
     The folder has the format of sapientinc/HRM and is for --data.path of `train`. Puzzles come from the
     task's generator (--level), the task's own data (--whole), a CSV file (--csv) or the Hugging Face hub
-    (--hub); --check DIR validates a folder instead. Test puzzles are never augmented, and no symmetric version
-    of one is trained on."""
+    (--hub); --check DIR validates a folder instead. Test puzzles are never augmented, and no symmetric
+    version of one is trained on."""
 
     task: str | None = None
     """Name of the task, as in envs.TASKS. With --check, found out if not given."""
@@ -119,9 +119,7 @@ def _build(command: DatasetCommand) -> None:
 def _write_whole(command: DatasetCommand, task: PuzzleTask, out: Path) -> None:
     collection = task.collection(command.seed)
     if collection is None:
-        raise UserError(
-            f"task '{task.name}' makes its puzzles and comes with none: use --level in place of --whole"
-        )
+        raise UserError(f"task '{task.name}' makes its puzzles and comes with none: use --level, not --whole")
     with slow_work() as progress:
         builder.write_collection(collection, task, out, progress)
     console = Console(highlight=False, soft_wrap=True)

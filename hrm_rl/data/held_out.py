@@ -102,8 +102,8 @@ def refuse_leaks(
     rows: NDArray[np.int64],
     held_out: PuzzleBatch,
 ) -> tuple[str, ...]:
-    """Refuse held-out puzzles that are in the training set, `rows` of the pool, up to symmetry, or warn if the
-    settings say so."""
+    """Refuse held-out puzzles that are in the training set, `rows` of the pool, up to symmetry, or warn if
+    the settings say so."""
     in_pool, in_held_out = twins(task, Selection(pool, rows), keys.family[rows], held_out)
     if not in_held_out.any():
         return ()

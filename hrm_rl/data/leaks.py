@@ -76,8 +76,8 @@ def twins(
 
 
 def family_of(task: PuzzleTask, puzzles: PuzzleBatch) -> NDArray[np.uint64]:
-    """(N,) what twins share: `task.invariant`, and the solution where only the label tells which is right. The
-    same grid under another rule is another puzzle."""
+    """(N,) what twins share: `task.invariant`, and the solution where only the label tells which is right.
+    The same grid under another rule is another puzzle."""
     return task.invariant(puzzles.inputs) + _label(task, puzzles)
 
 
