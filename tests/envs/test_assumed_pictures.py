@@ -9,15 +9,21 @@ import pytest
 
 from envs import PuzzleTask, View
 from envs.drawing import DIM
+from tests.envs.conftest import SEARCHED
 
 
 class DefaultPictures:
     """Another task's puzzles, drawn as those of a task that draws nothing itself."""
 
     def __init__(self, task: PuzzleTask):
-        self.characters, self.grid_shape = task.characters, task.grid_shape
+        self.characters, self.grid_shape, self.drawn_as = task.characters, task.grid_shape, "board"
 
     render_text, render_rgb = PuzzleTask.render_text, PuzzleTask.render_rgb
+
+
+@pytest.fixture(params=SEARCHED)
+def case(request):
+    return request.param
 
 
 @pytest.fixture(params=[False, True], ids=["own", "default"])
