@@ -126,7 +126,8 @@ class ArcTask(PuzzleTask):
             raise UserError(f"arc size is {size!r}; it must be a whole number, {SMALLEST} to {LARGEST}")
         for option, value, most in (("augmentations", augmentations, MOST_FORMS), ("seed", seed, None)):
             if type(value) is not int or value < 0 or (most is not None and value > most):
-                raise UserError(f"{option} is {value!r}; it must be a whole number, 0 or more")
+                bound = "0 or more" if most is None else f"0 to {most}"
+                raise UserError(f"{option} is {value!r}; it must be a whole number, {bound}")
         if type(translate) is not bool:
             raise UserError(f"translate is {translate!r}; it must be true or false")
         self.dataset, self.size, self.augmentations, self.translate = dataset, size, augmentations, translate

@@ -308,7 +308,8 @@ def _fitting(name: str, metadata: Metadata, command: DatasetCommand) -> Iterator
             task = _make_task(name, size, command.options)
         except UserError:
             continue
-        boards_only = metadata.board is not None and task.label_decides  # nano-trm's tasks all have a rule
-        if not boards_only and encoding_of(metadata, task) is not None:
+        # Puzzles that need an identity have one in a folder; nano-trm's boards need none.
+        told = metadata.board is None and (metadata.num_puzzle_identifiers or 1) > 1
+        if (task.identifiers == 1 or told) and encoding_of(metadata, task) is not None:
             yield task
             return
