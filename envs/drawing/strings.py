@@ -24,9 +24,10 @@ def visible(character: str) -> str:
 
 
 def lines(grid_shape: tuple[int, int], view: View) -> Iterator[NDArray[np.int64]]:
-    """The cells of each line, at least one."""
+    """The cells of each line of the question, at least one. An answer is no longer: what lies behind the
+    question was never taught, and means nothing."""
     rows, columns = grid_shape
-    there = (view.inputs != PAD) | (view.shown != PAD)
+    there = view.inputs != PAD
     some = False
     for row in range(rows):
         cells = np.arange(row * columns, (row + 1) * columns)
@@ -39,8 +40,8 @@ def lines(grid_shape: tuple[int, int], view: View) -> Iterator[NDArray[np.int64]
 
 
 def render_text(characters: str, grid_shape: tuple[int, int], view: View) -> str:
-    """Lines of characters, one column each. Under one with something to mark is another with ! below what is
-    wrong (which is on orange, too), * below what differs from the answer before, ~ below what is assumed."""
+    """Lines of characters, one column each. Under each is another, with ! below what is wrong (which is on
+    orange, too), * below what differs from the answer before, ~ below what is assumed."""
     marks, text = marks_of(view), []
     for line in lines(grid_shape, view):
         cells = []
@@ -49,10 +50,7 @@ def render_text(characters: str, grid_shape: tuple[int, int], view: View) -> str
             style += DIM * bool(view.dimmed[cell])
             character = visible(characters[view.shown[cell]])
             cells.append(f"{style}{character}{RESET}" if style else character)
-        text.append("".join(cells))
-        below = "".join(marks[cell] for cell in line).rstrip()
-        if below:
-            text.append(below)
+        text += ["".join(cells), "".join(marks[cell] for cell in line)]
     return "\n".join(text)
 
 

@@ -21,7 +21,7 @@ export async function tasks() {
   return (await get("v1/tasks")).tasks;
 }
 
-/** A new puzzle with exactly one solution: {puzzle, tokens, solution, seed, ...}. */
+/** A new puzzle: {puzzle, tokens, identifier, solution, solutions, seed, ...}. */
 export async function random(task, level) {
   return get(`v1/puzzles/random?${new URLSearchParams({ task, level })}`);
 }

@@ -6,11 +6,13 @@ import { $, download, offer } from "./dom.js";
 import { asGif, asJson, asText, copy } from "./keep.js";
 import { Lane } from "./lane.js";
 import * as link from "./link.js";
+import { isRuled } from "./kinds.js";
 import { listen } from "./open.js";
+import { listenToOwn, showOwn } from "./own.js";
 import { showPad } from "./pad.js";
 import { Player } from "./player.js";
 import { Puzzle } from "./puzzle.js";
-import { extent, isMaze, problem } from "./rules.js";
+import { emptyBoard, extent, isMaze, problem } from "./rules.js";
 import { TextError, parse } from "./text.js";
 import { errorSentence, taskName } from "./words.js";
 
@@ -63,13 +65,15 @@ function show(position) {
 
 function showCells() {
   const runs = shown().map((lane) => [lane.asked?.model ?? "", lane.at(player.position)]);
-  if (puzzle.task) showCandidates($("candidates"), puzzle.task, puzzle.board, looked, runs);
+  if (puzzle.task) showCandidates($("candidates"), puzzle.task, puzzle.board, looked, runs, first.unknown);
 }
 
 /** What depends on the kind of puzzle. */
 function showTask() {
   const { task, board } = puzzle;
   $("note").textContent = puzzle.summary;
+  const models = known.models.filter((model) => task.models.includes(model.name));
+  showOwn(puzzle, models);
   const [size] = extent(task, board);
   if (task.task === showTask.shown && size === showTask.size) return;
   Object.assign(showTask, { shown: task.task, size });
@@ -81,10 +85,10 @@ function showTask() {
   $("size-field").hidden = !isMaze(task) || task.rows <= SMALLEST_MAZE;
   const sizes = Array.from({ length: Math.max(1, task.rows - SMALLEST_MAZE + 1) }, (_, i) => task.rows - i);
   offer($("size"), sizes.map((n) => [n, `${n}×${n}`]), String(size));
-  const models = known.models.filter((model) => task.models.includes(model.name));
   lanes.forEach((lane) => lane.setModels(models));
   document.body.classList.toggle("maze-page", isMaze(task));
-  $("every-field").hidden = isMaze(task);
+  document.body.classList.toggle("colours-page", task.drawn_as === "colours");
+  $("every-field").hidden = isMaze(task) || !isRuled(task);
   showPad(task, {
     write: (token) => {
       const { focused } = first.board;
@@ -135,7 +139,7 @@ async function think(extra = {}) {
   player.begin();
   history.replaceState(null, "", link.write(state()));
   const arrived = () => player.grow(Math.max(...shown().map((lane) => lane.segments.length)));
-  const ended = shown().map((lane) => lane.think(puzzle.task, puzzle.board, extra, arrived));
+  const ended = shown().map((lane) => lane.think(puzzle, extra, arrived));
   show(0);
   const errors = await Promise.all(ended);
   player.end();
@@ -173,8 +177,10 @@ async function random(task = puzzle.task) {
     const mine = ++changes;
     const made = await backend.random(task.task, level);
     if (mine !== changes) return;
-    const proof = isMaze(task) ? `Its shortest way has ${made.length} cells.` : "It has exactly one solution.";
-    puzzle.set(task, made.tokens, proof);
+    const proof = isMaze(task) ? `Its shortest way has ${made.length} cells.`
+      : made.solutions === 1 ? "It has exactly one solution." : task.label_decides ? "Its label is known." : "";
+    const label = task.label_decides ? made.solution : null;
+    puzzle.set(task, made.tokens, proof, { identifier: made.identifier, label });
     $("level").value = level;
   } catch (error) {
     complain(error, () => random(task));
@@ -186,8 +192,9 @@ function take(text, refuse = complain) {
   try {
     if (/^\s*\{"task"/.test(text)) restore(JSON.parse(text));
     else {
-      const { task, board, more } = parse(text, known.tasks, puzzle.task);
-      puzzle.set(task, board, more ? `The first of ${more + 1} in the text.` : "");
+      const { task, board, more, identifier } = parse(text, known.tasks, puzzle.task);
+      const about = identifier === null ? {} : { identifier };
+      puzzle.set(task, board, more ? `The first of ${more + 1} in the text.` : "", about);
       tell(`A puzzle was read. ${puzzle.summary}`);
     }
     first.board.focus();
@@ -198,10 +205,10 @@ function take(text, refuse = complain) {
   }
 }
 
-function restore({ task, tokens, runs }) {
+function restore({ task, tokens, identifier = 0, runs }) {
   const found = known.tasks.find((one) => one.task === task);
   if (!found || !Array.isArray(tokens) || !runs.length) throw new TextError("No model here knows puzzles of this kind.");
-  puzzle.set(found, tokens);
+  puzzle.set(found, tokens, "", { identifier });
   $("compare").checked = runs.length > 1;
   compare();
   runs.slice(0, 2).forEach(({ asked, begin, segments, result }, i) =>
@@ -213,7 +220,7 @@ function restore({ task, tokens, runs }) {
 }
 
 const state = () => ({
-  task: puzzle.task, puzzle: puzzle.board, lanes: shown().map((lane) => lane.settings),
+  task: puzzle.task, puzzle: puzzle.board, identifier: puzzle.identifier, lanes: shown().map((lane) => lane.settings),
   run: lanes.some((lane) => lane.segments.length || lane.thinking),
 });
 
@@ -222,7 +229,7 @@ function follow() {
   try {
     const found = link.read(location.hash, known.tasks);
     if (!found) return false;
-    puzzle.set(found.task, found.puzzle);
+    puzzle.set(found.task, found.puzzle, "", { identifier: found.identifier });
     $("compare").checked = found.lanes.length > 1;
     compare();
     found.lanes.forEach((settings, i) => (lanes[i].settings = settings));
@@ -265,7 +272,7 @@ async function keep(button) {
     history.replaceState(null, "", link.write(state()));
     say((await copy(location.href)) ? "Link copied." : "The link is in the address bar.");
   }
-  if (button.id === "json") download(`${name}.json`, "application/json", asJson(task, board, running));
+  if (button.id === "json") download(`${name}.json`, "application/json", asJson(task, board, running, puzzle.identifier));
   if (button.id === "gif") {
     say("Drawing …");
     const pause = () => new Promise((resolve) => setTimeout(resolve));
@@ -303,6 +310,7 @@ function wire() {
   });
   window.addEventListener("hashchange", follow);
   listen(take, complain);
+  listenToOwn(puzzle, complain);
 }
 
 async function begin() {
@@ -314,7 +322,7 @@ async function begin() {
   offer($("task"), known.tasks.map((task) => [task.task, taskName(task)]));
   const { name } = known.models[0];
   const task = known.tasks.find((one) => one.models.includes(name)) ?? known.tasks[0];
-  puzzle.set(task, new Array(task.rows * task.columns).fill(isMaze(task) ? 2 : 1));
+  puzzle.set(task, emptyBoard(task));
   puzzle.past = [];
   $("think").disabled = false;
   document.body.dataset.ready = "yes";
