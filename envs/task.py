@@ -22,7 +22,7 @@ from envs import drawing
 from envs.csv_files import parse_cells, read_csv, refuse_bad_rows
 from envs.drawing import DrawnAs
 from envs.errors import DataError, MisfitError, unknown
-from envs.puzzle import NO_LEVEL, PAD, PuzzleBatch, Tokens, View, fingerprint
+from envs.puzzle import NO_LEVEL, PAD, PuzzleBatch, Puzzles, Tokens, View, fingerprint
 
 ReportProgress = Callable[[str, int, int], None]
 """Told of slow work: what is being made, how much is done, how much there is."""
@@ -102,6 +102,9 @@ class PuzzleTask(ABC):
     label_decides: bool = False
     """Whether a question leaves open which answer is right, so that only its label tells: then `solved` is
     never asked. What needs a rule, such as search and verified retries, is not offered."""
+    next_token: bool = False
+    """Whether the answer to each token is the one that follows it. Networks that learn that must be causal;
+    each token is an episode of its own, which halts where its own Q-values say so."""
     assumable: tuple[int, ...] = ()
     """Tokens that a search agent may write into unknown cells, which are then no longer `unknown`. Without
     any, the task cannot be searched."""
@@ -134,6 +137,10 @@ class PuzzleTask(ABC):
         """(L, K) where each cell is, in numbers from 0, for networks that are told (`model.pos_encodings
         axial`): its row and its column. A task adds what else cells can share."""
         return np.indices(self.grid_shape).reshape(2, -1).T
+
+    def token_widths(self) -> NDArray[np.int64]:
+        """(V,) bytes of text that each token stands for."""
+        return np.ones(self.vocab_size, np.int64)
 
     @abstractmethod
     def solved(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
@@ -296,6 +303,11 @@ class PuzzleTask(ABC):
         faults = self.faults(inputs, solution)
         refuse_bad_rows(path, {lines[row]: reason for row, reason in faults.items()})
         return self._batch_of(inputs, solution)
+
+    def read_training(self, path: Path) -> tuple[Puzzles, Puzzles | None]:
+        """The puzzles of a file to train on, and those that it holds out, if the task divides it. Raises
+        DataError."""
+        return self.read(path), None
 
     def _batch_of(self, inputs: Tokens, solution: Tokens) -> PuzzleBatch:
         """Puzzles (N, L) from a text or a file, with their levels and without identities."""
