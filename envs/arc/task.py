@@ -117,7 +117,9 @@ class ArcTask(PuzzleTask):
     def _batch(self, pairs: Sequence[ArcPair], identifiers: Sequence[int]) -> PuzzleBatch:
         inputs = np.stack([paint(pair.input, self.size) for pair in pairs])
         none = np.zeros(self.length, np.uint8)
-        solution = np.stack([none if pair.output is None else paint(pair.output, self.size) for pair in pairs])
+        solution = np.stack(
+            [none if pair.output is None else paint(pair.output, self.size) for pair in pairs]
+        )
         return PuzzleBatch(inputs, solution, self.level_of(inputs), np.array(identifiers, np.int64))
 
 

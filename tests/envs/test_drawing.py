@@ -59,7 +59,7 @@ def test_what_an_answer_says_behind_the_end_of_a_string_is_not_drawn() -> None:
     answer = np.full(8, 2, np.uint8)
     assert plain(task.render_text(View(question, answer)))[0] == "111"
     nothing = np.zeros(8, np.uint8)
-    assert plain(task.render_text(View(nothing))) == ["_", " "]
+    assert plain(task.render_text(View(nothing))) == [" ", " "]
     assert task.render_rgb(View(nothing)).shape == (24, 8 * 15, 3)
 
 

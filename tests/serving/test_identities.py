@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from envs.errors import DataError
 from hrm_rl.config import Config
 from hrm_rl.models import build_model
 from hrm_rl.runs.loading import LoadedModel
@@ -24,21 +23,8 @@ TINT, FLIP = TintTask(6), FlipTask(8)
 PUZZLE = TINT.generate("small", 1, np.random.default_rng(0))
 
 
-class NamedTint(TintTask):
-    """Its puzzles may have the name of their identity in front."""
-
-    def encode(self, text):
-        return super().encode(text.rpartition(":")[2])
-
-    def identify(self, text):
-        name = text.rpartition(":")[0]
-        if name and name not in self.identities().values():
-            raise DataError(f"no identity {name}")
-        return next((i for i, known in self.identities().items() if known == name), 0)
-
-
 def tint_model() -> Any:
-    return fake_model("tint", NamedTint(6), identifiers=3)
+    return fake_model("tint", TINT, identifiers=3)
 
 
 def ask(*requests: tuple[str, str, Any]) -> list[Any]:
@@ -89,14 +75,25 @@ def test_only_a_label_could_judge_so_the_verdict_is_null() -> None:
 
 
 def test_a_text_may_name_its_identity_and_a_number_goes_before_it() -> None:
-    text = TINT.write_text(PUZZLE.inputs[0])
     *_, jobs = ask(
-        ("POST", "/v1/solve", {"puzzles": [f"one less:{text}", text], "model": "tint"}),
-        ("POST", "/v1/solve", {"puzzle": f"one less:{text}", "model": "tint", "identifier": 1}),
+        ("POST", "/v1/solve", {"puzzles": ["one less\n12\n34", "12/34"], "model": "tint"}),
+        ("POST", "/v1/solve", {"puzzle": "one less\n12\n34", "model": "tint", "identifier": 1}),
     )
     assert [job.identifier for job in jobs] == [2, 0, 1]
-    (refused, _) = ask(("POST", "/v1/solve", {"puzzle": f"two:{text}", "model": "tint"}))
-    assert (refused.status_code, refused.json()["error"]["message"]) == (422, "no identity two")
+
+
+def test_a_text_is_read_without_a_thought() -> None:
+    asked = {"task": "tint-6x6", "puzzle": "one less\n12\n34"}
+    told, wrong, unknown, jobs = ask(
+        ("POST", "/v1/puzzles/read", asked),
+        ("POST", "/v1/puzzles/read", asked | {"puzzle": "12\n3"}),
+        ("POST", "/v1/puzzles/read", asked | {"task": "tint"}),
+    )
+    assert told.json() == {"task": "tint-6x6", "tokens": TINT.encode("12/34").tolist(), "identifier": 2}
+    assert wrong.status_code == unknown.status_code == 422
+    assert "rows of digits" in wrong.json()["error"]["message"]
+    assert "did you mean 'tint-6x6'?" in unknown.json()["error"]["message"]
+    assert jobs == []
 
 
 @pytest.mark.parametrize(
@@ -115,9 +112,7 @@ def test_an_identity_that_the_model_does_not_have_is_refused(
 
 
 def test_the_begin_of_a_stream_says_what_is_to_be_found() -> None:
-    told, _ = ask(("POST", "/v1/solve/stream", {"model": "flip", "puzzle": "0x1x"}))
-    assert told.status_code == 422  # the form is the task's business
-    told, _ = ask(("POST", "/v1/solve/stream", {"model": "flip", "puzzle": [1, 3, 2, 3, 1, 0, 0, 0]}))
+    told, _ = ask(("POST", "/v1/solve/stream", {"model": "flip", "puzzle": "0x1x0"}))
     assert '"unknown":[0,2,4]' in told.text
 
 

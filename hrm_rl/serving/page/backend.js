@@ -26,6 +26,16 @@ export async function random(task, level) {
   return get(`v1/puzzles/random?${new URLSearchParams({ task, level })}`);
 }
 
+/** What a text is to a task: {tokens, identifier}. Throws BackendError. */
+export async function read(task, puzzle) {
+  const response = await send("v1/puzzles/read", {
+    method: "POST",
+    headers: { "Content-Type": "application/json", Accept: "application/json" },
+    body: JSON.stringify({ task, puzzle }),
+  });
+  return response.json();
+}
+
 /** Think about one puzzle. Yields {event, data} for begin, segment and result; throws BackendError.
  * request: the body of POST /v1/solve/stream; signal: an AbortSignal that frees the model. */
 export async function* think(request, signal) {

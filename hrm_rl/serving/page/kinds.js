@@ -29,13 +29,13 @@ export function endMark(task) {
   return token < 0 ? null : token;
 }
 
-/** A grid of colours as tokens of the whole canvas: at its top left, with a mark behind each row and below. */
+/** A grid of colours as tokens of the whole canvas: at its top left, with a mark behind each row and below each column. */
 export function painted(task, grid) {
   const [end, columns] = [endMark(task), grid[0].length];
   return Array.from({ length: task.rows * task.columns }, (_, cell) => {
     const [row, column] = [Math.floor(cell / task.columns), cell % task.columns];
     if (row < grid.length && column < columns) return tokenOf(task, grid[row][column]);
-    const edge = (row === grid.length && column <= columns) || (column === columns && row < grid.length);
+    const edge = (row === grid.length && column < columns) || (column === columns && row < grid.length);
     return edge && end !== null ? end : PAD;
   });
 }
@@ -75,9 +75,12 @@ export function linesOf(task, board, question = board) {
   const kind = kindOf(task);
   const line = (row, left, count) => Array.from({ length: count }, (_, i) => row * task.columns + left + i);
   if (kind === "string") {
-    const used = Array.from({ length: task.rows }, (_, row) =>
-      question.slice(row * task.columns, (row + 1) * task.columns).findLastIndex((token) => token !== PAD) + 1);
-    const found = used.flatMap((count, row) => (count ? [line(row, 0, count)] : []));
+    const used = Array.from({ length: task.rows }, (_, row) => {
+      const part = question.slice(row * task.columns, (row + 1) * task.columns);
+      return [part.findIndex((token) => token !== PAD), part.findLastIndex((token) => token !== PAD) + 1];
+    });
+    const left = Math.min(...used.flatMap(([begin, end]) => (end ? [begin] : [])));
+    const found = used.flatMap(([, end], row) => (end ? [line(row, left, end - left)] : []));
     return found.length ? found : [[0]];
   }
   let window = kind === "colours" ? coloured(task, question) : extent(task, question);

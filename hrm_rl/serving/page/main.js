@@ -10,6 +10,7 @@ import { isRuled } from "./kinds.js";
 import { listen } from "./open.js";
 import { listenToOwn, showOwn } from "./own.js";
 import { showPad } from "./pad.js";
+import { asRows, mayBe } from "./plain.js";
 import { Player } from "./player.js";
 import { Puzzle } from "./puzzle.js";
 import { emptyBoard, extent, isMaze, problem } from "./rules.js";
@@ -187,21 +188,57 @@ async function random(task = puzzle.task) {
   }
 }
 
-/** A text from outside: a puzzle, or a run that was saved here. Returns whether it was one. */
-function take(text, refuse = complain) {
+/** A text from outside: a puzzle, or a run that was saved here. Resolves to whether it was one. */
+async function take(text, refuse = complain) {
+  const mine = ++changes;
   try {
     if (/^\s*\{"task"/.test(text)) restore(JSON.parse(text));
     else {
-      const { task, board, more, identifier } = parse(text, known.tasks, puzzle.task);
-      const about = identifier === null ? {} : { identifier };
+      const { task, board, more, about } = await read(text);
+      if (mine !== changes) return false;
       puzzle.set(task, board, more ? `The first of ${more + 1} in the text.` : "", about);
       tell(`A puzzle was read. ${puzzle.summary}`);
     }
     first.board.focus();
     return true;
   } catch (error) {
-    refuse(error instanceof TextError ? error.message : "The text is no puzzle and no run that was saved here.");
+    const known = error instanceof TextError || error.code;
+    refuse(known ? errorSentence(error) : "The text is no puzzle and no run that was saved here.");
     return false;
+  }
+}
+
+/** The puzzle of a text: of this kind, else of another. Throws what the first that was asked has to say. */
+async function read(text) {
+  const ruled = () => ({ about: {}, ...parse(text, known.tasks, puzzle.task) });
+  const asked = (task) => async () => {
+    if (!text.trim()) throw new TextError("There is no text to read a puzzle from.");
+    const { tokens, identifier } = await backend.read(task.task, asRows(task, text));
+    return { task, board: tokens, more: 0, about: identifier ? { identifier } : {} };
+  };
+  const others = known.tasks.filter((task) => !isRuled(task) && task !== puzzle.task && mayBe(task, text)).map(asked);
+  const ways = isRuled(puzzle.task) ? [ruled, ...others]
+    : [asked(puzzle.task), ...(known.tasks.some(isRuled) ? [ruled] : []), ...others];
+  let why = null;
+  for (const way of ways) {
+    try {
+      return await way();
+    } catch (error) {
+      if (!(error instanceof TextError) && error.code !== "invalid") throw error;
+      why ??= error;
+    }
+  }
+  throw why;
+}
+
+/** A string as it is typed. */
+async function write(text) {
+  const [{ task }, mine] = [puzzle, ++changes];
+  try {
+    const { tokens } = text ? await backend.read(task.task, text) : { tokens: emptyBoard(task) };
+    if (mine === changes) puzzle.set(task, tokens);
+  } catch (error) {
+    complain(error);
   }
 }
 
@@ -310,7 +347,7 @@ function wire() {
   });
   window.addEventListener("hashchange", follow);
   listen(take, complain);
-  listenToOwn(puzzle, complain);
+  listenToOwn(puzzle, write);
 }
 
 async function begin() {

@@ -2,10 +2,13 @@
 
 import { $, offer } from "./dom.js";
 import { kindOf, linesOf } from "./kinds.js";
-import { parsePlain, resized, writePlain } from "./plain.js";
+import { resized } from "./plain.js";
 
-/** Wire the fields of a puzzle. complain(error): what to do with a text that is none. */
-export function listenToOwn(puzzle, complain) {
+const REST = 250; // milliseconds without a key after which a string is read
+
+/** Wire the fields of a puzzle. read(text): take it as the puzzle. */
+export function listenToOwn(puzzle, read) {
+  let timer = null;
   $("identity").addEventListener("change", () => puzzle.identify(Number($("identity").value)));
   for (const id of ["grid-rows", "grid-columns"])
     $(id).addEventListener("change", () => {
@@ -13,12 +16,8 @@ export function listenToOwn(puzzle, complain) {
       puzzle.set(puzzle.task, resized(puzzle.task, puzzle.board, rows, columns));
     });
   $("string").addEventListener("input", () => {
-    try {
-      const { board } = parsePlain(puzzle.task, $("string").value);
-      puzzle.set(puzzle.task, board);
-    } catch (error) {
-      complain(error);
-    }
+    clearTimeout(timer);
+    timer = setTimeout(() => read($("string").value), REST);
   });
 }
 
@@ -43,5 +42,5 @@ export function showOwn(puzzle, models) {
       offer($(id), Array.from({ length: size }, (_, i) => [String(i + 1), i + 1]), String(now));
   }
   $("string-field").hidden = kind !== "string";
-  if (kind === "string" && document.activeElement !== $("string")) $("string").value = writePlain(task, board);
+  if (document.activeElement !== $("string")) $("string").value = "";
 }

@@ -3,7 +3,7 @@
 
 import { TextError } from "./fault.js";
 import { character, isRuled, kindOf } from "./kinds.js";
-import { compactPlain, parsePlain, writePlain } from "./plain.js";
+import { compactPlain, expandPlain, writePlain } from "./plain.js";
 import { BLANK, FREE, GOAL, PAD, START, WALL, extent, isMaze } from "./rules.js";
 
 export { TextError };
@@ -21,32 +21,10 @@ const MAZE = new Map([
   ["S", START], ["s", START], ["G", GOAL], ["g", GOAL],
 ]);
 
-/** The first puzzle of a text, for one of `tasks`, the one that is `current` before others.
- * Returns {task, board, more, identifier}: `more` puzzles follow it; identifier is null where the text names
- * none. Throws TextError. */
+/** The first Sudoku or maze of a text, for one of `tasks`, the one that is `current` before others.
+ * Returns {task, board, more}: `more` puzzles follow it. Throws TextError. */
 export function parse(text, tasks, current) {
-  const order = [current, ...tasks.filter((task) => task !== current)];
-  const ruled = order.filter(isRuled);
-  const ways = order.filter((task) => !isRuled(task)).map((task) => () => {
-    const plain = text.replace(/\r\n?/g, "\n").replace(/\ufeff/g, "");
-    if (!plain.trim()) throw new TextError("There is no text to read a puzzle from.");
-    return { task, more: 0, ...parsePlain(task, plain) };
-  });
-  if (ruled.length) ways.splice(isRuled(current) ? 0 : 1, 0, () => ({ identifier: null, ...parseRuled(text, ruled) }));
-  let why = null;
-  for (const way of ways) {
-    try {
-      return way();
-    } catch (error) {
-      if (!(error instanceof TextError)) throw error;
-      why ??= error;
-    }
-  }
-  throw why;
-}
-
-/** The first Sudoku or maze of a text. */
-function parseRuled(text, order) {
+  const order = [current, ...tasks.filter((task) => task !== current)].filter(isRuled);
   const plain = text.normalize("NFKC").replace(/\r\n?/g, "\n").replace(/\ufeff/g, "");
   if (!plain.trim()) throw new TextError("There is no text to read a puzzle from.");
   if (/[#█■]/.test(plain) && /s/i.test(plain) && /g/i.test(plain) && !/[1-9]/.test(plain))
@@ -160,7 +138,6 @@ export function write(task, board) {
 
 /** A board in few characters, for a link: `53..7...`, or the rows of a maze with `/` between. */
 export function compact(task, board) {
-  if (kindOf(task) === "colours") return compactPlain(task, board).replaceAll("\n", "/");
   if (!isRuled(task)) return compactPlain(task, board);
   const text = write(task, board);
   return isMaze(task) ? text.replaceAll("\n", "/").replaceAll(" ", ".") : text.replaceAll("\n", "");
@@ -168,7 +145,7 @@ export function compact(task, board) {
 
 /** The board of `compact`. Throws TextError. */
 export function expand(task, text) {
-  if (!isRuled(task)) return parsePlain(task, kindOf(task) === "colours" ? text.replaceAll("/", "\n") : text).board;
+  if (!isRuled(task)) return expandPlain(task, text);
   const found = parse(isMaze(task) ? text.replaceAll("/", "\n") : text, [task], task);
   return found.board;
 }

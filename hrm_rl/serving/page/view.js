@@ -1,6 +1,6 @@
 // What there is to see of a board: one record for each cell, for the page, for pictures and for words.
 
-import { isRuled } from "./kinds.js";
+import { isRuled, kindOf } from "./kinds.js";
 import { PATH, clashes, isMaze, openToken } from "./rules.js";
 
 const SURE = 0.97; // more is drawn as certain
@@ -38,7 +38,10 @@ export function cellsOf(task, puzzle, segment = null, fault = null, unknown = nu
   const broken = new Set(segment.violations);
   // Another way through a maze is not wrong, so only its rule judges it.
   const wrong = new Set(segment.solved || isMaze(task) ? [] : (segment.wrong ?? []));
+  const string = kindOf(task) === "string";
+  const nothing = { token: 0, given: true, trust: 1, path: 0 };
   return segment.answer.map((token, cell) => {
+    if (string && !puzzle[cell]) return nothing; // the model was never taught anything there
     const chances = segment.probabilities?.[cell];
     const trust = chances ? chances[token] : 1;
     const asked = isRuled(task) ? puzzle[cell] === openToken(task) : (open?.has(cell) ?? true);
