@@ -52,8 +52,8 @@ def bootstrap_of_groups(
     resamples: int = RESAMPLES,
     level: float = LEVEL,
 ) -> Interval:
-    """`bootstrap` of a mean over things that come in groups: whole groups are redrawn, of which the sum of the
-    values (N,) and the number of things (N,) are known."""
+    """`bootstrap` of a mean over things that come in groups: whole groups are redrawn, of each of which the
+    sum of the values (N,) and the number of things (N,) are known."""
     pairs = np.stack([np.asarray(sums, np.float64), np.asarray(sizes, np.float64)], axis=1)
     different, counts = np.unique(pairs, axis=0, return_counts=True)
     drawn = np.random.default_rng(seed).multinomial(counts.sum(), counts / counts.sum(), size=resamples)

@@ -14,20 +14,21 @@ from hrm_rl.evaluation.arc.questions import ArcQuestion
 
 def notes_of(task: ArcTask, config: Config, questions: Sequence[ArcQuestion]) -> list[str]:
     """What was trained on, as far as the settings of a run tell."""
-    asked = {task.puzzles[one.puzzle].name for one in questions if task.puzzles[one.puzzle].subset == EVALUATION}
     if task.dataset == MINI:
-        return ["these tasks were trained on, with other grids of the same rules; the grids asked about never are"]
+        return ["the rules of these tasks were trained on, with other grids; the grids asked about never are"]
+    tasks = [task.puzzles[place] for place in {one.puzzle for one in questions}]
+    asked = {puzzle.name for puzzle in tasks if puzzle.subset == EVALUATION}
     try:
         training = None if config.data.path is not None else training_puzzles(task, config)
     except DataError:
         training = None
     if training is None:
-        return [f"demonstrations of these {len(asked)} evaluation tasks may have been trained on"] if asked else []
-    shown = training.take(slice(None)).identifier.tolist()
-    demonstrated = asked & {task.puzzle_of(identifier)[0].name for identifier in set(shown)}
-    if not demonstrated:
-        return []
-    return [
-        f"demonstrations of {len(demonstrated)} of the {len(asked)} evaluation tasks were trained on, as in the "
-        "published systems; their test grids never are"
-    ]
+        told = f"demonstrations of the {len(asked)} evaluation tasks may have been trained on"
+        return [told] if asked else []
+    shown = set(training.take(slice(None)).identifier.tolist())
+    demonstrated = asked & {task.puzzle_of(identifier)[0].name for identifier in shown}
+    told = (
+        f"demonstrations of {len(demonstrated)} of the {len(asked)} evaluation tasks were trained on, as in "
+        "the published systems; answers to their test grids never are"
+    )
+    return [told] if demonstrated else []

@@ -15,8 +15,8 @@ from hrm_rl.evaluation.votes import MultiPass
 
 
 def passes_of(report: ArcReport, puzzles: PuzzleBatch, single: Evaluation) -> dict[str, MultiPass]:
-    """The answer with most votes to each puzzle (N, L) that the report is of, at each number of forms but one.
-    single: whose answer stands where no other is."""
+    """The answer with most votes to each of the puzzles that a report is of, at each number of forms but one.
+    single: whose answer stands where there is no other."""
     task, numbers = report.task, questions_of(report.task, puzzles)[1]
     found: dict[str, MultiPass] = {}
     for at, forms in enumerate(report.sizes):

@@ -85,7 +85,9 @@ def rows_of(votes: Sequence[ArcVotes], sizes: Sequence[int], identifier: bool, s
 
 def copy_row(votes: Sequence[ArcVotes], seed: int) -> ArcRow:
     """The simplest baseline: every answer is the question itself."""
-    solved = [v.question.output is not None and np.array_equal(v.question.input, v.question.output) for v in votes]
+    solved = [
+        v.question.output is not None and np.array_equal(v.question.input, v.question.output) for v in votes
+    ]
     found = _score(votes, solved, seed)
     return ArcRow("copy of the input", False, 0, 0.0, dict.fromkeys(PASS_AT, found) if found else {})
 

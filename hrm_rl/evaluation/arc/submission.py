@@ -1,6 +1,6 @@
 """Submissions in the format of ARC Prize: for each task and each of its test inputs, two attempts.
 
-    {"00576224": [{"attempt_1": [[0, 0], [0, 0]], "attempt_2": [[0, 0], [0, 0]]}], ...}
+{"00576224": [{"attempt_1": [[0, 0], [0, 0]], "attempt_2": [[0, 0], [0, 0]]}], ...}
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ Submission = dict[str, list[tuple[Grid, ...]]]
 
 def submission_of(puzzles: Sequence[ArcPuzzle], votes: Sequence[ArcVotes]) -> Submission:
     """The attempts at each task that was asked about: at the test inputs that it is published with, in order,
-    or, where none of those was asked, at what was. Where only one answer was given, it is both attempts; where
-    none was, NOTHING is."""
+    or, where none of those was asked, at what was. Where only one answer was given, it is both attempts;
+    where none was, NOTHING is."""
     given: dict[int, list[ArcVotes]] = {}
     for one in votes:
         given.setdefault(one.question.puzzle, []).append(one)
@@ -75,7 +75,9 @@ def read_submission(path: Path, tests: Mapping[str, int]) -> Submission:
     found: Submission = {}
     for name, attempts in values.items():
         if not isinstance(attempts, list) or len(attempts) != tests[name]:
-            raise DataError(f"{path}: task {name!r} must have a list of attempts at {tests[name]} test inputs")
+            raise DataError(
+                f"{path}: task {name!r} must have a list of attempts at {tests[name]} test inputs"
+            )
         found[name] = [_tries(f"{path}: task {name!r}, test {n}", one) for n, one in enumerate(attempts, 1)]
     return found
 
