@@ -117,9 +117,8 @@ def _task(puzzle: ArcPuzzle, votes: Sequence[ArcVotes]) -> str:
             words, verdict = told(attempt + 1, candidate, one)
             mark = {True: "right", False: "wrong", None: ""}[verdict]
             figures.append(_figure(words, None if candidate is None else candidate.grid, mark))
-        figures.append(
-            _figure("right answer" if one.question.output is not None else "not known", one.question.output)
-        )
+        answer = one.question.output
+        figures.append(_figure("right answer" if answer is not None else "answer not known", answer))
         parts.append(f'<div class="row">{"".join(figures)}</div>')
     return "".join(parts)
 

@@ -54,9 +54,8 @@ def task_figure(puzzle: ArcPuzzle, votes: Sequence[ArcVotes]) -> Figure:
             grid = None if candidate is None else candidate.grid
             _draw(line[1 + attempt], grid, words.replace(", ", "\n", 1), VERDICTS[verdict])
         answer = one.question.output
-        _draw(
-            line[1 + ATTEMPTS], answer, "right answer" if answer is not None else "right answer:\nnot known"
-        )
+        words = "right answer" if answer is not None else "answer not known"
+        _draw(line[1 + ATTEMPTS], answer, words)
     return figure
 
 
