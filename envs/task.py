@@ -22,7 +22,7 @@ from envs import drawing
 from envs.csv_files import parse_cells, read_csv, refuse_bad_rows
 from envs.drawing import DrawnAs
 from envs.errors import DataError, MisfitError, unknown
-from envs.puzzle import NO_LEVEL, PAD, PuzzleBatch, Tokens, View, fingerprint
+from envs.puzzle import NO_LEVEL, PAD, Collection, PuzzleBatch, Puzzles, Tokens, View, fingerprint
 
 ReportProgress = Callable[[str, int, int], None]
 """Told of slow work: what is being made, how much is done, how much there is."""
@@ -102,6 +102,9 @@ class PuzzleTask(ABC):
     label_decides: bool = False
     """Whether a question leaves open which answer is right, so that only its label tells: then `solved` is
     never asked. What needs a rule, such as search and verified retries, is not offered."""
+    next_token: bool = False
+    """Whether the answer to each token is the one that follows it. Networks that learn that must be causal;
+    each token is an episode of its own, which halts where its own Q-values say so."""
     assumable: tuple[int, ...] = ()
     """Tokens that a search agent may write into unknown cells, which are then no longer `unknown`. Without
     any, the task cannot be searched."""
@@ -111,6 +114,8 @@ class PuzzleTask(ABC):
     is colour c if its character is the digit c; an end mark is no colour), or a string that ends where its
     padding begins."""
 
+    remarks: tuple[str, ...] = ()
+    """What a run should say about the task's data before it trains on them, a line each."""
     identifiers: int = 1
     """Rows of the puzzle-embedding table: `PuzzleBatch.identifier` of the task's puzzles is below that."""
 
@@ -134,6 +139,10 @@ class PuzzleTask(ABC):
         """(L, K) where each cell is, in numbers from 0, for networks that are told (`model.pos_encodings
         axial`): its row and its column. A task adds what else cells can share."""
         return np.indices(self.grid_shape).reshape(2, -1).T
+
+    def token_widths(self) -> NDArray[np.int64]:
+        """(V,) bytes of text that each token stands for."""
+        return np.ones(self.vocab_size, np.int64)
 
     @abstractmethod
     def solved(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
@@ -181,6 +190,11 @@ class PuzzleTask(ABC):
         them; None where it makes new ones without end."""
         return None
 
+    def collection(self, seed: int) -> Collection | None:
+        """All the puzzles of the data that `generate` draws on, to be written as a folder; None where it
+        makes new ones. seed: of what is random in how they are written."""
+        return None
+
     def level_of(self, inputs: Tokens) -> NDArray[np.int64]:
         """(N,) index into `levels` of puzzles (N, L) from a file, or NO_LEVEL."""
         return np.full(len(inputs), NO_LEVEL, np.int64)
@@ -217,6 +231,11 @@ class PuzzleTask(ABC):
         answer: nothing is searched, and no solution is known. A task with `assumable` tokens replaces
         this."""
         raise NotImplementedError(f"{self.name} has no assumable tokens")
+
+    def secret(self, puzzles: PuzzleBatch) -> NDArray[np.bool_]:
+        """(N,) which puzzles, with their solutions, are those that a benchmark is decided by. They are never
+        trained on, whatever file or folder they come from."""
+        return np.zeros(len(puzzles), np.bool_)
 
     def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
         """Every puzzle under a random symmetry of the task, with the solution that belongs to it. Takes the
@@ -296,6 +315,11 @@ class PuzzleTask(ABC):
         faults = self.faults(inputs, solution)
         refuse_bad_rows(path, {lines[row]: reason for row, reason in faults.items()})
         return self._batch_of(inputs, solution)
+
+    def read_training(self, path: Path) -> tuple[Puzzles, Puzzles | None]:
+        """The puzzles of a file to train on, and those that it holds out, if the task divides it. Raises
+        DataError."""
+        return self.read(path), None
 
     def _batch_of(self, inputs: Tokens, solution: Tokens) -> PuzzleBatch:
         """Puzzles (N, L) from a text or a file, with their levels and without identities."""

@@ -16,8 +16,8 @@ from envs.compiling import compiled
 
 @compiled
 def boxes_all(canvases, size, boxes):
-    """The rectangle of coloured cells on each canvas (N, L), into boxes (N, 4): top, left, rows, columns; zeros
-    where there is none."""
+    """The rectangle of coloured cells on each canvas (N, L), into boxes (N, 4): top, left, rows, columns;
+    zeros where there is none."""
     for n in range(len(canvases)):
         top, left, bottom, right = size, size, 0, 0
         for row in range(size):

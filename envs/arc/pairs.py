@@ -1,9 +1,9 @@
 """Which pairs of a data set may be trained on, which are held out, and how both are drawn.
 
 The leak guard is here. The held-out side has the test grids of evaluation puzzles. The training side has all
-demonstrations, those of evaluation puzzles too, and the test grids of training puzzles; but no pair of another
-puzzle that is a held-out one in some symmetric form, and nothing is drawn from it whose input is that of a
-held-out test grid as it stands.
+demonstrations, those of evaluation puzzles too, and the test grids of training puzzles, but no pair that is a
+held-out one in some symmetric form. ARC-AGI-1 has some of these, mostly demonstrations whose colours are
+exchanged in the puzzle's own test grid; ARC-AGI-2 has none.
 
 Legend: N canvases, L = size * size cells.
 """
@@ -16,11 +16,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.arc.canvas import Grid, paint
+from envs.arc.augmentation import Augmentation
+from envs.arc.canvas import FIRST_COLOUR, Grid, paint
 from envs.arc.kernels import boxes_all, canonical_all
 from envs.arc.puzzles import EVALUATION, ArcPair, ArcPuzzle
 from envs.arc.rules import RULES
-from envs.puzzle import Tokens, fingerprint
+from envs.errors import DataError
+from envs.puzzle import PAD, PuzzleBatch, Tokens, fingerprint
 
 
 @dataclass(frozen=True)
@@ -51,13 +53,17 @@ def moved(inputs: Tokens, size: int) -> Tokens:
 
 
 def keys(grids: Sequence[Grid], size: int) -> NDArray[np.uint64]:
-    """(N,) what the symmetric forms of a grid share, and no others: mirrored, turned, or with other colours in
-    place of all but black."""
+    """(N,) what the symmetric forms of a grid share, and no others: mirrored, turned, or with other colours
+    in place of all but black."""
     if not grids:
         return np.zeros(0, np.uint64)
-    canvases = np.stack([paint(grid, size) for grid in grids])
+    return _forms(np.stack([paint(grid, size) for grid in grids]), size)
+
+
+def _forms(canvases: Tokens, size: int) -> NDArray[np.uint64]:
+    """`keys` of canvases (N, L)."""
     smallest = np.zeros_like(canvases)
-    canonical_all(canvases, size, boxes(canvases, size), smallest)
+    canonical_all(np.ascontiguousarray(canvases), size, boxes(canvases, size), smallest)
     return fingerprint(smallest)
 
 
@@ -71,15 +77,16 @@ def sides(puzzles: Sequence[ArcPuzzle], size: int) -> tuple[tuple[Example, ...],
             if fits(pair, size) and pair.output is not None:
                 side = held_out if puzzle.subset == EVALUATION else train
                 side.append(Example(index, pair, True))
-    secrets = {
-        (key, example.puzzle) for key, example in zip(_pair_keys(held_out, size), held_out, strict=True)
-    }
-    known = {key for key, _ in secrets}
-    return tuple(
-        example
-        for key, example in zip(_pair_keys(train, size), train, strict=True)
-        if key not in known or (not example.test and (key, example.puzzle) in secrets)
-    ), tuple(held_out)
+    known = set(_pair_keys(held_out, size))
+    kept = zip(_pair_keys(train, size), train, strict=True)
+    return tuple(example for key, example in kept if key not in known), tuple(held_out)
+
+
+def are_held_out(puzzles: PuzzleBatch, held_out: Sequence[Example], size: int) -> NDArray[np.bool_]:
+    """(N,) which of some puzzles are a symmetric form of a held-out pair, wherever their grids lie."""
+    known = set(_pair_keys(held_out, size))
+    own = zip(_forms(puzzles.inputs, size).tolist(), _forms(puzzles.solution, size).tolist(), strict=True)
+    return np.array([pair in known for pair in own], np.bool_)
 
 
 def _pair_keys(examples: Sequence[Example], size: int) -> list[tuple[int, int]]:
@@ -92,6 +99,56 @@ def _pair_keys(examples: Sequence[Example], size: int) -> list[tuple[int, int]]:
 def fits(pair: ArcPair, size: int) -> bool:
     """Whether both grids fit a canvas of `size`."""
     return max(pair.input.shape + (() if pair.output is None else pair.output.shape)) <= size
+
+
+def remarks(puzzles: Sequence[ArcPuzzle], train: Sequence[Example], size: int) -> tuple[str, ...]:
+    """What a run should say of its training side."""
+    asked = [puzzle for puzzle in puzzles if puzzle.subset == EVALUATION]
+    grids = sum(pair.output is not None for puzzle in asked for pair in puzzle.test)
+    possible = [pair for puzzle in puzzles for pair in puzzle.train]
+    possible += [pair for puzzle in puzzles if puzzle.subset != EVALUATION for pair in puzzle.test]
+    left_out = sum(fits(pair, size) and pair.output is not None for pair in possible) - len(train)
+    if not asked:
+        return ()
+    return (
+        f"the demonstrations of the {len(asked):,} evaluation puzzles are trained on, as published systems "
+        f"do; their {grids:,} test grids are not, nor are {left_out:,} pairs that equal one in some form",
+    )
+
+
+def refuse_no_grid(tokens: Tokens, size: int) -> None:
+    """Raise DataError unless there is one grid, a rectangle of coloured cells, on a canvas (L,)."""
+    coloured = tokens >= FIRST_COLOUR
+    if not coloured.any():
+        raise DataError("the canvas holds no grid: no cell has a colour")
+    top, left, rows, columns = boxes(tokens[None], size)[0].tolist()
+    inside = np.zeros((size, size), np.bool_)
+    inside[top : top + rows, left : left + columns] = True
+    for cell in np.flatnonzero(inside.reshape(-1) & ~coloured)[:1].tolist():
+        raise DataError(
+            f"row {cell // size + 1}, column {cell % size + 1} has no colour, but lies within the grid of "
+            f"{rows} x {columns} cells: a grid is a rectangle without holes",
+            cell,
+        )
+
+
+def in_form(pair: ArcPair, form: Augmentation) -> ArcPair:
+    """Both grids of a pair in a form."""
+    return ArcPair(form.apply(pair.input), None if pair.output is None else form.apply(pair.output))
+
+
+def painted(pair: ArcPair, size: int, rng: np.random.Generator | None = None) -> tuple[Tokens, Tokens]:
+    """The canvases (L,) of a pair; the second is PAD throughout where the output is not public. rng: puts
+    both at the same place, at random; without it they lie at the top left."""
+    top, left = 0, 0
+    if rng is not None:
+        shapes = pair.input.shape if pair.output is None else np.maximum(pair.input.shape, pair.output.shape)
+        top, left = rng.integers(size - np.asarray(shapes) + 1).tolist()
+    none = np.full(size * size, PAD, np.uint8)
+    return (
+        paint(pair.input, size, top, left),
+        none if pair.output is None else paint(pair.output, size, top, left),
+    )
 
 
 class Drawer:

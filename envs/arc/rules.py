@@ -157,6 +157,10 @@ def _counted(grid: Grid) -> Grid:
     return np.array([grid[grid != BLACK]], np.uint8)
 
 
+def _doubled(grid: Grid) -> Grid:
+    return grid.repeat(2, axis=0).repeat(2, axis=1)
+
+
 def _lowered(grid: Grid) -> Grid:
     return np.concatenate([np.zeros_like(grid[:1]), grid[:-1]])
 
@@ -171,7 +175,7 @@ RULES = (
     Rule("d037b0a7", "let colours drip down", _dripped, _sparse, 3, 6),
     Rule("25ff71a9", "move down by one", _lowered, _sparse, 3, 6),
     Rule("d631b094", "a row as long as there are cells", _counted, _one_colour, 3, 4),
-    Rule("c59eb873", "make every cell two by two", lambda grid: np.kron(grid, np.ones((2, 2), np.uint8)), _sparse, 2, 5),
+    Rule("c59eb873", "make every cell two by two", _doubled, _sparse, 2, 5),
     Rule("4258a5f9", "outline each dot", _outlined, _dots, 5, 10),
     Rule("a5313dff", "fill what is enclosed", _filled, _loops, 5, 10),
 )  # fmt: skip

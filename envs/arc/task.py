@@ -1,21 +1,36 @@
-"""ARC as a task: one puzzle is one grid whose counterpart is to be found, under a rule that its identity tells."""
+"""ARC as a task: a puzzle is one grid, and its identity tells the rule under which to find the other."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from envs.arc import folders
+from envs.arc import text as text_form
 from envs.arc.augmentation import Augmentation
-from envs.arc.canvas import LARGEST, Grid, crop, paint
+from envs.arc.canvas import FIRST_COLOUR, LARGEST, Grid, crop
 from envs.arc.identities import Identities
-from envs.arc.pairs import Drawer, RuleDrawer, boxes, fits, moved, sides
-from envs.arc.puzzles import EVALUATION, ArcPair, ArcPuzzle, load
+from envs.arc.pairs import (
+    Drawer,
+    RuleDrawer,
+    are_held_out,
+    boxes,
+    fits,
+    in_form,
+    moved,
+    painted,
+    refuse_no_grid,
+    remarks,
+    sides,
+)
+from envs.arc.puzzles import EVALUATION, ArcPair, ArcPuzzle, load, read_tests
 from envs.arc.rules import RULES
 from envs.errors import UserError
-from envs.puzzle import NO_LEVEL, PuzzleBatch, Tokens
+from envs.puzzle import NO_LEVEL, PAD, Collection, PuzzleBatch, Tokens
 from envs.task import PuzzleTask
 
 MINI = "mini"
@@ -24,7 +39,7 @@ SMALLEST = 3
 MOST_FORMS = 10_000
 
 TRANSLATED = 0.75
-"""Share of the training pairs that are moved over the canvas. The field leaves one pair of a puzzle in place."""
+"""Share of the training pairs that are moved over the canvas; the field leaves one of a puzzle in place."""
 TRIES = 100
 """Rounds of drawing until no pair shows the input of a held-out test grid."""
 
@@ -33,9 +48,10 @@ class ArcTask(PuzzleTask):
     """Find the counterpart of a grid of colours."""
 
     name = "arc"
-    characters = "_|0123456789"
+    characters = text_form.CHARACTERS
     levels = ("small", "medium", "large")
     label_decides = True
+    drawn_as = "colours"
 
     def __init__(
         self,
@@ -61,17 +77,16 @@ class ArcTask(PuzzleTask):
         self._train, self._held_out = sides(self.puzzles, size)
         self._identities = Identities(self.puzzles, augmentations, seed)
         self.identifiers = len(self._identities)
+        self.remarks = () if self._mini else remarks(self.puzzles, self._train, size)
         levels = np.array([self._level_of(example.pair) for example in self._train], np.int64)
         self._drawer = RuleDrawer(self._bounds) if self._mini else Drawer(self._train, levels)
-        guarded = [paint(e.pair.input, size) for e in self._held_out]
-        self._guarded = self.invariant(np.reshape(guarded, (-1, self.length)).astype(np.uint8))
 
     def identifier_of(self, puzzle: int, augmentation: int = 0) -> int:
-        """The identifier of puzzle number `puzzle` in its form number `augmentation`; 0 is the puzzle as it is."""
+        """The identifier of puzzle number `puzzle` in form number `augmentation`; form 0 is itself."""
         return self._identities.number(puzzle, augmentation)
 
     def puzzle_of(self, identifier: int) -> tuple[ArcPuzzle, Augmentation]:
-        """The puzzle of an identifier and its form. Raises UserError for one that is no puzzle's, such as 0."""
+        """The puzzle of an identifier, and its form. Raises UserError for those of none, such as 0."""
         puzzle, form = self._identities.find(identifier)
         return self.puzzles[puzzle], form
 
@@ -117,6 +132,71 @@ class ArcTask(PuzzleTask):
         """The grid on a canvas (L,), or None where there is none."""
         return crop(tokens, self.size)
 
+    def encode(self, text: str) -> Tokens:
+        """(L,) the grid that `text` is: its rows as digits, with line ends or `/` between them, on the canvas
+        at the top left. Before them may stand a row with an identity, `NAME` or `NAME@AUGMENTATION`, which
+        `identify` gives: `67a3c6ac/012/345`. Raises DataError."""
+        return text_form.read_puzzle(text, self.size, self.identifier_named)[0]
+
+    def identify(self, text: str) -> int:
+        """The identity that stands before the grid, 0 without one. Raises DataError."""
+        return text_form.read_puzzle(text, self.size, self.identifier_named)[1]
+
+    def identities(self) -> Mapping[int, str]:
+        """The puzzles as they are, by identifier; a rule of `mini` in words."""
+        titles = {rule.name: f" ({rule.title})" for rule in RULES} if self._mini else {}
+        numbers = enumerate(self.puzzles)
+        return {self.identifier_of(n): puzzle.name + titles.get(puzzle.name, "") for n, puzzle in numbers}
+
+    def check(self, tokens: Tokens) -> None:
+        """Raises DataError unless `tokens` are one grid, anywhere, with or without end marks."""
+        super().check(tokens)
+        refuse_no_grid(tokens, self.size)
+
+    def split(self, text: str) -> list[str]:
+        """The grids of a text: a line each where they are written with `/`, else blocks of lines."""
+        return text_form.split(text)
+
+    def read(self, path: Path) -> PuzzleBatch:
+        """The pairs of a CSV file with columns question,answer and perhaps identity, or the test grids of
+        ARC's JSON. Raises DataError naming line and reason."""
+        if path.suffix == ".json":
+            known = {puzzle.name: number for number, puzzle in enumerate(self.puzzles)}
+            pairs = read_tests(path, self.size)
+            own = [self.identifier_of(known[name]) if name in known else 0 for name, _ in pairs]
+            return self._batch([pair for _, pair in pairs], own)
+        inputs, solution, identifier = text_form.read_csv(path, self.size, self.identifier_named)
+        return PuzzleBatch(inputs, solution, self.level_of(inputs), np.array(identifier, np.int64))
+
+    def secret(self, puzzles: PuzzleBatch) -> NDArray[np.bool_]:
+        """(N,) which are, in any form, a held-out test grid of an evaluation puzzle with its solution."""
+        return are_held_out(puzzles, self._held_out, self.size)
+
+    def faults(self, inputs: Tokens, solution: Tokens) -> dict[int, str]:
+        """Rows of a file without a grid, or without a label: there is nothing else to tell them by."""
+        none = ~(inputs >= FIRST_COLOUR).any(axis=1)
+        unlabelled = (solution == PAD).all(axis=1)
+        return {int(row): "has no grid" for row in np.flatnonzero(none)} | {
+            int(row): "has no label" for row in np.flatnonzero(unlabelled & ~none)
+        }
+
+    def collection(self, seed: int) -> Collection | None:
+        """All pairs in all forms, as the field's builders write them (see `envs.arc.folders`); None for
+        `mini`, whose pairs are new."""
+        if self._mini:
+            return None
+        rng = np.random.default_rng(seed) if self.translate else None
+        return Collection(
+            folders.chunks(self._train, self._identities, self.size, rng),
+            folders.chunks(self._held_out, self._identities, self.size, None),
+            [self.name_of(identifier) for identifier in range(self.identifiers)],
+            {"test_puzzles.json": folders.test_puzzles(self.puzzles)},
+        )
+
+    def write_text(self, tokens: Tokens) -> str:
+        """A grid (L,) in one line, as `encode` reads it."""
+        return text_form.write_tokens(tokens, self.size)
+
     def solved(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
         """Never asked: the label decides."""
         raise NotImplementedError("a grid of ARC does not tell its rule")
@@ -131,8 +211,8 @@ class ArcTask(PuzzleTask):
         """`count` pairs of `level`: a pure function of its arguments.
 
         held_out: test grids of evaluation puzzles, each once before any comes again; of `mini`, new grids as
-        they are. Otherwise pairs to train on, in a random form and place, none with the input of such a test
-        grid as it stands. Raises UserError for a level without pairs.
+        they are. Otherwise pairs to train on, in a random form and place, none of them a held-out test grid
+        with its solution in whatever form. Raises UserError for a level without pairs.
         """
         number = self.level_index(level)
         if not held_out:
@@ -165,14 +245,14 @@ class ArcTask(PuzzleTask):
         return np.where(side == 0, NO_LEVEL, np.searchsorted(most, side))
 
     def canonical(self, inputs: Tokens) -> Tokens:
-        """(N, L) each grid at the top left, without end marks: where it lies makes no other puzzle of it. Other
-        forms are other puzzles, since each has an identity of its own."""
+        """(N, L) each grid at the top left, without end marks: where it lies makes no other puzzle of it.
+        Other forms are other puzzles, since each has an identity of its own."""
         return moved(inputs, self.size)
 
     def _training(self, level: int, count: int, rng: np.random.Generator) -> PuzzleBatch:
         batch = self._drawn(level, count, rng, plain=False)
         for _ in range(TRIES):
-            shown = np.flatnonzero(np.isin(self.invariant(batch.inputs), self._guarded))
+            shown = np.flatnonzero(self.secret(batch))
             if not len(shown):
                 return batch
             others = self._drawn(level, len(shown), rng, plain=False)
@@ -191,18 +271,13 @@ class ArcTask(PuzzleTask):
             if found is None:
                 raise self._nothing(level, "training pairs")
             puzzle, pair = found
-            assert pair.output is not None
-            form, top, left = 0, 0, 0
+            form, places = 0, None
             if not plain:
                 forms = self.augmentations_of(puzzle)
                 form = int(rng.integers(len(forms)))
                 pair = in_form(pair, forms[form])
-                assert pair.output is not None
-                if self.translate and rng.random() < TRANSLATED:
-                    spare = self.size - np.maximum(pair.input.shape, pair.output.shape)
-                    top, left = rng.integers(spare + 1).tolist()
-            inputs[n] = paint(pair.input, self.size, top, left)
-            solution[n] = paint(pair.output, self.size, top, left)
+                places = rng if self.translate and rng.random() < TRANSLATED else None
+            inputs[n], solution[n] = painted(pair, self.size, places)
             identifier[n] = self.identifier_of(puzzle, form)
         return PuzzleBatch(inputs, solution, np.full(count, level), identifier)
 
@@ -212,21 +287,15 @@ class ArcTask(PuzzleTask):
     def _nothing(self, level: int, what: str) -> UserError:
         least, most = self._bounds[level]
         return UserError(
-            f"dataset {self.dataset} has no {what} of level '{self.levels[level]}' (grids of {least} to {most} "
-            "rows or columns): choose another level"
+            f"dataset {self.dataset} has no {what} of level '{self.levels[level]}' (grids of {least} to "
+            f"{most} rows or columns): choose another level"
         )
 
     def _batch(self, pairs: Sequence[ArcPair], identifiers: Sequence[int]) -> PuzzleBatch:
-        inputs = np.stack([paint(pair.input, self.size) for pair in pairs])
-        none = np.zeros(self.length, np.uint8)
-        solution = np.stack(
-            [none if pair.output is None else paint(pair.output, self.size) for pair in pairs]
+        inputs, solution = (
+            np.stack(side) for side in zip(*(painted(pair, self.size) for pair in pairs), strict=True)
         )
         return PuzzleBatch(inputs, solution, self.level_of(inputs), np.array(identifiers, np.int64))
-
-
-def in_form(pair: ArcPair, form: Augmentation) -> ArcPair:
-    return ArcPair(form.apply(pair.input), None if pair.output is None else form.apply(pair.output))
 
 
 def _mini_puzzles() -> tuple[ArcPuzzle, ...]:

@@ -64,7 +64,7 @@ class Pictures:
     ) -> dict[str, NDArray[np.uint8]]:
         """Images (height, width, 3) by tag. last: the run ends here. Leaves the model in training mode."""
         images = {"eval/boards": self.boards(solver, held_out, config)}
-        if self.due(last):
+        if not solver.task.next_token and self.due(last):
             images |= self.figures(solver, held_out, config)
         return images
 
