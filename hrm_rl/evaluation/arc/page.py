@@ -39,8 +39,8 @@ td:first-child, th:first-child {{ text-align: left; }}
 nav {{ line-height: 1.9; }} nav a {{ margin-right: .7rem; white-space: nowrap; }}
 section {{ border-top: 1px solid #ccc; padding: 1rem 0; break-inside: avoid; }}
 .row {{ display: flex; flex-wrap: wrap; gap: .8rem 1.4rem; align-items: flex-start; margin: .5rem 0; }}
-.pair {{ display: flex; gap: .5rem; align-items: center; }} .pair > span {{ color: #555; }}
-figure {{ margin: 0; }} figcaption {{ font-size: .82rem; color: #444; max-width: 12rem; }}
+.pair {{ display: flex; gap: .5rem; }} .pair > span {{ color: #555; align-self: center; }}
+figure {{ margin: 0; }} figcaption {{ font-size: .82rem; color: #444; white-space: pre-line; }}
 figure.right figcaption {{ color: #00694e; font-weight: 600; }}
 figure.wrong figcaption {{ color: #a84300; font-weight: 600; }}
 .grid {{ position: relative; line-height: 0; border: 1px solid #555; width: max-content; }}
@@ -67,7 +67,7 @@ def write_up(report: ArcReport, title: str, facts: Sequence[str]) -> str:
         sections.append(f'<section id="{name}"><h2>{name}: {outcome}</h2>{_task(puzzle, votes)}</section>')
     said = "".join(f"<p>{html.escape(fact)}</p>" for fact in [*facts, *report.notes])
     key = "<p>✓ all test grids solved, ~ some, ✗ none, ? not known</p>"
-    body = f"{said}{_scores(report)}{key}<nav>{''.join(links)}</nav>{''.join(sections)}"
+    body = f"{said}{_scores(report)}{key}<nav>{' '.join(links)}</nav>{''.join(sections)}"
     return _PAGE.format(title=html.escape(title), body=body)
 
 
@@ -80,14 +80,14 @@ def by_task(report: ArcReport) -> list[tuple[ArcPuzzle, list[ArcVotes]]]:
 
 
 def told(number: int, candidate: Candidate | None, one: ArcVotes) -> tuple[str, bool | None]:
-    """What stands under an attempt, and whether it is right, if that is known."""
+    """What stands beside an attempt, in a line or two, and whether it is right, if that is known."""
     if candidate is None:
         return f"attempt {number}: no other answer" if one.attempts else f"attempt {number}: no answer", None
     right = one.question.output
     verdict = None if right is None else bool(np.array_equal(candidate.grid, right))
     mark = {True: " ✓ right", False: " ✗ wrong", None: ""}[verdict]
     votes = f"{candidate.votes} vote{'s' * (candidate.votes > 1)} of {one.asked[-1]}, q {candidate.q:.2f}"
-    return f"attempt {number}{mark}, {votes}", verdict
+    return f"attempt {number}{mark}\n{votes}", verdict
 
 
 def _scores(report: ArcReport) -> str:
@@ -124,7 +124,7 @@ def _task(puzzle: ArcPuzzle, votes: Sequence[ArcVotes]) -> str:
 
 
 def _pair(words: str, question: Grid, answer: Grid | None) -> str:
-    return f'<div class="pair">{_figure(words, question)}<span>→</span>{_figure("", answer)}</div>'
+    return f'<div class="pair">{_figure(words, question)}<span>→</span>{_figure("becomes", answer)}</div>'
 
 
 def _figure(words: str, grid: Grid | None, mark: str = "") -> str:

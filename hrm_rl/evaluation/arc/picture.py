@@ -52,7 +52,7 @@ def task_figure(puzzle: ArcPuzzle, votes: Sequence[ArcVotes]) -> Figure:
             candidate = one.attempts[attempt] if attempt < len(one.attempts) else None
             words, verdict = told(attempt + 1, candidate, one)
             grid = None if candidate is None else candidate.grid
-            _draw(line[1 + attempt], grid, words.replace(", ", "\n", 1), VERDICTS[verdict])
+            _draw(line[1 + attempt], grid, words, VERDICTS[verdict])
         answer = one.question.output
         words = "right answer" if answer is not None else "answer not known"
         _draw(line[1 + ATTEMPTS], answer, words)

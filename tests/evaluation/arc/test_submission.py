@@ -111,8 +111,8 @@ def test_the_page_has_every_task_every_grid_and_both_attempts() -> None:
     pictures = [base64.b64decode(data) for data in re.findall(r"base64,([^\"]+)", page)]
     demonstrations = sum(len(TASK.puzzles[place].train) for place in range(3))
     assert len(pictures) == 2 * demonstrations + 3 * 2 + 3
-    assert "attempt 1 ✗ wrong, 5 votes of 8, q 0.50" in page
-    assert "attempt 2 ✓ right, 4 votes of 8, q 0.50" in page
+    assert "attempt 1 ✗ wrong\n5 votes of 8, q 0.50" in page
+    assert "attempt 2 ✓ right\n4 votes of 8, q 0.50" in page
     assert "attempt 2: no other answer" in page
     assert "attempt 1: no answer" in page
     assert "http" not in page, "it needs no network"
