@@ -1,4 +1,4 @@
-"""Patterns of strings: counting, brackets, parity, copy, reverse, sorting, addition, with lengths as levels."""
+"""Patterns of strings, with lengths as levels: counting, brackets, parity, copying, sorting, addition."""
 
 from envs.patterns.catalogue import PATTERNS
 from envs.patterns.pattern import Pattern

@@ -43,8 +43,9 @@ class Brackets(Pattern):
     def matching(self, lengths: Lengths, rng: np.random.Generator) -> Tokens:
         """(N, n) balanced strings, uniform among those of a length and one kind, the kinds at random.
 
-        With h open brackets and r places left, a share h (r + h + 2) / (2 r (h + 1)) of the ways to go on begin
-        by closing one (Arnold and Sleep, "Uniform random generation of balanced parenthesis strings", 1980).
+        With h open brackets and r places left, a share h (r + h + 2) / (2 r (h + 1)) of the ways to go on
+        begin by closing one (Arnold and Sleep, "Uniform random generation of balanced parenthesis strings",
+        1980).
         """
         count, columns = len(lengths), int(lengths.max())
         text = np.zeros((count, columns), np.int64)
@@ -61,8 +62,8 @@ class Brackets(Pattern):
         return np.where(np.arange(columns) < lengths[:, None], self.first + text, PAD).astype(np.uint8)
 
     def partners(self, text: Tokens) -> NDArray[np.int64]:
-        """(N, n) where the partner of each bracket is; -1 for one without, and for what is no bracket. A closing
-        bracket of another kind than the open one has none, and leaves that one open."""
+        """(N, n) where the partner of each bracket is; -1 for one without, and for what is no bracket. A
+        closing bracket of another kind than the open one has none, and leaves that one open."""
         count, columns = text.shape
         partner = np.full((count, columns), -1, np.int64)
         stack, height = np.zeros((count, columns + 1), np.int64), np.zeros(count, np.int64)
@@ -115,7 +116,7 @@ class Repair(Brackets):
         """The first cell from the left that can be exchanged, and there the first bracket that does; blanks
         where none does."""
         text = boards[:, 0]
-        count, columns = text.shape
+        columns = text.shape[1]
         options = 2 * self.kinds
         tried = np.repeat(text[:, None], columns * options, axis=1)  # (N, columns * options, columns)
         at, token = np.divmod(np.arange(columns * options), options)

@@ -29,13 +29,18 @@ def place(boards: Tokens, columns: int, offsets: Lengths) -> Tokens:
 
 def offsets_of(inputs: Tokens, rows: int) -> Lengths:
     """(N,) the first column of each puzzle (N, L) that holds anything; 0 where none does."""
-    found: Lengths = (inputs.reshape(len(inputs), rows, -1) != PAD).any(axis=1).argmax(axis=1)
+    found: Lengths = (_in_rows(inputs, rows) != PAD).any(axis=1).argmax(axis=1)
     return found
 
 
 def at_left(tokens: Tokens, rows: int, offsets: Lengths) -> Tokens:
     """(N, R, W) puzzles or answers (N, L) moved to the left by offsets (N,)."""
-    return moved(tokens.reshape(len(tokens), rows, -1), offsets)
+    return moved(_in_rows(tokens, rows), offsets)
+
+
+def _in_rows(tokens: Tokens, rows: int) -> Tokens:
+    """(N, L) as (N, R, W), also where N is 0."""
+    return tokens.reshape(len(tokens), rows, tokens.shape[1] // rows)
 
 
 def moved(boards: Tokens, by: Lengths) -> Tokens:
@@ -99,7 +104,7 @@ class PatternSymmetries:
         return result
 
     def undo_chances(self, chances: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities (N, L, V) of tokens, as `undo` does to the tokens; PAD for sure outside the string."""
+        """The same for probabilities (N, L, V) of tokens; PAD for sure outside the string."""
         named = np.take_along_axis(chances, self.renamed[:, None].astype(np.int64), axis=2)
         result = np.zeros_like(chances)
         result[..., PAD] = 1

@@ -45,8 +45,8 @@ class Counting(Pattern):
 
     def questions(self, lengths: Lengths, rng: np.random.Generator) -> Tokens:
         """Half of them the beginning of a string that fits, or all of it; of the others, a quarter have too
-        little room, a quarter too many of a later letter, a quarter one letter exchanged, and a quarter letters
-        at random. Some of these can be completed all the same."""
+        little room, a quarter too many of a later letter, a quarter one letter exchanged, and a quarter
+        letters at random. Some of these can be completed all the same."""
         k, count = self.k, len(lengths)
         most = np.maximum(lengths // k, 1)
         n = rng.integers(1, most + 1)

@@ -1,8 +1,8 @@
 """Pattern files: CSV with `question,answer` columns, or text with a question in each line.
 
-The rows of a question stand one after the other with `/` between: `0110/....`. `_` is padding: in front of a
-string it says where that lies on the canvas, behind it may be left out. A person may type less: `0110`, `cab`,
-`aab...`, `(()]`, `9+73`; what is missing is put in.
+The rows of a question stand one after the other with `/` between: `0110/....`. `_` is padding: in front of
+a string it says where that lies on the canvas, behind it may be left out. A person may type less: `0110`,
+`cab`, `aab...`, `(()]`, `9+73`; what is missing is put in.
 
 A missing answer is made by the rule. A given one has to be right, but not the one that the rule would choose.
 
@@ -25,6 +25,7 @@ from envs.csv_files import (
     refuse_bad_rows,
     refuse_first,
 )
+from envs.errors import DataError
 from envs.patterns.pattern import Pattern
 from envs.puzzle import Tokens
 
@@ -38,8 +39,8 @@ def write(tokens: Tokens, pattern: Pattern) -> str:
 
 
 def encode(text: str, pattern: Pattern, columns: int) -> Tokens:
-    """(L,) the question that `text` is, its rows with `/` or line ends between. Raises DataError for text that
-    is none; its sense is not looked at."""
+    """(L,) the question that `text` is, its rows with `/` or line ends between. Raises DataError for text
+    that is none; its sense is not looked at."""
     bad: dict[int, str] = {}
     tokens = _tokens(pattern.complete(_rows(text)), pattern, columns, "question", bad, 1)
     refuse_first(bad)
@@ -52,7 +53,7 @@ def read(path: Path, pattern: Pattern, columns: int) -> tuple[list[int], Tokens,
     text = read_text(path)
     lines, questions, answers = _split(path, text)
     if not lines:
-        raise_empty(path)
+        raise DataError(f"{path}: has a header but no rows")
     bad: dict[int, str] = {}
     inputs = [
         _tokens(pattern.complete(_rows(question)), pattern, columns, "question", bad, line)
@@ -65,10 +66,6 @@ def read(path: Path, pattern: Pattern, columns: int) -> tuple[list[int], Tokens,
     ]
     refuse_bad_rows(path, bad)
     return lines, np.stack(inputs), np.stack(solution), given
-
-
-def raise_empty(path: Path) -> None:
-    refuse_bad_rows(path, {1: "there is a header but no row"})
 
 
 def _split(path: Path, text: str) -> tuple[list[int], Sequence[str], Sequence[str]]:
@@ -92,15 +89,16 @@ def _tokens(
     """(L,) the rows on the canvas. A fault goes to `bad`, by line, and leaves padding."""
     tokens = np.zeros((pattern.rows, columns), np.uint8)
     if len(rows) != pattern.rows:
-        wanted = f"{pattern.rows} row{'s' * (pattern.rows > 1)}"
-        bad.setdefault(line, f"the {what} has {len(rows)} rows ('/' between), but {pattern.name} has {wanted}")
+        found = f"{len(rows)} row{'s' * (len(rows) > 1)} ('/' between), but {pattern.name} has {pattern.rows}"
+        bad.setdefault(line, f"the {what} has {found}")
         return tokens.reshape(-1)
     if len(set(map(len, rows))) > 1:
         sizes = " and ".join(str(len(row)) for row in rows)
-        bad.setdefault(line, f"the rows of the {what} have {sizes} characters; they must have the same number")
+        bad.setdefault(line, f"the rows of the {what} have {sizes} characters, not equally many")
         return tokens.reshape(-1)
     if len(rows[0]) > columns:
-        bad.setdefault(line, Misfit(f"the {what} has {len(rows[0])} columns, more than the canvas of {columns}"))
+        found = f"the {what} has {len(rows[0])} columns, more than the canvas of {columns}"
+        bad.setdefault(line, Misfit(found))
         return tokens.reshape(-1)
     for number, row in enumerate(rows):
         for column, character in enumerate(row):

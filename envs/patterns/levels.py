@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from typing import NamedTuple
 
 import numpy as np
@@ -28,11 +29,10 @@ class Level(NamedTuple):
 
 
 def default_levels(size: int) -> tuple[Level, ...]:
-    """Equal ranges up to `size`, at most STEPS, of two lengths or more: for 32, n4 (1 to 4), n8 (5 to 8), ...,
-    n32."""
+    """Equal ranges up to `size`, at most STEPS, of two lengths or more: n4 (1 to 4), n8 (5 to 8), ..."""
     count = min(STEPS, size // 2)
     ends = [size * i // count for i in range(count + 1)]
-    return tuple(Level(f"n{b}", a + 1, b) for a, b in zip(ends, ends[1:], strict=False))
+    return tuple(Level(f"n{b}", a + 1, b) for a, b in pairwise(ends))
 
 
 def parse_levels(text: str, size: int) -> tuple[Level, ...]:
@@ -44,7 +44,7 @@ def parse_levels(text: str, size: int) -> tuple[Level, ...]:
             raise UserError(f"level '{part.strip()}' is not of the form NAME=FEWEST-MOST, as in short=1-8")
         level = Level(match[1], int(match[2]), int(match[3]))
         if not 1 <= level.fewest <= level.most <= size:
-            raise UserError(f"level '{part.strip()}': lengths must rise from 1 or more to {size} (size) or less")
+            raise UserError(f"level '{part.strip()}': lengths must rise, from 1 or more to {size} (size)")
         if level.name in [other.name for other in found]:
             raise UserError(f"level '{level.name}' is there twice")
         found.append(level)

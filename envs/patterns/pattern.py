@@ -44,7 +44,7 @@ class Pattern(ABC):
     rules: ClassVar[tuple[str, ...]]
     """What can be wrong with an answer, in words; the first is GIVEN_CHANGED."""
     kinds_range: ClassVar[tuple[int, int, int]] = (0, 0, 0)
-    """Fewest, most and usual number of kinds (of symbols, of brackets); 0 where there is nothing to choose."""
+    """Fewest, most and usual number of kinds (of symbols, of brackets); 0 where there is no choice."""
     swaps_rows: ClassVar[bool] = False
     """Whether the first two rows may be exchanged."""
 

@@ -1,7 +1,7 @@
 """Copy, reverse and sort, `cab=...`, and the parity of bits, `0110/....`.
 
-Copy, reverse and sort stand in one row: the string, `=`, and as many blanks. Parity has two rows: the bits, and
-under each a blank for the parity of the bits up to it, so that the last is that of all.
+Copy, reverse and sort stand in one row: the string, `=`, and as many blanks. Parity has two rows: the bits,
+and under each a blank for the parity of the bits up to it, so that the last is that of all.
 
 Legend: N strings, R rows, W columns.
 """
@@ -109,8 +109,8 @@ class Sort(Rearranging):
         row = answers[:, 0].astype(np.int64)
         inside = (at > lengths + 1) & (at <= 2 * lengths)
         falls = (np.diff(row, axis=1, prepend=0) < 0) & inside
-        same = np.sort(np.where(at > lengths, row, 0)) == np.sort(np.where(at > lengths, self.solve(boards)[:, 0], 0))
-        return np.stack([falls.any(axis=1), ~same.all(axis=1)], axis=1)
+        theirs, ours = (np.sort(np.where(at > lengths, r, 0)) for r in (row, self.solve(boards)[:, 0]))
+        return np.stack([falls.any(axis=1), (theirs != ours).any(axis=1)], axis=1)
 
 
 class Parity(Pattern):

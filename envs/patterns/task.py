@@ -32,25 +32,25 @@ class PatternsTask(PuzzleTask):
     One of ten patterns. A string lies in a rectangle of cells (`/` between its rows) anywhere on the canvas;
     the rest is padding.
 
-    | pattern  | question    | answer      |                                                             |
-    |----------|-------------|-------------|-------------------------------------------------------------|
-    | anbn     | `?aaab....` | `yaaabbb--` | does it belong to a^n b^n, or can it be completed to one?   |
-    | anbncn   | `?aabb...`  | `yaabbcc-`  | the same of a^n b^n c^n                                     |
-    | balanced | `?([)]`     | `n([)]`     | do all brackets match?                                      |
-    | partner  | `([])/.^..` | `([])/-^^-` | mark the bracket that belongs to the marked one             |
-    | repair   | `([]]/....` | `([]]/([])` | exchange one bracket, so that all match                     |
-    | parity   | `0110/....` | `0110/0100` | the parity of the bits up to each, the last that of all     |
-    | copy     | `cab=...`   | `cab=cab`   | the string again                                            |
-    | reverse  | `cab=...`   | `cab=bac`   | the string backwards                                        |
-    | sort     | `cab=...`   | `cab=abc`   | the same symbols in order                                   |
-    | addition | `019/073/...` | `019/073/092` | the sum, digit under digit, with a column for what is carried |
+    | pattern  | question      | answer        |                                                          |
+    |----------|---------------|---------------|----------------------------------------------------------|
+    | anbn     | `?aaab....`   | `yaaabbb--`   | does it belong to a^n b^n, or can it be completed to one? |
+    | anbncn   | `?aabb...`    | `yaabbcc-`    | the same of a^n b^n c^n                                  |
+    | balanced | `?([)]`       | `n([)]`       | do all brackets match?                                   |
+    | partner  | `([])/.^..`   | `([])/-^^-`   | mark the bracket that belongs to the marked one          |
+    | repair   | `([]]/....`   | `([]]/([])`   | exchange one bracket, so that all match                  |
+    | parity   | `0110/....`   | `0110/0100`   | the parity of the bits up to each, the last that of all  |
+    | copy     | `cab=...`     | `cab=cab`     | the string again                                         |
+    | reverse  | `cab=...`     | `cab=bac`     | the string backwards                                     |
+    | sort     | `cab=...`     | `cab=abc`     | the same symbols in order                                |
+    | addition | `019/073/...` | `019/073/092` | the sum, digit under digit, with room for a carry        |
 
-    Several answers may be right: `?aa......` can become aabb, aaabbb or aaaabbbb, and of `(((())` any of three
-    brackets can be turned round. The rule takes any; the label is the shortest completion, and the first
-    bracket from the left.
+    Several answers may be right: `?aa......` can become aabb, aaabbb or aaaabbbb, and of `(((())` any of
+    three brackets can be turned round. The rule takes any; the label is the shortest completion, and the
+    first bracket from the left.
 
-    The length of a string is that of the word that may belong, of the brackets, bits or symbols, or the number
-    of digits of each number.
+    The length of a string is that of the word that may belong, of the brackets, bits or symbols, or the
+    number of digits of each number.
 
     Measures of an answer: `right_before_mistake` is the number of cells, in order, that are answered as the
     label has them before the first that is not, NaN where the answer is right.
@@ -62,8 +62,8 @@ class PatternsTask(PuzzleTask):
 
     ## Observation Space
 
-    A token for each cell, row by row: 0 padding (`_`), 1 a blank (`.`), then those of the pattern, in the order
-    of `characters`; `?` (a verdict that is asked for) is to be filled like a blank.
+    A token for each cell, row by row: 0 padding (`_`), 1 a blank (`.`), then those of the pattern, in the
+    order of `characters`; `?` (a verdict that is asked for) is to be filled like a blank.
 
     ## Rewards
 
@@ -96,8 +96,8 @@ class PatternsTask(PuzzleTask):
     - `pattern` (`"anbn"`): one of the ten.
     - `size` (`32`): the length of the longest string, 4 to 200. The canvas is as wide as that needs.
     - `levels` (`""`): levels of one's own, as NAME=FEWEST-MOST with commas between: `"short=1-8,long=9-32"`.
-    - `kinds` (`0`): kinds of brackets (1 to 4, usually 2), symbols of copy, reverse and sort (2 to 26, usually
-      10), or the base of addition (2 to 10); 0 for the usual number.
+    - `kinds` (`0`): kinds of brackets (1 to 4, usually 2), symbols of copy, reverse and sort (2 to 26,
+      usually 10), or the base of addition (2 to 10); 0 for the usual number.
     - `placement` (`"anywhere"`): where generated strings lie on the canvas; `"left"` puts all at its left.
 
     ## Version History
@@ -188,7 +188,9 @@ class PatternsTask(PuzzleTask):
         wanted = self.ranges[index]
         lengths = self.pattern.lengths(wanted.fewest, wanted.most)
         if not len(lengths):
-            raise UserError(f"there are no strings of {self.pattern.name} of {wanted.fewest} to {wanted.most}")
+            raise UserError(
+                f"level '{level}': {self.pattern.name} has no string of {wanted.fewest} to {wanted.most}"
+            )
         parts: list[Tokens] = []
         missing, empty = count, 0
         while missing > 0:
@@ -205,13 +207,10 @@ class PatternsTask(PuzzleTask):
             if empty == MOST_ROUNDS:
                 part = "hold out" if held_out else "train on"
                 raise UserError(
-                    f"level '{level}' of {self.pattern.name} has no puzzle to {part}: take longer strings, such "
-                    f"as level '{self.levels[-1]}'"
+                    f"level '{level}' of {self.pattern.name} has no puzzle to {part}: take longer strings"
                 )
         made = np.concatenate(parts) if parts else np.zeros((0, self.length), np.uint8)
-        return PuzzleBatch(
-            made, self.solution(made), np.full(count, index), np.zeros(count, np.int64)
-        )
+        return PuzzleBatch(made, self.solution(made), np.full(count, index), np.zeros(count, np.int64))
 
     def _is_held_out(self, inputs: Tokens) -> NDArray[np.bool_]:
         found: NDArray[np.bool_] = self.invariant(inputs) % np.uint64(HELD_OUT_ONE_IN) == 0
@@ -258,13 +257,11 @@ class PatternsTask(PuzzleTask):
             raise DataError("the question is empty: there is nothing but padding")
         left, right = int(columns[0]), int(columns[-1]) + 1
         for row, column in np.argwhere(~there[:, left:right])[:1].tolist():
-            raise DataError(f"{self._cell(row, column + left)} is padding within the question", row * self.columns + column + left)
+            raise self._fault("padding within the question", row, left + column)
         found = self.pattern.reason(tokens.reshape(self.grid_shape)[:, left:right])
         if found is not None:
             reason, row, column = found
-            raise DataError(
-                f"{self._cell(row, column + left)}: {reason}", row * self.columns + column + left
-            )
+            raise self._fault(reason, row, left + column)
 
     def prove(self, inputs: Tokens) -> Tokens:
         """(L,) the label of a question (L,). Raises DataError for brackets that no exchange repairs."""
@@ -295,5 +292,5 @@ class PatternsTask(PuzzleTask):
         offsets = offsets_of(inputs, self.pattern.rows)
         return at_left(inputs, self.pattern.rows, offsets), at_left(answer, self.pattern.rows, offsets)
 
-    def _cell(self, row: int, column: int) -> str:
-        return f"row {row + 1}, column {column + 1}"
+    def _fault(self, reason: str, row: int, column: int) -> DataError:
+        return DataError(f"row {row + 1}, column {column + 1}: {reason}", row * self.columns + column)
