@@ -112,15 +112,27 @@ class Pattern(ABC):
         found = np.arange(max(fewest, self.least), most + 1)
         return found[found % self.step == 0]
 
+    def spoilt(self, boards: Tokens, answers: Tokens) -> Mask:
+        """(N, R, W) what is given and changed, and blanks left."""
+        left = self.unknown(answers) | (answers == PAD)
+        found: Mask = (boards != PAD) & np.where(self.unknown(boards), left, answers != boards)
+        return found
+
     def broken(self, boards: Tokens, answers: Tokens) -> Mask:
         """(N, len(rules)) which rules each answer breaks; where something given is changed or left blank,
-        that alone."""
-        there = boards != PAD
-        blank = self.unknown(boards)
-        left = self.unknown(answers) | (answers == PAD)
-        spoilt = (there & np.where(blank, left, answers != boards)).any(axis=(1, 2))
-        rest = self.wrong(boards, np.where(there, answers, PAD).astype(np.uint8)) & ~spoilt[:, None]
+        that alone. What stands at padding does not matter."""
+        answers = np.where(boards != PAD, answers, np.uint8(PAD))
+        spoilt = np.asarray(self.spoilt(boards, answers).any(axis=(1, 2)))
+        rest = self.wrong(boards, answers) & ~spoilt[:, None]
         return np.concatenate([spoilt[:, None], rest], axis=1)
+
+    def violations(self, boards: Tokens, answers: Tokens) -> Mask:
+        """(N, R, W) the cells to blame: none of an answer that is right, at least one of every other."""
+        answers = np.where(boards != PAD, answers, np.uint8(PAD))
+        spoilt = self.spoilt(boards, answers)
+        wrong = np.asarray(self.broken(boards, answers).any(axis=1))
+        rest: Mask = self.faulty(boards, answers) & wrong[:, None, None]
+        return np.where(spoilt.any(axis=(1, 2), keepdims=True), spoilt, rest)
 
     def reason(self, board: Tokens) -> tuple[str, int, int] | None:
         """As `fault`, for a question (R, w) of any number of columns."""

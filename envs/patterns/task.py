@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from envs.csv_files import refuse_bad_rows
 from envs.errors import DataError, UserError, unknown
 from envs.patterns import files
-from envs.patterns.canvas import PatternSymmetries, at_left, canonical, offsets_of, place
+from envs.patterns.canvas import PatternSymmetries, Strings, canonical, pack
 from envs.patterns.catalogue import PATTERNS
 from envs.patterns.levels import LARGEST, SMALLEST, Level, default_levels, level_of, parse_levels
 from envs.puzzle import PAD, PuzzleBatch, Tokens
@@ -29,8 +29,8 @@ class PatternsTask(PuzzleTask):
 
     ## Description
 
-    One of ten patterns. A string lies in a rectangle of cells (`/` between its rows) anywhere on the canvas;
-    the rest is padding.
+    One of ten patterns. A string lies in a rectangle of cells (`/` between its rows) anywhere on the canvas,
+    or several lie side by side; the rest is padding.
 
     | pattern  | question      | answer        |                                                          |
     |----------|---------------|---------------|----------------------------------------------------------|
@@ -50,7 +50,7 @@ class PatternsTask(PuzzleTask):
     first bracket from the left.
 
     The length of a string is that of the word that may belong, of the brackets, bits or symbols, or the
-    number of digits of each number.
+    number of digits of each number; that of a puzzle is that of its longest string.
 
     Measures of an answer: `right_before_mistake` is the number of cells, in order, that are answered as the
     label has them before the first that is not, NaN where the answer is right.
@@ -100,6 +100,9 @@ class PatternsTask(PuzzleTask):
       usually 10), or the base of addition (2 to 10); 0 for the usual number.
     - `placement` (`"anywhere"`): where generated strings lie on the canvas; `"left"` puts all at its left.
 
+    - `strings` (`1`): the most strings that are generated side by side, a column of padding or more between
+      them; a puzzle is solved where all are.
+
     ## Version History
 
     - v0: initial version.
@@ -116,6 +119,7 @@ class PatternsTask(PuzzleTask):
         levels: str = "",
         kinds: int = 0,
         placement: str = "anywhere",
+        strings: int = 1,
     ) -> None:
         if pattern not in PATTERNS:
             raise unknown("pattern", pattern, PATTERNS)
@@ -132,27 +136,25 @@ class PatternsTask(PuzzleTask):
         self.ranges: tuple[Level, ...] = parse_levels(levels, size) if levels else default_levels(size)
         self.levels = tuple(level.name for level in self.ranges)
         self.placement = placement
+        if not isinstance(strings, int) or strings < 1:
+            raise UserError(f"strings is {strings!r}; it must be a whole number, 1 or more")
+        self.strings = strings
 
     def solved(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
         """(N,) whether each answer (N, L) breaks none of the rules."""
-        return ~self.broken(inputs, answer).any(axis=1)
+        return np.logical_not(self.broken(inputs, answer).any(axis=1))
 
     def broken(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
         """(N, R) which of `rules` each answer (N, L) breaks."""
-        return self.pattern.broken(*self._at_left(inputs, answer))
+        strings = self._strings(inputs)
+        return strings.any_of(self.pattern.broken(strings.cut(inputs), strings.cut(answer)))
 
     def violations(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
-        """(N, L) what is given and changed, and blanks left; where there are none, the cells that differ from
-        the label (repair: the brackets without a partner) of answers that are wrong."""
-        given = (answer != inputs) & ~self.unknown(inputs)
-        left = self.unknown(inputs) & (self.unknown(answer) | (answer == PAD))
-        changed = (given | left) & (inputs != PAD)
-        boards, answers = self._at_left(inputs, answer)
-        faulty = self.pattern.faulty(boards, np.where(boards == PAD, PAD, answers).astype(np.uint8))
-        faulty &= self.pattern.broken(boards, answers).any(axis=1)[:, None, None]
-        there = place(faulty.astype(np.uint8), self.columns, offsets_of(inputs, self.pattern.rows)) > 0
-        found: NDArray[np.bool_] = np.where(changed.any(axis=1)[:, None], changed, there)
-        return found
+        """(N, L) of each string that is answered wrongly, what is given and changed, and blanks left; where
+        there are none, the cells that differ from the label (repair: the brackets without a partner)."""
+        strings = self._strings(inputs)
+        boards, answers = strings.cut(inputs), strings.cut(answer)
+        return strings.paste(self.pattern.violations(boards, answers).astype(np.uint8)) > 0
 
     def measure(self, inputs: Tokens, answer: Tokens) -> NDArray[np.float64]:
         """(N, 1) `right_before_mistake` of answers (N, L)."""
@@ -167,13 +169,12 @@ class PatternsTask(PuzzleTask):
 
     def solution(self, inputs: Tokens) -> Tokens:
         """(N, L) the label of each puzzle (N, L)."""
-        offsets = offsets_of(inputs, self.pattern.rows)
-        return place(self.pattern.solve(at_left(inputs, self.pattern.rows, offsets)), self.columns, offsets)
+        strings = self._strings(inputs)
+        return strings.paste(self.pattern.solve(strings.cut(inputs)))
 
     def trait(self, name: str, inputs: Tokens) -> NDArray[np.int64]:
-        """(N,) the length of each string (N, L)."""
-        boards = at_left(inputs, self.pattern.rows, offsets_of(inputs, self.pattern.rows))
-        return {"length": self.pattern.lengths_of}[name](boards)
+        """(N,) the length of the longest string of each puzzle (N, L)."""
+        return {"length": self._longest}[name](inputs)
 
     def level_of(self, inputs: Tokens) -> NDArray[np.int64]:
         """(N,) index of the first level that has strings (N, L) of their length, or NO_LEVEL."""
@@ -191,29 +192,30 @@ class PatternsTask(PuzzleTask):
             raise UserError(
                 f"level '{level}': {self.pattern.name} has no string of {wanted.fewest} to {wanted.most}"
             )
-        parts: list[Tokens] = []
-        missing, empty = count, 0
-        while missing > 0:
-            tries = missing * (HELD_OUT_ONE_IN if held_out else 2) + 8
+        made = np.zeros((0, self.length), np.uint8)
+        empty = 0
+        while len(made) < count:
+            tries = (count - len(made)) * self.strings * (HELD_OUT_ONE_IN if held_out else 2) + 8
             boards = self.pattern.questions(rng.choice(lengths, tries), rng)
-            there = (boards != PAD).any(axis=1).sum(axis=1)
-            luck = rng.random(tries) if self.placement == "anywhere" else np.zeros(tries)
-            offsets = (luck * (self.columns - there + 1)).astype(np.int64)
-            inputs = place(boards, self.columns, offsets)
-            inputs = inputs[self._is_held_out(inputs) == held_out][:missing]
-            parts.append(inputs)
-            missing -= len(inputs)
+            boards = boards[self._is_held_out(boards) == held_out]
+            anywhere = self.placement == "anywhere"
+            inputs = pack(boards, self.columns, self.strings, anywhere, rng)
+            made = np.concatenate([made, inputs[: count - len(made)]])
             empty = 0 if len(inputs) else empty + 1
             if empty == MOST_ROUNDS:
                 part = "hold out" if held_out else "train on"
                 raise UserError(
                     f"level '{level}' of {self.pattern.name} has no puzzle to {part}: take longer strings"
                 )
-        made = np.concatenate(parts) if parts else np.zeros((0, self.length), np.uint8)
         return PuzzleBatch(made, self.solution(made), np.full(count, index), np.zeros(count, np.int64))
 
-    def _is_held_out(self, inputs: Tokens) -> NDArray[np.bool_]:
-        found: NDArray[np.bool_] = self.invariant(inputs) % np.uint64(HELD_OUT_ONE_IN) == 0
+    def _is_held_out(self, boards: Tokens) -> NDArray[np.bool_]:
+        """(M,) of strings (M, R, w)."""
+        wide = np.zeros((len(boards), self.pattern.rows, self.columns), np.uint8)
+        wide[:, :, : boards.shape[2]] = boards
+        found: NDArray[np.bool_] = (
+            self.invariant(wide.reshape(-1, self.length)) % np.uint64(HELD_OUT_ONE_IN) == 0
+        )
         return found
 
     def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
@@ -251,17 +253,15 @@ class PatternsTask(PuzzleTask):
         """Raises DataError, with a cell, unless `tokens` are one rectangle that is a question."""
         super().check(tokens)
         tokens = np.asarray(tokens, np.uint8)
-        there = tokens.reshape(self.grid_shape) != PAD
-        columns = np.flatnonzero(there.any(axis=0))
-        if not len(columns):
+        if not (tokens != PAD).any():
             raise DataError("the question is empty: there is nothing but padding")
-        left, right = int(columns[0]), int(columns[-1]) + 1
-        for row, column in np.argwhere(~there[:, left:right])[:1].tolist():
-            raise self._fault("padding within the question", row, left + column)
-        found = self.pattern.reason(tokens.reshape(self.grid_shape)[:, left:right])
-        if found is not None:
-            reason, row, column = found
-            raise self._fault(reason, row, left + column)
+        strings = self._strings(tokens[None])
+        for board, left, width in zip(strings.cut(tokens[None]), strings.start, strings.width, strict=True):
+            for row, column in np.argwhere(board[:, :width] == PAD)[:1].tolist():
+                raise self._fault("padding within a string", row, int(left) + column)
+            if (found := self.pattern.reason(board[:, :width])) is not None:
+                reason, row, column = found
+                raise self._fault(reason, row, int(left) + column)
 
     def prove(self, inputs: Tokens) -> Tokens:
         """(L,) the label of a question (L,). Raises DataError for brackets that no exchange repairs."""
@@ -287,10 +287,15 @@ class PatternsTask(PuzzleTask):
         """One puzzle or answer (L,) as a file has it, without the padding behind it."""
         return files.write(tokens, self.pattern)
 
-    def _at_left(self, inputs: Tokens, answer: Tokens) -> tuple[Tokens, Tokens]:
-        """(N, R, W) each, at the left of the canvas."""
-        offsets = offsets_of(inputs, self.pattern.rows)
-        return at_left(inputs, self.pattern.rows, offsets), at_left(answer, self.pattern.rows, offsets)
+    def _strings(self, inputs: Tokens) -> Strings:
+        return Strings.on(inputs, self.pattern.rows)
+
+    def _longest(self, inputs: Tokens) -> NDArray[np.int64]:
+        """(N,) length of the longest string."""
+        strings = self._strings(inputs)
+        found = np.zeros(len(inputs), np.int64)
+        np.maximum.at(found, strings.owner, self.pattern.lengths_of(strings.cut(inputs)))
+        return found
 
     def _fault(self, reason: str, row: int, column: int) -> DataError:
         return DataError(f"row {row + 1}, column {column + 1}: {reason}", row * self.columns + column)
