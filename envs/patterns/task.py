@@ -21,6 +21,9 @@ HELD_OUT_ONE_IN = 8
 MOST_ROUNDS = 200
 """Draws in a row without a puzzle of the part wanted, after which a level is taken not to have any."""
 
+RANGES = 16
+"""Rows that reports split lengths into."""
+
 PLACEMENTS = ("anywhere", "left")
 
 
@@ -175,6 +178,10 @@ class PatternsTask(PuzzleTask):
     def trait(self, name: str, inputs: Tokens) -> NDArray[np.int64]:
         """(N,) the length of the longest string of each puzzle (N, L)."""
         return {"length": self._longest}[name](inputs)
+
+    def ranges_of(self, trait: str) -> tuple[int, ...]:
+        """RANGES ranges of lengths, or one for each length where there are fewer."""
+        return tuple(range(1, self.size + 1, -(-self.size // RANGES)))
 
     def level_of(self, inputs: Tokens) -> NDArray[np.int64]:
         """(N,) index of the first level that has strings (N, L) of their length, or NO_LEVEL."""
