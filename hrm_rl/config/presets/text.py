@@ -7,7 +7,7 @@ from hrm_rl.config.presets.base import SMALL, every, preset
 TEXT = dict(
     SMALL,
     model=dict(hidden_size=128, num_heads=4, h_layers=1, l_layers=1, h_cycles=2, l_cycles=2)
-    | dict(swiglu_multiple=64, causal=True, gradient="last_cycle"),
+    | dict(swiglu_multiple=64, causal=True, gradient="last_cycle", dtype="bfloat16"),
     halting=dict(q_target="delayed", halt_max_steps=4),
     optim=dict(name="muon", lr=2e-3, warmup_updates=50, lr_min_ratio=0.05, ema_decay=0.99),
 )
