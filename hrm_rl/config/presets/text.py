@@ -19,7 +19,7 @@ TEXT_PRESETS = (
         TEXT,
         env=dict(task="text", size=32),
         data=dict(eval_puzzles=256),
-        train=dict(global_batch_size=64, max_updates=1500, log_every=20, **every(250)),
+        train=dict(global_batch_size=64, max_updates=1500, flat_share=0.25, log_every=20, **every(250)),
         curriculum=dict(stages=("names=1",), metric="cells"),
     ),
     preset(
@@ -28,7 +28,7 @@ TEXT_PRESETS = (
         TEXT,
         env=dict(task="text", size=64),
         data=dict(required=True, augment=False, eval_puzzles=256),
-        train=dict(global_batch_size=32, max_updates=2000, log_every=20, **every(250)),
+        train=dict(global_batch_size=32, max_updates=2000, flat_share=0.25, log_every=20, **every(250)),
         curriculum=dict(stages=("all=1",), metric="cells"),
     ),
 )
