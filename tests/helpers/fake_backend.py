@@ -75,7 +75,7 @@ class FakeBackend:
             self.in_use -= 1
 
     def _segment(self, task: PuzzleTask, job: Job, answer: np.ndarray, number: int) -> JobSegment:
-        solved = bool(task.solved(job.inputs[None], answer[None])[0])
+        solved = None if task.label_decides else bool(task.solved(job.inputs[None], answer[None])[0])
         probabilities = np.full((task.length, task.vocab_size), 1 / task.vocab_size, np.float32)
         return JobSegment(
             segment=number,

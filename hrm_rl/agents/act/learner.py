@@ -196,17 +196,30 @@ class Learner:
             for a in (slots.puzzle[rows], self._labels(rows), slots.identifier[rows])
         )
         with self.phase("forward"):
-            carry, logits, q = self.training_model(self.noise.on_the_way(begun), tokens, identifier)
+            carry, logits, q = self._segment(
+                self.training_model, self.noise.on_the_way(begun), tokens, identifier
+            )
         self.optimisation.collect()
         # A carry is detached: what is read from it teaches the q-head alone.
-        q_taught = self.model.q_values(carry.z_h) if self.config.halting.q_detach else q
+        q_taught = self._q_of(carry) if self.config.halting.q_detach else q
         if self.q_target.teaches_previous:  # the continue values before this segment
-            q_taught = torch.stack((q_taught[:, 0], self.model.q_values(begun.z_h)[:, 1]), dim=1)
+            q_taught = torch.stack((q_taught[..., 0], self._q_of(begun)[..., 1]), dim=-1)
         puzzle, solution, segment = slots.puzzle[rows], slots.solution[rows], slots.segment[rows] + 1
         answer = ToCpu(likeliest(logits), q)
         return Thought(
             puzzle, solution, segment, tokens, labels, identifier, logits, q, q_taught, carry, answer
         )
+
+    def _segment(
+        self, model: Any, carry: Carry, tokens: Tensor, identifier: Tensor
+    ) -> tuple[Carry, Tensor, Tensor]:
+        """One segment of a model, as its `forward` gives it."""
+        found: tuple[Carry, Tensor, Tensor] = model(carry, tokens, identifier)
+        return found
+
+    def _q_of(self, carry: Carry) -> Tensor:
+        """The Q-values of a state, by the q-head as it is now."""
+        return self.model.q_values(carry.z_h)
 
     def _labels(self, rows: slice) -> NDArray[np.int64]:
         """(B, L) what the answer's loss compares with, IGNORE where it does not look."""
@@ -259,8 +272,12 @@ class Learner:
         q = thought.q.detach()
         if self.q_target.looks_ahead:
             with self.phase("bootstrap forward"), torch.no_grad():
-                q = self.model(thought.carry, thought.tokens, thought.identifier)[2]
-        return self.q_target.targets(q, self._on_device(thought.segment), budget)
+                q = self._segment(self.model, thought.carry, thought.tokens, thought.identifier)[2]
+        return self.q_target.targets(q, self._spent(thought), budget)
+
+    def _spent(self, thought: Thought) -> Tensor:
+        """(B,) the segments spent on each slot's puzzle."""
+        return self._on_device(thought.segment)
 
     def _loss(self, thought: Thought, act: Act, targets: Tensor | None) -> Tensor:
         """The loss summed over the thought's slots; its parts are counted."""
