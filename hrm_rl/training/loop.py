@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from envs import PuzzleBatch
 from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.agents.build import build_learner
@@ -34,6 +37,8 @@ from hrm_rl.utils.errors import NotResumable
 
 STATUS_SECONDS = 3.0
 """Least time between two status lines."""
+AT_ONCE = 4096
+"""Held-out puzzles that a worker evaluates, and keeps the answers of, at a time."""
 STOP_SECONDS = 2.0
 """About how often several workers ask one another whether the user wants them to stop."""
 
@@ -225,7 +230,14 @@ class Trainer:
         task, held_out = self.data.task, self.data.held_out
         update = learner.updates
         solver, stopping = Solver.of(config, learner.model, task), Stopping(config.halting.halt_max_steps)
-        mine = held_out.take(slice(worker.rank, None, worker.world_size))
+        step = worker.world_size * AT_ONCE
+        starts = range(worker.rank, max(len(held_out), worker.rank + 1), step)  # a part, if only an empty one
+
+        def sums(judge: Callable[[PuzzleBatch], Evaluation]) -> NDArray[np.float64]:
+            """Over this worker's puzzles, so many at a time that memory does not grow with their number."""
+            parts = (held_out.take(slice(i, i + step, worker.world_size)) for i in starts)
+            found: NDArray[np.float64] = sum(judge(part).sums(len(task.levels)) for part in parts)
+            return found
 
         def look(done: int = 0) -> None:
             if worker.is_hurried() and not last:
@@ -235,9 +247,10 @@ class Trainer:
         with learner.evaluation_weights():
             with suppress(_GivenUp):
                 look()
-                plain = evaluate(solver, mine, stopping, think_on=True, progress=look)
+                plain = sums(lambda part: evaluate(solver, part, stopping, think_on=True, progress=look))
                 if config.search.share:
-                    searched = evaluate_search(solver, mine, Search.of(config), progress=look).result
+                    search = Search.of(config)
+                    searched = sums(lambda part: evaluate_search(solver, part, search, progress=look).result)
             if self._any(plain is None or (searched is None and config.search.share > 0)):
                 return None
             if self.telemetry is not None:
@@ -260,12 +273,10 @@ class Trainer:
             self.best_score = score
         return improved
 
-    def _over_ranks(self, result: Evaluation) -> dict[str, float]:
-        """Scalars, by tag, of all workers' evaluations."""
-        task = self.data.task
-        sums = result.sums(len(task.levels))
+    def _over_ranks(self, sums: NDArray[np.float64]) -> dict[str, float]:
+        """Scalars, by tag, of all workers' evaluations. sums: `Evaluation.sums` of this one's."""
         total = sum_over_ranks(sums.ravel(), self.worker.device).reshape(sums.shape)
-        return evaluation_scalars(total, task)
+        return evaluation_scalars(total, self.data.task)
 
     def _save(self) -> Path | None:
         """Write a checkpoint of this update; its folder, if this run saves any."""
