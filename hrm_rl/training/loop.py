@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from envs import PuzzleBatch
 from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.agents.build import build_learner
@@ -21,7 +20,7 @@ from hrm_rl.agents.tally import Tally, sum_over_ranks, summarise
 from hrm_rl.config import Config, CurriculumConfig
 from hrm_rl.data.curriculum import Counts, CurriculumState, advance, window_intervals
 from hrm_rl.data.streams import build_data
-from hrm_rl.evaluation.scores import Evaluation, evaluate
+from hrm_rl.evaluation.scores import evaluate, sums_of_parts
 from hrm_rl.evaluation.search import evaluate_search
 from hrm_rl.evaluation.summaries import evaluation_scalars
 from hrm_rl.runs import checkpoint, selection
@@ -37,8 +36,6 @@ from hrm_rl.utils.errors import NotResumable
 
 STATUS_SECONDS = 3.0
 """Least time between two status lines."""
-AT_ONCE = 4096
-"""Held-out puzzles that a worker evaluates, and keeps the answers of, at a time."""
 STOP_SECONDS = 2.0
 """About how often several workers ask one another whether the user wants them to stop."""
 
@@ -230,14 +227,7 @@ class Trainer:
         task, held_out = self.data.task, self.data.held_out
         update = learner.updates
         solver, stopping = Solver.of(config, learner.model, task), Stopping(config.halting.halt_max_steps)
-        step = worker.world_size * AT_ONCE
-        starts = range(worker.rank, max(len(held_out), worker.rank + 1), step)  # a part, if only an empty one
-
-        def sums(judge: Callable[[PuzzleBatch], Evaluation]) -> NDArray[np.float64]:
-            """Over this worker's puzzles, so many at a time that memory does not grow with their number."""
-            parts = (held_out.take(slice(i, i + step, worker.world_size)) for i in starts)
-            found: NDArray[np.float64] = sum(judge(part).sums(len(task.levels)) for part in parts)
-            return found
+        sums = partial(sums_of_parts, held_out, len(task.levels), worker.rank, worker.world_size)
 
         def look(done: int = 0) -> None:
             if worker.is_hurried() and not last:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hrm_rl.evaluation import scores
 from hrm_rl.training import loop
 from hrm_rl.training.local import LocalWorker
 from tests.helpers.tiny import make_decisive, metrics, tiny_config
@@ -22,7 +23,7 @@ SEARCHES = {
 def test_parts_of_the_held_out_puzzles_add_up(
     sections: dict[str, Any], tags: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What a search finds depends on the number of a puzzle in its part, from which its random numbers are."""
+    """But what a search finds, whose random numbers come from the number of a puzzle in its part."""
     config = tiny_config(data={"eval_puzzles": 11}, **sections)
     real, parts = loop.evaluate, []
 
@@ -33,7 +34,7 @@ def test_parts_of_the_held_out_puzzles_add_up(
     monkeypatch.setattr(loop, "evaluate", noted)
     found = []
     for at_once in (100, 4):
-        monkeypatch.setattr(loop, "AT_ONCE", at_once)
+        monkeypatch.setattr(scores, "AT_ONCE", at_once)
         folder = tmp_path / str(at_once)
         folder.mkdir()
         trainer = loop.Trainer(config, LocalWorker(config, folder, lambda line: None))
