@@ -98,6 +98,7 @@ def write_split(
             "num_puzzle_identifiers": identifiers,
             "total_groups": groups,
             "mean_puzzle_examples": 1,
+            "total_puzzles": examples,
             "sets": [SET_NAME],
         }
         (folder / METADATA_FILE).write_text(json.dumps(metadata))
