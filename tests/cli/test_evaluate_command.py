@@ -79,9 +79,7 @@ def test_a_larger_budget_than_trainings_is_reported_at_each_of_its_multiples(
         assert part in shown
 
 
-def test_each_group_says_what_a_larger_budget_brings_it(
-    run: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_group_says_what_a_larger_budget_brings_it(run: str, capsys: pytest.CaptureFixture[str]) -> None:
     args = ("--checkpoint", run, *FEW, "--by", "clues", "--max-segments", "4x")
     found = evaluated(capsys, *args)
     assert len(found["clues"]) > 1
