@@ -31,6 +31,8 @@ CASES = [
     pytest.param(("hrm_rl/Arc-v0", "arc", {"augmentations": 2, "translate": False}, "medium"), id="arc-mini"),
 ]
 
+SEARCHED = [case for case in CASES if case.values[0][1] in ("sudoku", "maze")]
+"""Those of tasks that can be searched."""
 RULED = [case for case in CASES if not task_class(case.values[0][1]).label_decides]
 """Those of tasks whose rule decides, and not the label."""
 
