@@ -272,7 +272,7 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("--task sudoku --level easy", "say where to write"),
         (
             "--task sudoku --out x",
-            "one of --level LEVEL (generated), --whole (all that the task has), --csv FILE and --hub OWNER/NAME",
+            "one of --level LEVEL (generated), --whole (all that the task has), --csv FILE and --hub OWNER/N",
         ),
         ("--task sudoku --out x --level easy --csv y", "not with --level and --csv"),
         ("--task sudoku --out x --level eassy", "unknown level 'eassy'; did you mean 'easy'?"),
