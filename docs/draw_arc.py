@@ -1,4 +1,7 @@
-"""Draw docs/images/arc-mini.png, a public pair of each rule of `mini`: `PYTHONPATH=. python docs/draw_arc.py`."""
+"""Draw docs/images/arc-mini.png: a public pair of each rule of `mini`.
+
+`PYTHONPATH=. python docs/draw_arc.py`
+"""
 
 from __future__ import annotations
 
