@@ -45,18 +45,29 @@ def clues_of(grids: NDArray[np.int8]) -> Clues:
 def one_pass(clues: Clues, known: NDArray[np.int8]) -> tuple[NDArray[np.int8], NDArray[np.bool_]]:
     """What rows and then columns tell, each line by itself: the grids (N, n, n) with more known, and (N,)
     where a line cannot be filled any more."""
-    n = known.shape[1]
-    every, stuck = fillings(n), np.zeros(len(known), np.bool_)
+    every, stuck = fillings(known.shape[1]), np.zeros(len(known), np.bool_)
     known = known.copy()
     for side in range(2):
         lines = known if side == 0 else known.transpose(0, 2, 1)
-        fits = (clues[:, side, :, None] == clues_of_fillings(n)).all(axis=-1)  # (N, n, P)
-        agrees = (lines[:, :, None] == every) | (lines[:, :, None] == OPEN)
-        fits &= agrees.all(axis=-1)
+        fits = _fitting(clues[:, side], lines)
         stuck |= ~fits.any(axis=-1).all(axis=-1)
         can = [(fits[..., None] & (every == value)).any(axis=2) for value in (0, 1)]
         lines[:] = np.where(can[0] & can[1], OPEN, can[1].astype(np.int8))
     return known, stuck
+
+
+def _fitting(clues: NDArray[np.int8], lines: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """(N, n, P) which fillings have the clues (N, n, m) of lines (N, n, n) and agree with what is known."""
+    n = lines.shape[2]
+    agrees = (lines[:, :, None] == fillings(n)) | (lines[:, :, None] == OPEN)
+    found: NDArray[np.bool_] = agrees.all(axis=-1) & (clues[:, :, None] == clues_of_fillings(n)).all(axis=-1)
+    return found
+
+
+def impossible(clues: Clues, known: NDArray[np.int8]) -> NDArray[np.bool_]:
+    """(N,) whether a row or a column of the grids (N, n, n), by itself, cannot be filled any more."""
+    rows, columns = (_fitting(clues[:, 0], known), _fitting(clues[:, 1], known.transpose(0, 2, 1)))
+    return ~(rows.any(axis=-1) & columns.any(axis=-1)).all(axis=-1)
 
 
 def passes(clues: Clues, most: int) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.errors import DataError, UserError
-from envs.nonogram.lines import Clues, clues_of, fill, passes
+from envs.nonogram.lines import OPEN, Clues, clues_of, fill, impossible, passes
 from envs.nonogram.symmetries import NonogramSymmetries, canonical
 from envs.puzzle import NO_LEVEL, PAD, PuzzleBatch, Tokens
 from envs.task import PuzzleTask
@@ -141,11 +141,10 @@ class NonogramTask(PuzzleTask):
         return cells.reshape(len(inputs), -1) | changed | self._open(answer)
 
     def contradicts(self, boards: Tokens) -> NDArray[np.bool_]:
-        """(N,) whether a line has no open cell and is unlike its clue."""
+        """(N,) whether a line, by itself, cannot be filled any more."""
         grid = boards.reshape(-1, *self.grid_shape)[:, self.margin :, self.margin :]
-        done = grid != UNKNOWN
-        full = np.stack([done.all(axis=2), done.all(axis=1)], axis=1)
-        return (full & ~self._lines(boards, boards)).any(axis=(1, 2))
+        known = np.where(grid == UNKNOWN, OPEN, grid == FILLED).astype(np.int8)
+        return impossible(self._clues(boards), known)
 
     def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
         form = self.symmetries(batch.inputs, rng)

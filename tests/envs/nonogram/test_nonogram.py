@@ -101,12 +101,12 @@ def test_a_symmetry_turns_the_clues_with_the_grid() -> None:
         assert (inputs != puzzles.inputs).any() == (which > 0)
 
 
-def test_a_contradiction_is_a_finished_line_unlike_its_clue() -> None:
+def test_a_contradiction_is_a_line_that_cannot_be_filled_any_more() -> None:
     board = tokens(CROSS)
     assert not TASK.contradicts(board)[0]
     board[0, 12:15] = (EMPTY, FILLED, EMPTY)
     assert not TASK.contradicts(board)[0]
-    board[0, 14] = FILLED
+    board[0, 17] = EMPTY  # the row of three, and the column below it, are not finished
     assert TASK.contradicts(board)[0]
 
 
