@@ -67,7 +67,8 @@ def _fitting(clues: NDArray[np.int8], lines: NDArray[np.int8]) -> NDArray[np.boo
 def impossible(clues: Clues, known: NDArray[np.int8]) -> NDArray[np.bool_]:
     """(N,) whether a row or a column of the grids (N, n, n), by itself, cannot be filled any more."""
     rows, columns = (_fitting(clues[:, 0], known), _fitting(clues[:, 1], known.transpose(0, 2, 1)))
-    return ~(rows.any(axis=-1) & columns.any(axis=-1)).all(axis=-1)
+    found: NDArray[np.bool_] = np.logical_not((rows.any(axis=-1) & columns.any(axis=-1)).all(axis=-1))
+    return found
 
 
 def passes(clues: Clues, most: int) -> NDArray[np.int64]:

@@ -89,7 +89,8 @@ class NonogramTask(PuzzleTask):
         """(L,)"""
 
     def solved(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
-        return ~self.broken(inputs, answer).any(axis=1)
+        found: NDArray[np.bool_] = np.logical_not(self.broken(inputs, answer).any(axis=1))
+        return found
 
     def unknown(self, inputs: Tokens) -> NDArray[np.bool_]:
         return inputs == UNKNOWN
