@@ -21,6 +21,7 @@ TASKS = {
     "maze": "envs.maze:MazeTask",
     "nonogram": "envs.nonogram:NonogramTask",
     "arc": "envs.arc:ArcTask",
+    "patterns": "envs.patterns:PatternsTask",
     "text": "envs.text:TextTask",
 }
 """`MODULE:CLASS` of each task, imported when it is first made: importing a compiler takes time."""

@@ -22,7 +22,7 @@ from envs import drawing
 from envs.csv_files import parse_cells, read_csv, refuse_bad_rows
 from envs.drawing import DrawnAs
 from envs.errors import DataError, MisfitError, unknown
-from envs.puzzle import NO_LEVEL, PAD, PuzzleBatch, Puzzles, Tokens, View, fingerprint
+from envs.puzzle import NO_LEVEL, PAD, Collection, PuzzleBatch, Puzzles, Tokens, View, fingerprint
 
 ReportProgress = Callable[[str, int, int], None]
 """Told of slow work: what is being made, how much is done, how much there is."""
@@ -114,6 +114,8 @@ class PuzzleTask(ABC):
     is colour c if its character is the digit c; an end mark is no colour), or a string that ends where its
     padding begins."""
 
+    remarks: tuple[str, ...] = ()
+    """What a run should say about the task's data before it trains on them, a line each."""
     identifiers: int = 1
     """Rows of the puzzle-embedding table: `PuzzleBatch.identifier` of the task's puzzles is below that."""
 
@@ -188,6 +190,11 @@ class PuzzleTask(ABC):
         them; None where it makes new ones without end."""
         return None
 
+    def collection(self, seed: int) -> Collection | None:
+        """All the puzzles of the data that `generate` draws on, to be written as a folder; None where it
+        makes new ones. seed: of what is random in how they are written."""
+        return None
+
     def level_of(self, inputs: Tokens) -> NDArray[np.int64]:
         """(N,) index into `levels` of puzzles (N, L) from a file, or NO_LEVEL."""
         return np.full(len(inputs), NO_LEVEL, np.int64)
@@ -224,6 +231,11 @@ class PuzzleTask(ABC):
         answer: nothing is searched, and no solution is known. A task with `assumable` tokens replaces
         this."""
         raise NotImplementedError(f"{self.name} has no assumable tokens")
+
+    def secret(self, puzzles: PuzzleBatch) -> NDArray[np.bool_]:
+        """(N,) which puzzles, with their solutions, are those that a benchmark is decided by. They are never
+        trained on, whatever file or folder they come from."""
+        return np.zeros(len(puzzles), np.bool_)
 
     def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
         """Every puzzle under a random symmetry of the task, with the solution that belongs to it. Takes the

