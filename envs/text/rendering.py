@@ -1,4 +1,4 @@
-"""Pictures of a window of text: in a terminal, and as coloured cells."""
+"""Pictures of a window of text: in a terminal, and as an image."""
 
 from __future__ import annotations
 
@@ -17,24 +17,21 @@ ACROSS = 32
 
 def render_text(characters: str, view: View) -> str:
     """A window in lines of ACROSS tokens; with an answer, a second line below each: what was said to come
-    after each token. A wrong token is on orange with a !, one that changed is underlined with a *."""
+    after each token, and what is wrong (!) or has changed (*) in it."""
     there = int((view.inputs != PAD).sum())
     lines = []
     for start in range(0, max(there, 1), ACROSS):
         part = slice(start, min(start + ACROSS, max(there, 1)))
         shape = (1, part.stop - part.start)
-        lines.append(drawing.render_text(characters, shape, View(view.inputs[part])).rstrip())
+        lines.append(drawing.render_text("string", characters, shape, View(view.inputs[part])).rstrip())
         if view.answer is not None:
-            lines.append(drawing.render_text(characters, shape, _part(view, part)).rstrip())
+            lines.append(drawing.render_text("string", characters, shape, _part(view, part)).rstrip())
     return "\n".join(lines)
 
 
 def render_rgb(characters: str, view: View) -> NDArray[np.uint8]:
-    """The answer, or the window where there is none, in lines of ACROSS cells."""
-    rows = -(-len(view.inputs) // ACROSS)
-    missing = rows * ACROSS - len(view.inputs)
-    whole = _each(view, lambda tokens: np.pad(tokens, (0, missing)))
-    return drawing.render_rgb(characters, (rows, ACROSS), whole)
+    """The answer, or the window where there is none, in lines of characters."""
+    return drawing.render_rgb("string", characters, (1, len(view.inputs)), view)
 
 
 def _part(view: View, part: slice) -> View:

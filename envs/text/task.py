@@ -70,6 +70,7 @@ class TextTask(PuzzleTask):
     levels = ("short", "names")
     measures = ("bits_per_byte",)
     label_decides = True
+    drawn_as = "string"
     next_token = True
 
     def __init__(self, size: int = 64, tokenizer: str | None = None) -> None:
