@@ -111,7 +111,7 @@ def main(args: Sequence[str]) -> int:
     models = [load_model(name, command.weights) for name in command.checkpoint]
     refuse_other_tasks(models)
     task = models[0].task
-    command.arc.refuse_for(task, command.vote)
+    command.arc.refuse_for(models[0], command.data, command.vote)
     rules = [command.stopping_of(model) for model in models]
     for model in models:
         command.rollouts_of(model, command.chosen_seed)  # refuses
@@ -124,7 +124,9 @@ def main(args: Sequence[str]) -> int:
         else:
             report_module.print_table(streamed, Console(highlight=False))
         return 0
-    puzzles = command.arc.published(task) or choose_puzzles(command, models[0].config, task)
+    puzzles = command.arc.puzzles_of(models[0], None if command.puzzles else command.data)
+    if puzzles is None:
+        puzzles = choose_puzzles(command, models[0].config, task)
     for model in models[1:]:
         _warn_of_shared_streams(command, models[0], model)
         warn_of_moved(model, own_held_out=False)
@@ -231,6 +233,8 @@ def _evaluate_stream(command: EvaluateCommand, model: LoadedModel, rule: Stoppin
     )
     if command.data is None or len(command.checkpoint) > 1 or together or not streams(command.by, model.task):
         return None
+    if isinstance(model.task, ArcTask):
+        return None
     found = open_stream(command.data, model.task)
     if found is None:
         return None
@@ -253,7 +257,7 @@ def _evaluate(command: EvaluateCommand, model: LoadedModel, rule: Stopping, puzz
         result = evaluate(solver, puzzles, rule, batch_size=size, progress=progress, depths=looked_at)
     seconds = time.perf_counter() - started
     extra: dict[str, MultiPass] = {}
-    arc = command.arc.judge(model, rule, size, puzzles, command.vote, seed, hidden)
+    arc = command.arc.judge(model, rule, size, puzzles, command.data, command.vote, seed, hidden)
     if arc is not None:
         extra |= passes_of(arc, puzzles, result)
     elif command.vote:

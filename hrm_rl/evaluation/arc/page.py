@@ -76,7 +76,7 @@ def by_task(report: ArcReport) -> list[tuple[ArcPuzzle, list[ArcVotes]]]:
     found: dict[int, list[ArcVotes]] = {}
     for one in report.votes:
         found.setdefault(one.question.puzzle, []).append(one)
-    return [(report.task.puzzles[place], votes) for place, votes in found.items()]
+    return [(report.roster.task.puzzles[place], votes) for place, votes in found.items()]
 
 
 def told(number: int, candidate: Candidate | None, one: ArcVotes) -> tuple[str, bool | None]:

@@ -9,8 +9,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 
-from envs.arc.task import ArcTask
 from hrm_rl.evaluation.arc.asking import ATTEMPTS, ArcVotes
+from hrm_rl.evaluation.arc.roster import Roster
 from hrm_rl.evaluation.arc.scores import PASS_AT, ArcRow, copy_row, rows_of
 from hrm_rl.utils.console import print_whole
 
@@ -19,7 +19,7 @@ from hrm_rl.utils.console import print_whole
 class ArcReport:
     """The votes of one model and their scores."""
 
-    task: ArcTask
+    roster: Roster
     votes: Sequence[ArcVotes]
     """With identifiers."""
     sizes: Sequence[int]
@@ -31,7 +31,7 @@ class ArcReport:
 
     @staticmethod
     def of(
-        task: ArcTask,
+        roster: Roster,
         votes: Sequence[ArcVotes],
         blank: Sequence[ArcVotes],
         sizes: Sequence[int],
@@ -45,7 +45,7 @@ class ArcReport:
         unknown = sum(one.question.output is None for one in votes)
         if unknown:
             notes = [*notes, f"{unknown} of the test grids have no known answer and are not scored"]
-        return ArcReport(task, votes, sizes, [*rows, *rows_of(votes, sizes, True, seed)], notes)
+        return ArcReport(roster, votes, sizes, [*rows, *rows_of(votes, sizes, True, seed)], notes)
 
     @property
     def tasks(self) -> int:
