@@ -21,7 +21,7 @@ from rich.table import Column, Table
 from envs import PuzzleBatch
 from envs.task import PuzzleTask
 from hrm_rl.evaluation.arc.report import ArcReport
-from hrm_rl.evaluation.depth import Depth, print_depths
+from hrm_rl.evaluation.depth import Depth, print_depths, print_solved_within, solved_within
 from hrm_rl.evaluation.intervals import Interval, bootstrap
 from hrm_rl.evaluation.scores import Evaluation
 from hrm_rl.evaluation.search import Rows, Searched
@@ -176,7 +176,10 @@ def as_dictionary(report: Reported) -> dict[str, Any]:
 def _more(report: Reported, rows: Rows = slice(None)) -> dict[str, Any]:
     """What some of the puzzles have beside their means."""
     searched = {} if report.search is None else {"search": report.search.as_dictionary(rows)}
-    return {"intervals": report.intervals(rows), **searched}
+    within = {}
+    if isinstance(report, Report) and report.goes_deeper:
+        within = {"solved_within": solved_within(report.result, rows)}
+    return {"intervals": report.intervals(rows), **searched, **within}
 
 
 def means_of(found: MultiPass) -> dict[str, float]:
@@ -227,6 +230,9 @@ def print_table(report: Reported, console: Console) -> None:
         print_exact_after(rows, report.budget, console)
     if report.goes_deeper:
         print_depths(report.depths, console)
+        if isinstance(report, Report) and len(rows) > 1:
+            within = {name: solved_within(report.result, report.rows_of(name)) for name in report.summaries()}
+            print_solved_within(within, report.groups.by, report.depths, console)
     console.print(f"{report.about['puzzles_per_s']:.0f} puzzles/s, {duration(report.seconds)}")
     if isinstance(report, Report):
         if report.extra:
