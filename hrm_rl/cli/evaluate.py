@@ -27,6 +27,7 @@ from hrm_rl.config import PathText, Positive
 from hrm_rl.evaluation import report as report_module
 from hrm_rl.evaluation.arc.passes import passes_of
 from hrm_rl.evaluation.depth import by_depth, depths
+from hrm_rl.evaluation.output.predictions import write_predictions
 from hrm_rl.evaluation.puzzles import (
     PuzzleChoice,
     choose_puzzles,
@@ -148,7 +149,7 @@ def main(args: Sequence[str]) -> int:
         for model, rule, how in zip(models, rules, searches, strict=True)
     ]
     if command.predictions:
-        report_module.write_predictions(Path(command.predictions), puzzles, reports[0])
+        write_predictions(Path(command.predictions), puzzles, reports[0])
     if reports[0].arc is not None:
         facts = [report_module.headline(reports[0].about)]
         command.arc.write(reports[0].arc, models[0].name, facts, command.as_json)
@@ -315,7 +316,7 @@ def _draw(command: EvaluateCommand, found: Sequence[Report | list[Point]]) -> No
     """Write --png, if it is asked for, of the report or the sweep of each model."""
     if command.png is None:
         return
-    from hrm_rl.evaluation import cost_figure  # and matplotlib with it
+    from hrm_rl.evaluation.output import cost_figure  # and matplotlib with it
 
     curves = [
         cost_figure.curves_of(one) if isinstance(one, Report) else cost_figure.curves_of_sweep(one)
