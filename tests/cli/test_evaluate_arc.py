@@ -71,6 +71,9 @@ def test_votes_are_scored_beside_the_single_pass_with_their_files(
         solved = [part["score"] for part in row["pass_at"].values()]
         assert solved == sorted(solved)
     assert [row["segments_mean"] for row in arc["rows"]] == [0, 4, 1, 4]
+    assert {name: row["test_grids"] for name, row in arc["by_task"].items()} == {
+        puzzle.name: len(puzzle.test) for puzzle in TASK.puzzles
+    }
     beside = found["beside_the_single_pass"]["vote of 4"]
     assert beside["passes_mean"] == beside["segments_mean"] == 4
     submission = read_submission(files["s.json"], {p.name: len(p.test) for p in TASK.puzzles})

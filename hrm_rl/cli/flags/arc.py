@@ -14,7 +14,7 @@ from hrm_rl.config import Config, PathText, Section
 from hrm_rl.evaluation.arc.asking import ArcVotes, ask
 from hrm_rl.evaluation.arc.choice import plain, published
 from hrm_rl.evaluation.arc.notes import notes_of
-from hrm_rl.evaluation.arc.page import by_task, write_up
+from hrm_rl.evaluation.arc.page import write_up
 from hrm_rl.evaluation.arc.questions import questions_of
 from hrm_rl.evaluation.arc.report import ArcReport
 from hrm_rl.evaluation.arc.roster import Roster
@@ -159,7 +159,7 @@ class ArcFlags(Section):
 def _draw(folder: Path, report: ArcReport, hidden: bool) -> None:
     from hrm_rl.evaluation.arc.picture import write_pictures  # and matplotlib with it
 
-    with progress_bar("drawing", len(by_task(report)), hidden) as progress:
+    with progress_bar("drawing", report.tasks, hidden) as progress:
         write_pictures(folder, report, progress)
 
 

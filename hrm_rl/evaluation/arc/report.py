@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 
+from envs.arc.puzzles import ArcPuzzle
 from hrm_rl.evaluation.arc.asking import ATTEMPTS, ArcVotes
 from hrm_rl.evaluation.arc.roster import Roster
 from hrm_rl.evaluation.arc.scores import PASS_AT, ArcRow, copy_row, rows_of
@@ -51,6 +52,13 @@ class ArcReport:
     def tasks(self) -> int:
         return len({one.question.puzzle for one in self.votes})
 
+    def by_task(self) -> list[tuple[ArcPuzzle, list[ArcVotes]]]:
+        """Each task that was asked about, with the votes on its test grids."""
+        found: dict[int, list[ArcVotes]] = {}
+        for one in self.votes:
+            found.setdefault(one.question.puzzle, []).append(one)
+        return [(self.roster.task.puzzles[place], votes) for place, votes in found.items()]
+
     def as_dictionary(self) -> dict[str, Any]:
         """For JSON."""
         return {
@@ -60,6 +68,10 @@ class ArcReport:
             "attempts": ATTEMPTS,
             "notes": list(self.notes),
             "rows": [row.as_dictionary() for row in self.rows],
+            "by_task": {
+                puzzle.name: {"test_grids": len(votes), "solved": sum(v.solved(ATTEMPTS) for v in votes)}
+                for puzzle, votes in self.by_task()
+            },
         }
 
     def print(self, console: Console) -> None:
