@@ -166,6 +166,10 @@ class PuzzleTask(ABC):
         all puzzles share one."""
         return {}
 
+    def identity_names(self) -> Sequence[str]:
+        """What each identifier stands for, as identifiers.json of a folder has it."""
+        return ["<blank>"]
+
     @abstractmethod
     def unknown(self, inputs: Tokens) -> NDArray[np.bool_]:
         """(N, L) the cells that an answer has to find; the others are given."""
