@@ -150,3 +150,9 @@ def test_flags_that_say_nothing_are_refused(run: str, tmp_path: Path) -> None:
     for others in (("--sweep",), ("--checkpoint", run, run)):
         assert refused(*here, *page, *others).startswith("--page writes the votes of one model")
     assert "belongs to the task arc, not to sudoku" in refused("--model", "sudoku4", *page)
+    grids = TASK.tests()
+    lines = [f"{TASK.write_text(grids.inputs[0])},{TASK.write_text(grids.solution[0])}"]
+    (tmp_path / "p.csv").write_text("\n".join(["question,answer", *lines]))
+    nameless = (*here, "--data", str(tmp_path / "p.csv"))
+    assert refused(*nameless, "--vote", "2").startswith("--vote needs puzzles with an identity")
+    assert refused(*nameless, *page).startswith("--page needs puzzles with an identity")

@@ -46,12 +46,13 @@ class ArcFlags(Section):
 
     def given(self) -> list[str]:
         """The flags that say something."""
+        chosen = {"--test-grids": self.test_grids, "--no-blank": not self.blank}
+        return [flag for flag, given in chosen.items() if given] + self._written()
+
+    def _written(self) -> list[str]:
+        """Those that name something to write."""
         named = {"--submission": self.submission, "--page": self.page, "--pictures": self.pictures}
-        return [
-            *(["--test-grids"] if self.test_grids else []),
-            *([] if self.blank else ["--no-blank"]),
-            *(flag for flag, value in named.items() if value is not None),
-        ]
+        return [flag for flag, value in named.items() if value is not None]
 
     def refuse_contradictions(self, elsewhere: Mapping[str, bool], others: Mapping[str, bool]) -> None:
         """Refuse flags that say nothing together, and files that cannot be written. elsewhere: what has no
@@ -64,9 +65,8 @@ class ArcFlags(Section):
         refuse_file("--page", self.page, (".html",))
         if self.pictures is not None and Path(self.pictures).is_file():
             raise UserError(f"--pictures {self.pictures} is a file; it must be a folder")
-        written = [flag for flag in self.given() if flag in ("--submission", "--page", "--pictures")]
         for what, meant in elsewhere.items():
-            if meant and written:
+            if meant and (written := self._written()):
                 raise UserError(f"{written[0]} writes the votes of one model: leave it out with {what}")
 
     def refuse_for(self, model: LoadedModel, data: str | None, forms: int | None) -> None:
@@ -118,6 +118,11 @@ class ArcFlags(Section):
         roster = _roster(task, data, model.config)
         questions, _ = questions_of(roster, puzzles)
         if not questions:
+            if asked := [*(["--vote"] if forms else []), *self._written()]:
+                raise UserError(
+                    f"{asked[0]} needs puzzles with an identity, to ask about them in other forms, and none of "
+                    "these has one: a column `identity` with names of tasks gives it"
+                )
             return None
         counted = sorted({1, *sizes(forms or min(FORMS, roster.most))})
 
