@@ -120,7 +120,7 @@ class ArcFlags(Section):
         if not questions:
             if asked := [*(["--vote"] if forms else []), *self._written()]:
                 raise UserError(
-                    f"{asked[0]} needs puzzles with an identity, to ask about them in other forms, and none of "
+                    f"{asked[0]} needs puzzles with an identity, to ask for other forms of them, and none of "
                     "these has one: a column `identity` with names of tasks gives it"
                 )
             return None
