@@ -114,6 +114,7 @@ class PatternsTask(PuzzleTask):
     name = "patterns"
     measures = ("right_before_mistake",)
     traits = ("length",)
+    drawn_as = "string"
 
     def __init__(
         self,

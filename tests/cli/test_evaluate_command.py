@@ -16,6 +16,7 @@ import pytest
 from envs import make_task
 from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.cli import evaluate as evaluate_command
+from hrm_rl.cli.flags.stopping import stopping_in_words
 from hrm_rl.evaluation.report import MOST_GROUPS, split
 from hrm_rl.training.local import LocalWorker
 from hrm_rl.training.loop import Trainer
@@ -78,9 +79,7 @@ def test_a_larger_budget_than_trainings_is_reported_at_each_of_its_multiples(
         assert part in shown
 
 
-def test_each_group_says_what_a_larger_budget_brings_it(
-    run: str, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_each_group_says_what_a_larger_budget_brings_it(run: str, capsys: pytest.CaptureFixture[str]) -> None:
     few = ("--level", "easy", "--puzzles", "20", "--seed", "3")  # of 8 to 10 clues
     args = ("--checkpoint", run, *few, "--by", "clues", "--max-segments", "4x")
     found = evaluated(capsys, *args)
@@ -326,7 +325,7 @@ def test_weights_of_another_network_are_one_line(run: str, tmp_path: Path) -> No
 
 
 def test_rules_are_told_in_words() -> None:
-    said = evaluate_command._in_words
+    said = stopping_in_words
     assert said(Stopping(8)) == "adaptive halting, at most 8 segments"
     rule = Stopping(8, threshold=0.5, min_segments=2)
     assert said(rule) == "adaptive halting, threshold 0.5, at least 2 segments, at most 8 segments"
