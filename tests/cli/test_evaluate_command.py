@@ -80,7 +80,7 @@ def test_a_larger_budget_than_trainings_is_reported_at_each_of_its_multiples(
 
 
 def test_each_group_says_what_a_larger_budget_brings_it(run: str, capsys: pytest.CaptureFixture[str]) -> None:
-    few = ("--level", "easy", "--puzzles", "20", "--seed", "3")  # of 8 to 10 clues
+    few = ("--puzzles", "20", "--seed", "3")  # easy and hard: of 8 and of 6 clues
     args = ("--checkpoint", run, *few, "--by", "clues", "--max-segments", "4x")
     found = evaluated(capsys, *args)
     assert len(found["clues"]) > 1
