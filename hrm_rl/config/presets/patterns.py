@@ -18,7 +18,7 @@ PATTERNS: Settings = dict(
     | dict(h_cycles=1, l_cycles=1, swiglu_multiple=32, pos_encodings="axial", gradient="last_cycle"),
     halting=dict(q_target="delayed", halt_max_steps=16),
     optim=dict(name="muon", lr=2e-3, warmup_updates=50, lr_min_ratio=0.05, ema_decay=0.99),
-    train=dict(global_batch_size=32, loss_on="blanks", log_every=50, max_updates=1500, **every(500)),
+    train=dict(global_batch_size=32, loss_on="blanks", log_every=50, max_updates=1000, **every(500)),
     curriculum=dict(stages=BY_LENGTH, metric="solved", threshold=0.8, window=50, min_updates=50)
     | dict(min_episodes=300),
 )
