@@ -19,7 +19,6 @@ from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.evaluation.tokens import Read, read_tokens
 
-
 AT_ONCE = 4096
 """Puzzles of a part: so many have an `Evaluation` at a time."""
 
