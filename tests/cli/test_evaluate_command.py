@@ -17,7 +17,7 @@ from envs import make_task
 from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.cli import evaluate as evaluate_command
 from hrm_rl.cli.flags.stopping import stopping_in_words
-from hrm_rl.evaluation.report import MOST_GROUPS, split
+from hrm_rl.evaluation.summaries import MOST_GROUPS, split
 from hrm_rl.training.local import LocalWorker
 from hrm_rl.training.loop import Trainer
 from tests.helpers.commands import evaluated, refusal
