@@ -19,8 +19,8 @@ PATTERNS: Settings = dict(
     halting=dict(q_target="delayed", halt_max_steps=16),
     optim=dict(name="muon", lr=2e-3, warmup_updates=50, lr_min_ratio=0.05, ema_decay=0.99),
     train=dict(global_batch_size=32, loss_on="blanks", log_every=50, max_updates=1000, **every(500)),
-    curriculum=dict(stages=BY_LENGTH, metric="solved", threshold=0.8, window=50, min_updates=50)
-    | dict(min_episodes=300),
+    curriculum=dict(stages=BY_LENGTH, metric="solved", threshold=0.6, window=50, min_updates=50)
+    | dict(min_episodes=100),
 )
 """Two blocks, applied once a segment: what one segment cannot do has to be done in steps."""
 
