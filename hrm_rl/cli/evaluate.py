@@ -37,11 +37,12 @@ from hrm_rl.evaluation.puzzles import (
     without_training_puzzles,
 )
 from hrm_rl.evaluation.recording import record
-from hrm_rl.evaluation.report import Report, as_dictionary, split
+from hrm_rl.evaluation.report import Report, as_dictionary
 from hrm_rl.evaluation.rollouts import RolloutChoice, roll_out
 from hrm_rl.evaluation.scores import evaluate
 from hrm_rl.evaluation.search import evaluate_search
 from hrm_rl.evaluation.stream import StreamedReport, open_stream, streams
+from hrm_rl.evaluation.summaries import split
 from hrm_rl.evaluation.tradeoff import Point, curve
 from hrm_rl.evaluation.votes import Asker, MultiPass, offered, retry, vote
 from hrm_rl.runs.loading import LoadedModel, load_model, refuse_other_tasks
