@@ -22,6 +22,7 @@ CASES = [
     pytest.param(("hrm_rl/Sudoku-v0", "sudoku", {"size": 9}, "hard"), id="sudoku-9"),
     pytest.param(("hrm_rl/Maze-v0", "maze", {"size": 6}, "easy"), id="maze-6"),
     pytest.param(("hrm_rl/Maze-v0", "maze", {"size": 10}, "medium"), id="maze-10"),
+    pytest.param(("hrm_rl/Text-v0", "text", {"size": 16}, "names"), id="text-16"),
 ]
 
 
