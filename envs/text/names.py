@@ -45,11 +45,11 @@ def follows_the_rules(text: str) -> bool:
 
 
 @cache
-def names(held_out: bool, short: bool = False) -> tuple[str, ...]:
+def names(held_out: bool, short: bool | None = None) -> tuple[str, ...]:
     """The names to train on or those held out: no name is in both, and all are different. short: those of at
-    most SHORT letters."""
-    if short:
-        return tuple(name for name in names(held_out) if len(name) <= SHORT)
+    most SHORT letters, or (False) the others alone."""
+    if short is not None:
+        return tuple(name for name in names(held_out) if (len(name) <= SHORT) == short)
     rng = random.Random("names")
     made: dict[str, None] = {}
     while len(made) < COUNT:

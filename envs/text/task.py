@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.errors import DataError, MisfitError, UserError
-from envs.puzzle import PAD, PuzzleBatch, Tokens
+from envs.puzzle import NO_LEVEL, PAD, PuzzleBatch, Tokens
 from envs.task import PuzzleTask
-from envs.text.names import names
+from envs.text.names import SHORT, names
 from envs.text.vocabulary import vocabulary
 from envs.text.windows import Windows, read_tokens, split, window
 
@@ -46,8 +46,8 @@ class TextTask(PuzzleTask):
 
     ## Starting State
 
-    - `names`: made-up names in random order, each between two marks (`envs.text.names`). An eighth of the
-      32,768 names is held out. `short`: those of at most six letters.
+    - `short` and `long`: made-up names in random order, each between two marks (`envs.text.names`); `short`
+      ones have at most six letters. An eighth of the 32,768 names is held out.
     - A file (`--data.path`): windows that begin anywhere in its first nine tenths. The last tenth is held
       out, in windows side by side, but for those that also stand before. No window has tokens of both.
 
@@ -66,7 +66,7 @@ class TextTask(PuzzleTask):
     """
 
     name = "text"
-    levels = ("short", "names")
+    levels = ("short", "long")
     measures = ("bits_per_byte",)
     label_decides = True
     next_token = True
@@ -87,6 +87,16 @@ class TextTask(PuzzleTask):
     def unknown(self, inputs: Tokens) -> NDArray[np.bool_]:
         """(N, L) every token that is there: what follows it is to be found."""
         return inputs != PAD
+
+    def level_of(self, inputs: Tokens) -> NDArray[np.int64]:
+        """(N,) by the length of a window's first name; NO_LEVEL where no mark ends one."""
+        marks = inputs[:, 1:] == self.vocabulary.mark
+        letters = [
+            len(self.vocabulary.decode(row[: at + 1]))
+            for row, at in zip(inputs, marks.argmax(1), strict=True)
+        ]
+        found = (np.array(letters, np.int64) > SHORT).astype(np.int64)
+        return np.where(marks.any(axis=1), found, NO_LEVEL)
 
     def generate(
         self, level: str, count: int, rng: np.random.Generator, held_out: bool = False

@@ -132,19 +132,12 @@ def main(args: Sequence[str]) -> int:
         puzzles = without_training_puzzles(puzzles, model.config, model.task)
     split(command.by, task, puzzles)  # refuses
     judge = "--retry" if command.retry else "--choose rule" if command.choose == "rule" else None
-<<<<<<< HEAD
-    if judge and models[0].task.label_decides:
-        raise UserError(f"{judge} needs a rule that tells right answers; in {models[0].task.name} labels do")
-    if command.rollouts and models[0].task.next_token:
-        raise UserError("--rollouts compares answers to puzzles; a text's tokens are each answered once")
-    if command.vote or command.retry:
-        offered(models[0].task, puzzles.inputs[:1], np.random.default_rng(0))  # refuses
-=======
     if judge and task.label_decides:
         raise UserError(f"{judge} needs a rule that tells right answers; in {task.name} labels do")
+    if command.rollouts and task.next_token:
+        raise UserError("--rollouts compares answers to puzzles; a text's tokens are each answered once")
     if command.retry or (command.vote and not isinstance(task, ArcTask)):
         offered(task, puzzles.inputs[:1], np.random.default_rng(0))  # refuses
->>>>>>> cfefacdc0689f3bd9f23dcd43d0ad3588101f77e
     for model in models:
         refuse_strangers(puzzles, model)
     output = Console(highlight=False)
@@ -156,15 +149,11 @@ def main(args: Sequence[str]) -> int:
         for model, rule, how in zip(models, rules, searches, strict=True)
     ]
     if command.predictions:
-<<<<<<< HEAD
-        rows = counted(models[0].task, puzzles)
+        rows = counted(task, puzzles)
         report_module.write_predictions(Path(command.predictions), rows, reports[0])
-=======
-        report_module.write_predictions(Path(command.predictions), puzzles, reports[0])
     if reports[0].arc is not None:
         facts = [report_module.headline(reports[0].about)]
         command.arc.write(reports[0].arc, models[0].name, facts, command.as_json)
->>>>>>> cfefacdc0689f3bd9f23dcd43d0ad3588101f77e
     _draw(command, reports)
     _show(command, reports, output)
     return 0
@@ -288,18 +277,10 @@ def _evaluate(command: EvaluateCommand, model: LoadedModel, rule: Stopping, puzz
             asker = Asker(solver, rule, size, progress)
             for retries, found in enumerate(retry(asker, puzzles, result, command.retry, seed), start=1):
                 extra["1 retry" if retries == 1 else f"{retries} retries"] = found
-<<<<<<< HEAD
     about = _about(command, model, rule) | {"puzzles_per_s": len(result.level) / seconds}
     groups = split(command.by, model.task, counted(model.task, puzzles))
-    return Report(
-        about, result, model.task, groups, seconds, seed, extra, by_depth(result, trained, seed), trained
-    )
-=======
-    about = _about(command, model, rule) | {"puzzles_per_s": len(puzzles) / seconds}
-    groups = split(command.by, model.task, puzzles)
     rows = by_depth(result, trained, seed)
     return Report(about, result, model.task, groups, seconds, seed, extra, rows, trained, arc=arc)
->>>>>>> cfefacdc0689f3bd9f23dcd43d0ad3588101f77e
 
 
 def _evaluate_search(

@@ -20,7 +20,7 @@ TEXT_PRESETS = (
         env=dict(task="text", size=32),
         data=dict(eval_puzzles=256),
         train=dict(global_batch_size=64, max_updates=1500, flat_share=0.25, log_every=20, **every(250)),
-        curriculum=dict(stages=("names=1",), metric="cells"),
+        curriculum=dict(stages=("short=1,long=3",), metric="cells"),
     ),
     preset(
         "text-file",
