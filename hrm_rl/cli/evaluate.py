@@ -18,6 +18,7 @@ from envs import PuzzleBatch
 from envs.arc.task import ArcTask
 from hrm_rl.agents.act.stopping import WITH_THRESHOLD, Stopping
 from hrm_rl.agents.search.search import Search
+from hrm_rl.agents.text.reading import counted
 from hrm_rl.cli.flags.arc import ArcFlags
 from hrm_rl.cli.flags.common import ALSO_MODEL, CHECKPOINT, DeviceFlag, ThreadsFlag, WeightsFlag, parse
 from hrm_rl.cli.flags.searching import SearchFlags, about_search
@@ -41,7 +42,6 @@ from hrm_rl.evaluation.rollouts import RolloutChoice, roll_out
 from hrm_rl.evaluation.scores import evaluate
 from hrm_rl.evaluation.search import evaluate_search
 from hrm_rl.evaluation.stream import StreamedReport, open_stream, streams
-from hrm_rl.evaluation.tokens import counted
 from hrm_rl.evaluation.tradeoff import Point, curve
 from hrm_rl.evaluation.votes import Asker, MultiPass, offered, retry, vote
 from hrm_rl.runs.loading import LoadedModel, load_model, refuse_other_tasks

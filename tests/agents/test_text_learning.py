@@ -13,9 +13,9 @@ from envs import PAD, PuzzleBatch
 from hrm_rl.agents.act.losses import IGNORE, NO_TARGET
 from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.agents.text.learner import TextLearner, token_losses
+from hrm_rl.agents.text.reading import counted, read_tokens
 from hrm_rl.agents.text.thinking import think_tokens
 from hrm_rl.evaluation.scores import evaluate
-from hrm_rl.evaluation.tokens import counted, read_tokens
 from hrm_rl.utils.errors import UserError
 from tests.helpers.texts import tiny_text
 from tests.helpers.tiny import TINY, make_decisive, solver_of, tiny_learner
