@@ -112,6 +112,19 @@ def test_a_slot_goes_on_until_most_of_its_tokens_want_to_halt():
     assert halts.tolist() == [True, True, False, False]
 
 
+def test_a_segment_has_its_price_where_continuing_has_a_target():
+    free, paid = (tiny_learner(tiny_text(env={"segment_cost": price})) for price in (0.0, 0.2))
+    make_decisive(free.model)
+    paid.model.load_state_dict(free.model.state_dict())
+    for _ in range(2):
+        found = [learner._targets(learner._think(slice(0, 4))) for learner in (free, paid)]
+        expected = torch.where(found[0] == NO_TARGET, found[0], (found[0] - 0.2).clamp_min(0))
+        assert torch.allclose(found[1], expected)
+        for learner in (free, paid):
+            learner.slots.segment[:] = 1  # as if a segment had been spent
+    assert (found[0] != NO_TARGET).all()
+
+
 def test_a_resumed_learner_goes_on_as_if_nothing_had_happened():
     one, two = tiny_learner(tiny_text()), tiny_learner(tiny_text())
     for _ in range(3):

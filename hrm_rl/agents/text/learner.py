@@ -66,6 +66,14 @@ class TextLearner(Learner):
         self.slots = replace(slots, min_segments=floor, explored=slots.explored | held_back)
         return most & (segment >= floor)
 
+    def _targets(self, thought: Thought) -> Tensor | None:
+        """As `Learner._targets`, less the price of a segment: (B, L). Which token comes next is often
+        uncertain however long one thinks; without a price, continuing is worth as much as halting there."""
+        targets, price = super()._targets(thought), self.env.segment_cost
+        if targets is None or not price:
+            return targets
+        return torch.where(targets == NO_TARGET, targets, (targets - price).clamp_min(0))
+
     def _loss(self, thought: Thought, act: Act, targets: Tensor | None) -> Tensor:
         solved = self._on_device(act.solved)
         found = token_losses(
