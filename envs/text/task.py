@@ -47,7 +47,7 @@ class TextTask(PuzzleTask):
     ## Starting State
 
     - `short` and `long`: made-up names in random order, each between two marks (`envs.text.names`); `short`
-      ones have at most six letters. An eighth of the 32,768 names is held out.
+      ones have at most nine letters. An eighth of the 32,768 names is held out.
     - A file (`--data.path`): windows that begin anywhere in its first nine tenths. The last tenth is held
       out, in windows side by side, but for those that also stand before. No window has tokens of both.
 
