@@ -1,9 +1,9 @@
 """The table of docs/tasks/text.md, and docs/images/text.png: bits a byte against blocks, and where a model
 thought.
 
-`python docs/draw_text.py PICTURE LABEL=runs/NAME ...` compares models on what the first one's run held out; the
-second part of the picture is a piece of that text, read by the first model. Without arguments: the floor of
-text-names, the bits a byte of the grammar itself.
+`python docs/draw_text.py PICTURE LABEL=runs/NAME ...` compares models on what the first one's run held out;
+the second part of the picture is a piece of that text, read by the first model. Without arguments: the floor
+of text-names, the bits a byte of the grammar itself.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def probability(name: str) -> float:
     return sum(
         rest(name.removesuffix(ending), kind, syllables) / 6
         for (kind, odd), ending in ENDINGS.items()
-        for syllables in (1, 2, 3)
+        for syllables in (2, 3, 4)
         if syllables % 2 == odd and name.endswith(ending)
     )
 
@@ -95,9 +95,8 @@ def main(args: list[str]) -> None:
     data = build_data(opened(next(iter(folders.values()))).loaded.config)
     data.source.close()
     figure, (left, right) = canvas(11.0, 4.2, columns=2, width_ratios=(1, 1.25))
-    print(
-        "| model | parameters | reads | segments | blocks | bits a byte | right |\n|---|---|---|---|---|---|---|"
-    )
+    print("| model | parameters | reads | segments | blocks | bits a byte | right |")
+    print("|---|---|---|---|---|---|---|")
     for i, (label, folder) in enumerate(folders.items()):
         model, found = opened(folder), read(folder, data.held_out)
         weights, blocks = sum(p.numel() for p in model.loaded.model.parameters()), model.blocks()
