@@ -19,9 +19,7 @@ from hrm_rl.agents.act import halting
 from hrm_rl.agents.act.learner import Learner
 from hrm_rl.agents.act.losses import IGNORE, NO_TARGET, Losses, cross_entropy
 from hrm_rl.agents.act.slots import Act, Slots, Thought
-from hrm_rl.config import Config
 from hrm_rl.models import Carry
-from hrm_rl.utils.errors import UserError
 
 MOST = 0.5
 """A slot halts where more than this share of its tokens want to."""
@@ -142,14 +140,3 @@ def token_losses(
     taught = labelled & (target_continue != NO_TARGET)
     q_continue = mean_of_slots(bce(q[..., 1], target_continue, reduction="none"), taught)
     return Losses(lm, q_halt, q_continue)
-
-
-def refuse_unreadable(config: Config) -> None:
-    """Refuse settings with which no text can be learnt. Raises UserError."""
-    if not config.model.causal:
-        raise UserError("a text is learnt by a causal network, others see what comes next: --model.causal")
-    if config.halting.q_target == "lambda":
-        raise UserError(
-            "halting.q_target lambda plays rollouts of puzzles; for a text choose delayed, bootstrap or "
-            "halt_only"
-        )

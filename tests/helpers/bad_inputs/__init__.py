@@ -14,6 +14,7 @@ from tests.helpers.bad_inputs.serving import SERVING
 from tests.helpers.bad_inputs.settings import SETTINGS
 from tests.helpers.bad_inputs.sweeps import SWEEPS
 from tests.helpers.bad_inputs.tables import TABLES
+from tests.helpers.bad_inputs.texts import TEXTS
 from tests.helpers.bad_inputs.thinking import THINKING
 from tests.helpers.bad_inputs.weights import WEIGHTS
 
@@ -26,6 +27,7 @@ AREAS: dict[str, tuple[BadInput, ...]] = {
     "Puzzles and mazes as pasted": BOARDS,
     "Files of puzzles": TABLES,
     "Data folders": FOLDERS,
+    "Text": TEXTS,
     "Sweeps": SWEEPS,
     "Budgets, halting and search": THINKING,
     "Export and convert": EXPORTS,
