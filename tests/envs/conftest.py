@@ -30,6 +30,7 @@ CASES = [
     pytest.param(("hrm_rl/Patterns-v0", "patterns", LEFT | {"pattern": "copy"}, "n4"), id="copy"),
     pytest.param(("hrm_rl/Patterns-v0", "patterns", LEFT | {"pattern": "repair"}, "n6"), id="repair"),
     pytest.param(("hrm_rl/Arc-v0", "arc", {"augmentations": 2, "translate": False}, "medium"), id="arc-mini"),
+    pytest.param(("hrm_rl/Text-v0", "text", {"size": 24}, "long"), id="text-24"),
 ]
 
 SEARCHED = [case for case in CASES if case.values[0][1] in ("sudoku", "maze")]
