@@ -28,6 +28,7 @@ from hrm_rl.config import (
 from hrm_rl.utils import output, stops
 from hrm_rl.utils.claims import FolderKind
 from hrm_rl.utils.console import (
+    Patience,
     duration,
     held_out_result,
     program,
@@ -121,10 +122,8 @@ def main(args: Sequence[str]) -> int:
 
 def _train(config: Config, launch: Launch, kept: Kept, args: Sequence[str]) -> int:
     """Train in a folder whose lock is held, or do a dry run."""
-    from hrm_rl.data.streams import build_data
     from hrm_rl.runs.folder import RunFolder
     from hrm_rl.runs.stored import refuse_nodes
-    from hrm_rl.training.plan import banner, dry_run
     from hrm_rl.training.resources import check, cluster_address, in_this_process, make_plan, this_machine
 
     run = RunFolder(kept.path)
@@ -141,6 +140,14 @@ def _train(config: Config, launch: Launch, kept: Kept, args: Sequence[str]) -> i
     )
     refuse_nodes(kept, len(machine.nodes))
     check(plan, machine, config.train.global_batch_size, retyped("train", without(args, RESOURCE_FLAGS)))
+    start = None
+    if plan.high and not remote and not launch.dry_run and stops.shields():  # Ray ends with this process
+        from hrm_rl.distributed.cluster import Start
+
+        start = Start(machine, launch.verbose, dashboard=launch.verbose)
+    from hrm_rl.data.streams import build_data  # slow to import, beside the start of Ray
+    from hrm_rl.training.plan import banner, dry_run
+
     if launch.dry_run:
         dry_run(config, plan, machine, run.path)
         return 0
@@ -155,6 +162,10 @@ def _train(config: Config, launch: Launch, kept: Kept, args: Sequence[str]) -> i
     output.say_when_lost(f"nobody reads the output any more: the run goes on in {shown_path(run.path)}")
     print(about, *data.notes, sep="\n", flush=True)
     if plan.high:
+        if start is not None:
+            waiting = Patience("starting Ray", print)
+            while not start.wait(0.1):
+                waiting.look()
         from hrm_rl.distributed.cluster import connect
 
         connect(remote, machine, launch.verbose)
