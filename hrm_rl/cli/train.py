@@ -28,7 +28,6 @@ from hrm_rl.config import (
 from hrm_rl.utils import output, stops
 from hrm_rl.utils.claims import FolderKind
 from hrm_rl.utils.console import (
-    Patience,
     duration,
     held_out_result,
     program,
@@ -144,7 +143,7 @@ def _train(config: Config, launch: Launch, kept: Kept, args: Sequence[str]) -> i
     if plan.high and not remote and not launch.dry_run and stops.shields():  # Ray ends with this process
         from hrm_rl.distributed.cluster import Start
 
-        start = Start(machine, launch.verbose, dashboard=launch.verbose)
+        start = Start(machine, launch.verbose, dashboard=launch.verbose, then=_summon)
     from hrm_rl.data.streams import build_data  # slow to import, beside the start of Ray
     from hrm_rl.training.plan import banner, dry_run
 
@@ -163,9 +162,7 @@ def _train(config: Config, launch: Launch, kept: Kept, args: Sequence[str]) -> i
     print(about, *data.notes, sep="\n", flush=True)
     if plan.high:
         if start is not None:
-            waiting = Patience("starting Ray", print)
-            while not start.wait(0.1):
-                waiting.look()
+            start.wait(print)
         from hrm_rl.distributed.cluster import connect
 
         connect(remote, machine, launch.verbose)
@@ -173,6 +170,14 @@ def _train(config: Config, launch: Launch, kept: Kept, args: Sequence[str]) -> i
     resume = resume_command("train", "run-name", run.path, args, RESOURCE_FLAGS)
     with stops.at_once(f"stopped at once; resume with: {resume}"):
         return _run(launch, config, plan, run, kept.store, resume)
+
+
+def _summon() -> None:
+    """Beside the preparation of a run with Ray workers: import what starts them, and start what they need."""
+    import hrm_rl.distributed.train  # noqa: F401
+    from hrm_rl.distributed.group import summon_coordinator
+
+    summon_coordinator()
 
 
 def _run(launch: Launch, config: Config, plan: Plan, run: RunFolder, store: Store | None, resume: str) -> int:
@@ -296,6 +301,11 @@ def _check_resumable(run: RunFolder, config: Config) -> None:
         )
 
 
+def _best(score: float) -> str:
+    """The best score of a run, in words (see `hrm_rl.evaluation.summaries.score_of`)."""
+    return f"{score:.1%}" if score >= 0 else f"{-score:.3f} bits a byte"
+
+
 def _print_summary(
     outcome: RunOutcome, config: Config, run: RunFolder, store: Store | None, resume: str
 ) -> None:
@@ -305,7 +315,7 @@ def _print_summary(
         f"\n{end} at update {outcome.update} of {config.train.max_updates} after {duration(outcome.seconds)}"
     )
     if outcome.accuracy is not None and outcome.solved is not None and outcome.segments_mean is not None:
-        best = f" (best {outcome.best_solved:.1%})" if outcome.best_solved is not None else ""
+        best = f" (best {_best(outcome.best_solved)})" if outcome.best_solved is not None else ""
         print(
             f"  held-out {held_out_result(outcome.accuracy, outcome.solved, best)}, "
             f"{outcome.segments_mean:.1f} segments of {config.halting.halt_max_steps}"

@@ -11,7 +11,7 @@ import os
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext, suppress
 from importlib import import_module
 
@@ -19,6 +19,7 @@ import ray
 
 from hrm_rl.distributed import joining
 from hrm_rl.training.resources import Machine
+from hrm_rl.utils.console import Patience
 from hrm_rl.utils.errors import UserError, one_line
 from hrm_rl.utils.stops import at_once, before_end, shields
 
@@ -68,8 +69,9 @@ def connect(address: str | None, machine: Machine, verbose: bool, dashboard: boo
 class Start:
     """Ray on its way up on this machine, while this process prepares other things."""
 
-    def __init__(self, machine: Machine, verbose: bool, dashboard: bool):
-        """As for `connect`."""
+    def __init__(self, machine: Machine, verbose: bool, dashboard: bool, then: Callable[[], object]):
+        """As for `connect`. then: what else to do when Ray is up."""
+        self._then = then
         self._settled = threading.Event()
         self._error: BaseException | None = None
         self._given = (None, machine, verbose, dashboard)
@@ -78,19 +80,20 @@ class Start:
     def _run(self) -> None:
         try:
             _begin(*self._given)
-            import_module("hrm_rl.distributed.train")  # what comes next, and takes a second to import
+            self._then()
         except BaseException as error:
             self._error = error
         self._settled.set()
         threading.Event().wait()  # for ever: what a thread has started, Linux ends with that thread
 
-    def wait(self, seconds: float | None = None) -> bool:
-        """Wait until Ray is up, at most so long, and return whether it is. Raises UserError if it cannot be
-        started."""
-        settled = self._settled.wait(seconds)
+    def wait(self, say: Callable[[str], None]) -> None:
+        """Wait until Ray is up. Raises UserError if it cannot be started."""
+        if not self._settled.is_set():
+            waiting = Patience("starting Ray", say)
+            while not self._settled.wait(0.1):
+                waiting.look()
         if self._error is not None:
             raise self._error
-        return settled
 
 
 def _begin(address: str | None, machine: Machine, verbose: bool, dashboard: bool) -> None:

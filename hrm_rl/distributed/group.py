@@ -10,6 +10,7 @@ import os
 import socket
 from contextlib import suppress
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import ray
@@ -25,6 +26,16 @@ CLEANER = "PlacementGroupCleanerCallback"
 """The one that frees the workers' processors when the controller dies before them. It starts a process that
 asks Ray's dashboard once a second whether the controller lives. Where the cluster ends with this process,
 nothing is left to be freed."""
+
+
+COORDINATOR_IN = "ray.data._internal.cluster_autoscaler.default_autoscaling_coordinator"
+"""The module with the actor that Ray Train asks for processors, which starts it when it is there itself."""
+
+
+def summon_coordinator() -> None:
+    """Have that actor start now, beside other things. Where Ray has moved it, it starts later."""
+    with suppress(ImportError, AttributeError, RayError):
+        import_module(COORDINATOR_IN).get_or_create_autoscaling_coordinator()
 
 
 @dataclass

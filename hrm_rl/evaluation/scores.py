@@ -19,6 +19,9 @@ from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.evaluation.tokens import Read, read_tokens
 
+AT_ONCE = 4096
+"""Puzzles of a part: so many have an `Evaluation` at a time."""
+
 
 @dataclass
 class Evaluation:
@@ -175,12 +178,24 @@ def _of_tokens(read: Read, budget: int, think_on: bool, depths: Sequence[int]) -
     result.exact = result.solved = read.right[last, tokens]
     result.cells, result.cells_right = np.ones_like(spent), result.exact.astype(np.int64)
     result.answer, result.q = read.answer[last, tokens][:, None], read.q[last, tokens]
-    result.change, result.forced = read.change[last, tokens], ~read.stops.any(axis=0)
+    result.change, result.forced = read.change[last, tokens], ~read.stopped
     result.measures = read.bits[last, tokens][:, None]
     for after, depth in (
         (result.exact_after, np.arange(1, budget + 1)),
         (result.solved_after, result.depths),
     ):
-        handed_in = (depth >= spent[:, None]) & (not think_on)
+        handed_in = (depth >= spent[:, None]) & np.bool_(not think_on)
         after[:] = np.where(handed_in, result.exact[:, None], read.right[depth - 1].T)
     return result
+
+
+def sums_of_parts(
+    puzzles: PuzzleBatch, levels: int, rank: int, world_size: int, judge: Callable[[PuzzleBatch], Evaluation]
+) -> NDArray[np.float64]:
+    """`Evaluation.sums` over one worker's share of the puzzles, which are judged a part at a time, so that
+    memory does not grow with their number."""
+    step = world_size * AT_ONCE
+    starts = range(rank, max(len(puzzles), rank + 1), step)  # one part, if only an empty one
+    parts = (puzzles.take(slice(start, start + step, world_size)) for start in starts)
+    found: NDArray[np.float64] = sum(judge(part).sums(levels) for part in parts)
+    return found
