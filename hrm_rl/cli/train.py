@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -143,7 +144,7 @@ def _train(config: Config, launch: Launch, kept: Kept, args: Sequence[str]) -> i
     if plan.high and not remote and not launch.dry_run and stops.shields():  # Ray ends with this process
         from hrm_rl.distributed.cluster import Start
 
-        start = Start(machine, launch.verbose, dashboard=launch.verbose, then=_summon)
+        start = Start(machine, launch.verbose, launch.verbose, _summon, partial(print, flush=True))
     from hrm_rl.data.streams import build_data  # slow to import, beside the start of Ray
     from hrm_rl.training.plan import banner, dry_run
 
@@ -162,7 +163,7 @@ def _train(config: Config, launch: Launch, kept: Kept, args: Sequence[str]) -> i
     print(about, *data.notes, sep="\n", flush=True)
     if plan.high:
         if start is not None:
-            start.wait(print)
+            start.wait()
         from hrm_rl.distributed.cluster import connect
 
         connect(remote, machine, launch.verbose)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -141,10 +142,11 @@ def _search(command: TuneCommand, sweep: SweepPlan, args: Sequence[str], kept: K
 
     start = None
     if not remote and stops.shields():  # Ray ends with this process
-        start = Start(machine, command.verbose, True, lambda: import_module("hrm_rl.distributed.sweep"))
+        then = partial(import_module, "hrm_rl.distributed.sweep")
+        start = Start(machine, command.verbose, True, then, partial(print, flush=True))
     notes = check_data(sweep.space, first_samples(sweep.space, sweep.seed, sweep.trials))
     if start is not None:
-        start.wait(print)
+        start.wait()
     connect(remote, machine, command.verbose)
     write_sweep(sweep.folder, sweep.content, sweep.file, sweep.space, sweep.seed, sweep.trials)
     book = Book.open(sweep.folder)

@@ -69,9 +69,17 @@ def connect(address: str | None, machine: Machine, verbose: bool, dashboard: boo
 class Start:
     """Ray on its way up on this machine, while this process prepares other things."""
 
-    def __init__(self, machine: Machine, verbose: bool, dashboard: bool, then: Callable[[], object]):
+    def __init__(
+        self,
+        machine: Machine,
+        verbose: bool,
+        dashboard: bool,
+        then: Callable[[], object],
+        say: Callable[[str], None],
+    ):
         """As for `connect`. then: what else to do when Ray is up."""
         self._then = then
+        self._waiting = Patience("starting Ray", say)
         self._settled = threading.Event()
         self._error: BaseException | None = None
         self._given = (None, machine, verbose, dashboard)
@@ -86,12 +94,11 @@ class Start:
         self._settled.set()
         threading.Event().wait()  # for ever: what a thread has started, Linux ends with that thread
 
-    def wait(self, say: Callable[[str], None]) -> None:
+    def wait(self) -> None:
         """Wait until Ray is up. Raises UserError if it cannot be started."""
-        if not self._settled.is_set():
-            waiting = Patience("starting Ray", say)
-            while not self._settled.wait(0.1):
-                waiting.look()
+        self._waiting.spoke()  # of what was prepared
+        while not self._settled.wait(0.1):
+            self._waiting.look()
         if self._error is not None:
             raise self._error
 
