@@ -19,7 +19,6 @@ from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.evaluation.tokens import Read, read_tokens
 
-
 AT_ONCE = 4096
 """Puzzles of a part: so many have an `Evaluation` at a time."""
 
@@ -198,5 +197,5 @@ def sums_of_parts(
     step = world_size * AT_ONCE
     starts = range(rank, max(len(puzzles), rank + 1), step)  # one part, if only an empty one
     parts = (puzzles.take(slice(start, start + step, world_size)) for start in starts)
-    found: NDArray[np.float64] = sum(judge(part).sums(levels) for part in parts)
+    found: NDArray[np.float64] = np.sum([judge(part).sums(levels) for part in parts], axis=0)
     return found
