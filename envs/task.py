@@ -22,7 +22,7 @@ from envs import drawing
 from envs.csv_files import parse_cells, read_csv, refuse_bad_rows
 from envs.drawing import DrawnAs
 from envs.errors import DataError, MisfitError, unknown
-from envs.puzzle import NO_LEVEL, PAD, PuzzleBatch, Puzzles, Tokens, View, fingerprint
+from envs.puzzle import NO_LEVEL, PAD, Collection, PuzzleBatch, Puzzles, Tokens, View, fingerprint
 
 ReportProgress = Callable[[str, int, int], None]
 """Told of slow work: what is being made, how much is done, how much there is."""
@@ -114,6 +114,8 @@ class PuzzleTask(ABC):
     is colour c if its character is the digit c; an end mark is no colour), or a string that ends where its
     padding begins."""
 
+    remarks: tuple[str, ...] = ()
+    """What a run should say about the task's data before it trains on them, a line each."""
     identifiers: int = 1
     """Rows of the puzzle-embedding table: `PuzzleBatch.identifier` of the task's puzzles is below that."""
 
@@ -188,6 +190,11 @@ class PuzzleTask(ABC):
         them; None where it makes new ones without end."""
         return None
 
+    def collection(self, seed: int) -> Collection | None:
+        """All the puzzles of the data that `generate` draws on, to be written as a folder; None where it
+        makes new ones. seed: of what is random in how they are written."""
+        return None
+
     def level_of(self, inputs: Tokens) -> NDArray[np.int64]:
         """(N,) index into `levels` of puzzles (N, L) from a file, or NO_LEVEL."""
         return np.full(len(inputs), NO_LEVEL, np.int64)
@@ -225,6 +232,11 @@ class PuzzleTask(ABC):
         this."""
         raise NotImplementedError(f"{self.name} has no assumable tokens")
 
+    def secret(self, puzzles: PuzzleBatch) -> NDArray[np.bool_]:
+        """(N,) which puzzles, with their solutions, are those that a benchmark is decided by. They are never
+        trained on, whatever file or folder they come from."""
+        return np.zeros(len(puzzles), np.bool_)
+
     def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
         """Every puzzle under a random symmetry of the task, with the solution that belongs to it. Takes the
         same amount of randomness for each puzzle, in order, so that augmenting 2 + 3 puzzles equals
@@ -252,8 +264,10 @@ class PuzzleTask(ABC):
         return {int(row): "the solution does not solve the puzzle" for row in wrong}
 
     def encode(self, text: str) -> Tokens:
-        """(L,) the one puzzle that `text` is, as a person types it; line ends do not count. Only its form is
-        looked at. Raises DataError, in one line, for text that is no puzzle."""
+        """(L,) the one puzzle that `text` is, as a person types it; line ends do not count, and padding
+        follows a string. Only its form is looked at. Raises DataError, in one line, for text that is no puzzle."""
+        if self.drawn_as == "string":
+            text = "".join(text.splitlines()).ljust(self.length, self.characters[0])
         return parse_cells(text, self.characters, self.length)[0]
 
     def check(self, tokens: Tokens) -> None:

@@ -26,8 +26,8 @@ TRANSFORMS: tuple[Callable[[Grid], Grid], ...] = (
     np.transpose,
     lambda grid: np.fliplr(np.rot90(grid)),
 )
-"""As it is; turned by 90, 180, 270 degrees to the left; mirrored left to right, top to bottom; rows and columns
-exchanged; mirrored along the other diagonal."""
+"""As it is; turned by 90, 180, 270 degrees to the left; mirrored left to right, top to bottom; rows and
+columns exchanged; mirrored along the other diagonal."""
 INVERSE = (0, 3, 2, 1, 4, 5, 6, 7)
 """The number of the transform that undoes each."""
 
@@ -66,8 +66,8 @@ class Augmentation:
         colours = () if found is None else tuple(map(int, found[2]))
         if found is None or sorted(colours) != list(range(COLOURS)) or colours[0] != 0:
             raise DataError(
-                f"{name!r} is no symmetric form; write t0 to t7, {SEPARATOR} and the ten colours in their new "
-                f"order, 0 first, as in {IDENTITY.name}"
+                f"{name!r} is no symmetric form; write t0 to t7, {SEPARATOR} and the ten colours in their "
+                f"new order, 0 first, as in {IDENTITY.name}"
             )
         return Augmentation(int(found[1]), colours)
 

@@ -13,7 +13,7 @@ import numpy as np
 from envs.arc.augmentation import IDENTITY, SEPARATOR, TRANSFORMS, Augmentation
 from envs.arc.canvas import COLOURS
 from envs.arc.puzzles import ArcPuzzle
-from envs.errors import DataError, UserError, unknown
+from envs.errors import DataError, UserError, nearest
 
 BLANK = "<blank>"
 TRIES = 5
@@ -73,8 +73,9 @@ class Identities:
         if SEPARATOR in name:
             name, _, written = name.partition(SEPARATOR)
         if name not in self._index:
-            raise unknown("puzzle", name, self._index) if len(self._index) <= 20 else UserError(
-                f"unknown puzzle '{name}' (there are {len(self._index):,}, {self._puzzles[0].name} for example)"
+            raise UserError(
+                f"unknown puzzle '{name}'{nearest(name, self._index)} (there are {len(self._index):,}, such "
+                f"as {self._puzzles[0].name})"
             )
         puzzle = self._index[name]
         forms = self.forms(puzzle)
@@ -90,7 +91,9 @@ class Identities:
 
 
 def _draw(puzzle: ArcPuzzle, count: int, seed: int) -> tuple[Augmentation, ...]:
-    grids = [grid for pair in puzzle.train + puzzle.test for grid in (pair.input, pair.output) if grid is not None]
+    grids = [
+        grid for pair in puzzle.train + puzzle.test for grid in (pair.input, pair.output) if grid is not None
+    ]
     used = np.array(sorted({colour for grid in grids for colour in np.unique(grid).tolist()} | {0}))
     rng = np.random.default_rng([seed, zlib.crc32(puzzle.name.encode())])
     tries = TRIES * (count - 1)

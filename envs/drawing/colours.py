@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.drawing.boards import patches
-from envs.drawing.marks import RESET, UNDERLINED, marks_of, paler, wrong_cells
-from envs.puzzle import PAD, View
+from envs.drawing.marks import DIM, RESET, UNDERLINED, marks_of, paler, wrong_cells
+from envs.puzzle import PAD, Tokens, View
 
 COLOURS = (
     (0, 0, 0), (0, 116, 217), (255, 65, 54), (46, 204, 64), (255, 220, 0),
@@ -20,35 +20,54 @@ OUTSIDE, MARK = (255, 255, 255), (228, 228, 228)
 _LINE = (85, 85, 85)
 
 
-def window(characters: str, grid_shape: tuple[int, int], *boards: NDArray[np.uint8]) -> tuple[slice, slice]:
-    """The rows and columns in which any of the boards (L,) has a colour; all if none has."""
-    coloured = np.zeros(grid_shape, np.bool_)
-    for board in boards:
-        coloured |= np.array([character in "0123456789" for character in characters])[board].reshape(
-            grid_shape
-        )
+def window(characters: str, grid_shape: tuple[int, int], board: Tokens) -> tuple[slice, slice]:
+    """The rows and columns in which a board (L,) has a colour; all if it has none."""
+    coloured = _coloured(characters, grid_shape, board)
     rows, columns = (np.flatnonzero(coloured.any(axis=axis)) for axis in (1, 0))
     if not len(rows):
         return slice(0, grid_shape[0]), slice(0, grid_shape[1])
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
 
 
+def answered(
+    characters: str, grid_shape: tuple[int, int], board: Tokens, top: int, left: int
+) -> tuple[slice, slice]:
+    """The rows and columns of an answer's grid: the largest rectangle of colours with this upper left corner,
+    one cell at least. What lies outside was never taught, and means nothing."""
+    coloured = _coloured(characters, grid_shape, board)[top:, left:]
+    widths = np.minimum.accumulate(np.cumprod(coloured, axis=1).sum(axis=1))
+    last = int(np.argmax(widths * np.arange(1, len(widths) + 1)))
+    return slice(top, top + last + 1), slice(left, left + max(1, int(widths[last])))
+
+
+def _coloured(characters: str, grid_shape: tuple[int, int], board: Tokens) -> NDArray[np.bool_]:
+    found = np.array([character in "0123456789" for character in characters])[board]
+    return found.reshape(grid_shape)
+
+
 def _seen(characters: str, grid_shape: tuple[int, int], view: View) -> tuple[slice, slice]:
-    """What there is to see: the board that is shown, and its label."""
-    label = () if view.answer is None or view.solution is None else (view.solution,)
-    return window(characters, grid_shape, view.shown, *label)
+    """What there is to see: the question, or the answer's grid and that of its label."""
+    rows, columns = window(characters, grid_shape, view.inputs)
+    if view.answer is None:
+        return rows, columns
+    there = answered(characters, grid_shape, view.answer, rows.start, columns.start)
+    if view.solution is None or not _coloured(characters, grid_shape, view.solution).any():
+        return there
+    label = window(characters, grid_shape, view.solution)
+    seen = [slice(min(a.start, b.start), max(a.stop, b.stop)) for a, b in zip(there, label, strict=True)]
+    return seen[0], seen[1]
 
 
 def render_text(characters: str, grid_shape: tuple[int, int], view: View) -> str:
     """One grid row by row, two columns a cell on its colour: the digit, and ! where it is wrong or * where it
     differs from the answer before. A dot is a mark."""
     cells = []
-    for token, mark, new in zip(view.shown, marks_of(view), view.changed, strict=True):
+    for token, mark, new, assumed in zip(view.shown, marks_of(view), view.changed, view.dimmed, strict=True):
         character = characters[token]
         if character in "0123456789":
             red, green, blue = COLOURS[int(character)]
             ink = 0 if red * 3 + green * 6 + blue > 1280 else 255
-            style = f"\033[38;2;{ink};{ink};{ink};48;2;{red};{green};{blue}m{UNDERLINED * bool(new)}"
+            style = f"\033[38;2;{ink};{ink};{ink};48;2;{red};{green};{blue}m{UNDERLINED * bool(new)}{DIM * bool(assumed)}"
             cells.append(f"{style}{character}{mark}{RESET}")
         else:
             cells.append((" " if token == PAD else "·") + mark)

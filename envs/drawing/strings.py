@@ -24,35 +24,37 @@ def visible(character: str) -> str:
 
 
 def lines(grid_shape: tuple[int, int], view: View) -> Iterator[NDArray[np.int64]]:
-    """The cells of each line, at least one."""
-    rows, columns = grid_shape
-    there = (view.inputs != PAD) | (view.shown != PAD)
-    some = False
-    for row in range(rows):
-        cells = np.arange(row * columns, (row + 1) * columns)
-        used = np.flatnonzero(there[cells])
-        for start in range(0, int(used[-1]) + 1 if len(used) else 0, WIDTH):
-            some = True
-            yield cells[start : min(start + WIDTH, int(used[-1]) + 1)]
-    if not some:
+    """The cells of each line of the question, at least one. An answer is no longer: what lies behind the
+    question was never taught, and means nothing."""
+    columns = grid_shape[1]
+    there = (view.inputs != PAD).reshape(grid_shape)
+    if not there.any():
         yield np.zeros(1, np.int64)
+        return
+    left = int(np.argmax(there.any(axis=0)))
+    for row in np.flatnonzero(there.any(axis=1)):
+        end = int(np.flatnonzero(there[row])[-1]) + 1
+        for start in range(left, end, WIDTH):
+            yield row * columns + np.arange(start, min(start + WIDTH, end))
+
+
+def _character(characters: str, view: View, cell: int) -> str:
+    """What is shown in a cell; nothing where the question has none."""
+    return " " if view.inputs[cell] == PAD else visible(characters[view.shown[cell]])
 
 
 def render_text(characters: str, grid_shape: tuple[int, int], view: View) -> str:
-    """Lines of characters, one column each. Under one with something to mark is another with ! below what is
-    wrong (which is on orange, too), * below what differs from the answer before, ~ below what is assumed."""
+    """Lines of characters, one column each. Under each is another, with ! below what is wrong (which is on
+    orange, too), * below what differs from the answer before, ~ below what is assumed."""
     marks, text = marks_of(view), []
     for line in lines(grid_shape, view):
         cells = []
         for cell in line:
             style = ON_ORANGE * (marks[cell] == "!") + UNDERLINED * bool(view.changed[cell])
             style += DIM * bool(view.dimmed[cell])
-            character = visible(characters[view.shown[cell]])
+            character = _character(characters, view, cell)
             cells.append(f"{style}{character}{RESET}" if style else character)
-        text.append("".join(cells))
-        below = "".join(marks[cell] for cell in line).rstrip()
-        if below:
-            text.append(below)
+        text += ["".join(cells), "".join(marks[cell] for cell in line)]
     return "\n".join(text)
 
 
@@ -72,7 +74,7 @@ def render_rgb(characters: str, grid_shape: tuple[int, int], view: View) -> NDAr
                 part[-6:-5, 2:-2] = part[-3:-2, 2:-2] = _ASKED
             ink = np.array(_ASKED if view.answer is None else _INK, np.uint8)
             ink = paler(ink) if view.dimmed[cell] else ink
-            share = _glyph(visible(characters[view.shown[cell]]))[..., None]
+            share = _glyph(_character(characters, view, cell))[..., None]
             part[:] = (share * ink + (1 - share) * part).astype(np.uint8)
             if view.changed[cell]:
                 part[[0, -1]] = CHANGED_FRAME

@@ -17,7 +17,7 @@ ENDINGS = {(0, 0): "el", (0, 1): "in", (1, 0): "ar", (1, 1): "o"}
 """By the kind of the vowels, and whether the syllables before are odd in number."""
 CLOSED = 0.3
 """Share of the syllables that end in a consonant."""
-COUNT = 8192
+COUNT = 32_768
 """Names in all."""
 SHORT = 6
 """Letters of a short name, at most."""

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -30,13 +33,15 @@ def render_rgb(characters: str, view: View) -> NDArray[np.uint8]:
     """The answer, or the window where there is none, in lines of ACROSS cells."""
     rows = -(-len(view.inputs) // ACROSS)
     missing = rows * ACROSS - len(view.inputs)
-    whole = View(*(None if part is None else np.pad(part, (0, missing)) for part in _parts(view)))
+    whole = _each(view, lambda tokens: np.pad(tokens, (0, missing)))
     return drawing.render_rgb(characters, (rows, ACROSS), whole)
 
 
 def _part(view: View, part: slice) -> View:
-    return View(*(None if found is None else found[part] for found in _parts(view)))
+    return _each(view, lambda tokens: tokens[part])
 
 
-def _parts(view: View) -> tuple:
-    return view.inputs, view.answer, view.solution, view.before, view.assumed
+def _each(view: View, change: Callable[[NDArray[Any]], NDArray[Any]]) -> View:
+    """The view with its parts changed."""
+    parts = (view.answer, view.solution, view.before, view.assumed)
+    return View(change(view.inputs), *(None if part is None else change(part) for part in parts))

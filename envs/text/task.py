@@ -48,7 +48,7 @@ class TextTask(PuzzleTask):
     ## Starting State
 
     - `names`: made-up names in random order, each between two marks (`envs.text.names`). An eighth of the
-      8,192 names is held out. `short`: those of at most six letters.
+      32,768 names is held out. `short`: those of at most six letters.
     - A file (`--data.path`): windows that begin anywhere in its first nine tenths. The last tenth is held
       out, in windows side by side. No window has tokens of both.
 

@@ -15,13 +15,17 @@ from pydantic import Field
 from rich.console import Console
 
 from envs import PuzzleBatch
+from envs.arc.task import ArcTask
 from hrm_rl.agents.act.stopping import WITH_THRESHOLD, Stopping
 from hrm_rl.agents.search.search import Search
+from hrm_rl.cli.flags.arc import ArcFlags
 from hrm_rl.cli.flags.common import ALSO_MODEL, CHECKPOINT, DeviceFlag, ThreadsFlag, WeightsFlag, parse
 from hrm_rl.cli.flags.searching import SearchFlags, about_search
 from hrm_rl.cli.flags.stopping import AtLeastTwo, StoppingFlags, read_segments, stopping_in_words
+from hrm_rl.cli.flags.writing import refuse_file
 from hrm_rl.config import PathText, Positive
 from hrm_rl.evaluation import report as report_module
+from hrm_rl.evaluation.arc.passes import passes_of
 from hrm_rl.evaluation.depth import by_depth, depths
 from hrm_rl.evaluation.puzzles import (
     PuzzleChoice,
@@ -57,7 +61,8 @@ class EvaluateCommand(StoppingFlags, RolloutChoice, PuzzleChoice):
     ] = ()
     vote: AtLeastTwo | None = None
     """Besides, ask about this many forms of each puzzle, itself and random symmetries,
-    and take the answer that most give."""
+    and take the answer that most give. ARC: itself and augmentations with their identifiers; 8, if the model
+    knows so many."""
     retry: Positive | None = None
     """Besides, ask again, up to so many times, under other symmetries, where an answer
     breaks the task's rule."""
@@ -85,6 +90,15 @@ class EvaluateCommand(StoppingFlags, RolloutChoice, PuzzleChoice):
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print one JSON object, or with several models a list of them, and nothing else."""
     searching: Annotated[SearchFlags, tyro.conf.OmitArgPrefixes] = SearchFlags()
+    arc: Annotated[ArcFlags, tyro.conf.OmitArgPrefixes] = ArcFlags()
+
+    @property
+    def own_held_out(self) -> bool:
+        return super().own_held_out and not self.arc.test_grids
+
+    @property
+    def origin(self) -> str:
+        return "the published test grids" if self.arc.test_grids else super().origin
 
 
 def main(args: Sequence[str]) -> int:
@@ -96,6 +110,8 @@ def main(args: Sequence[str]) -> int:
     choose_threads(command.threads)
     models = [load_model(name, command.weights) for name in command.checkpoint]
     refuse_other_tasks(models)
+    task = models[0].task
+    command.arc.refuse_for(task, command.vote)
     rules = [command.stopping_of(model) for model in models]
     for model in models:
         command.rollouts_of(model, command.chosen_seed)  # refuses
@@ -108,17 +124,17 @@ def main(args: Sequence[str]) -> int:
         else:
             report_module.print_table(streamed, Console(highlight=False))
         return 0
-    puzzles = choose_puzzles(command, models[0].config, models[0].task)
+    puzzles = command.arc.published(task) or choose_puzzles(command, models[0].config, task)
     for model in models[1:]:
         _warn_of_shared_streams(command, models[0], model)
         warn_of_moved(model, own_held_out=False)
         puzzles = without_training_puzzles(puzzles, model.config, model.task)
-    split(command.by, models[0].task, puzzles)  # refuses
+    split(command.by, task, puzzles)  # refuses
     judge = "--retry" if command.retry else "--choose rule" if command.choose == "rule" else None
-    if judge and models[0].task.label_decides:
-        raise UserError(f"{judge} needs a rule that tells right answers; in {models[0].task.name} labels do")
-    if command.vote or command.retry:
-        offered(models[0].task, puzzles.inputs[:1], np.random.default_rng(0))  # refuses
+    if judge and task.label_decides:
+        raise UserError(f"{judge} needs a rule that tells right answers; in {task.name} labels do")
+    if command.retry or (command.vote and not isinstance(task, ArcTask)):
+        offered(task, puzzles.inputs[:1], np.random.default_rng(0))  # refuses
     for model in models:
         refuse_strangers(puzzles, model)
     output = Console(highlight=False)
@@ -131,6 +147,9 @@ def main(args: Sequence[str]) -> int:
     ]
     if command.predictions:
         report_module.write_predictions(Path(command.predictions), puzzles, reports[0])
+    if reports[0].arc is not None:
+        facts = [report_module.headline(reports[0].about)]
+        command.arc.write(reports[0].arc, models[0].name, facts, command.as_json)
     _draw(command, reports)
     _show(command, reports, output)
     return 0
@@ -163,21 +182,16 @@ def _refuse_contradictions(command: EvaluateCommand) -> None:
                 raise UserError(f"--sweep tries many rules: leave out {flag}")
         if not command.budgets:
             raise UserError("--sweep needs at least one budget")
-    _refuse_file("--predictions", command.predictions, FORMATS)
-    _refuse_file("--png", command.png, (".png",))
+    refuse_file("--predictions", command.predictions, FORMATS)
+    refuse_file("--png", command.png, (".png",))
     if command.predictions is not None and len(command.checkpoint) > 1:
         raise UserError("--predictions writes those of one model: give one --checkpoint")
-
-
-def _refuse_file(flag: str, name: str | None, endings: Sequence[str]) -> None:
-    """Raise UserError for a file that could not be written or has another ending."""
-    if name is None:
-        return
-    path = Path(name)
-    if path.suffix not in endings:
-        raise UserError(f"{flag} {path}: the name must end in {' or '.join(endings)}")
-    if not path.parent.is_dir():
-        raise UserError(f"{flag} {path}: there is no folder {path.parent}")
+    several = len(command.checkpoint) > 1
+    command.arc.refuse_contradictions(
+        {"--search": command.searching.search, "--sweep": command.sweep, "several models": several},
+        {"--data": command.data is not None, "--level": command.level is not None}
+        | {"--puzzles": command.puzzles is not None},
+    )
 
 
 def _search(command: EvaluateCommand, model: LoadedModel) -> Search | None:
@@ -239,7 +253,10 @@ def _evaluate(command: EvaluateCommand, model: LoadedModel, rule: Stopping, puzz
         result = evaluate(solver, puzzles, rule, batch_size=size, progress=progress, depths=looked_at)
     seconds = time.perf_counter() - started
     extra: dict[str, MultiPass] = {}
-    if command.vote:
+    arc = command.arc.judge(model, rule, size, puzzles, command.vote, seed, hidden)
+    if arc is not None:
+        extra |= passes_of(arc, puzzles, result)
+    elif command.vote:
         with progress_bar("asking for votes", len(puzzles) * (command.vote - 1), hidden) as progress:
             asker = Asker(solver, rule, size, progress)
             for forms, found in vote(asker, puzzles, result, command.vote, seed).items():
@@ -258,9 +275,8 @@ def _evaluate(command: EvaluateCommand, model: LoadedModel, rule: Stopping, puzz
                 extra["1 retry" if retries == 1 else f"{retries} retries"] = found
     about = _about(command, model, rule) | {"puzzles_per_s": len(puzzles) / seconds}
     groups = split(command.by, model.task, puzzles)
-    return Report(
-        about, result, model.task, groups, seconds, seed, extra, by_depth(result, trained, seed), trained
-    )
+    rows = by_depth(result, trained, seed)
+    return Report(about, result, model.task, groups, seconds, seed, extra, rows, trained, arc=arc)
 
 
 def _evaluate_search(

@@ -178,13 +178,13 @@ def _of_tokens(read: Read, budget: int, think_on: bool, depths: Sequence[int]) -
     result.exact = result.solved = read.right[last, tokens]
     result.cells, result.cells_right = np.ones_like(spent), result.exact.astype(np.int64)
     result.answer, result.q = read.answer[last, tokens][:, None], read.q[last, tokens]
-    result.change, result.forced = read.change[last, tokens], ~read.stops.any(axis=0)
+    result.change, result.forced = read.change[last, tokens], ~read.stopped
     result.measures = read.bits[last, tokens][:, None]
     for after, depth in (
         (result.exact_after, np.arange(1, budget + 1)),
         (result.solved_after, result.depths),
     ):
-        handed_in = (depth >= spent[:, None]) & (not think_on)
+        handed_in = (depth >= spent[:, None]) & np.bool_(not think_on)
         after[:] = np.where(handed_in, result.exact[:, None], read.right[depth - 1].T)
     return result
 

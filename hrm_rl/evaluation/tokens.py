@@ -49,7 +49,13 @@ class Read:
     @property
     def spent(self) -> NDArray[np.int64]:
         """(T,) the segments after which each token stopped: the budget, where it never did."""
-        return np.where(self.stops.any(axis=0), self.stops.argmax(axis=0), len(self.stops) - 1) + 1
+        return np.where(self.stopped, self.stops.argmax(axis=0), len(self.stops) - 1) + 1
+
+    @property
+    def stopped(self) -> NDArray[np.bool_]:
+        """(T,) whether each token stopped before the budget was spent, or with its last segment by itself."""
+        found: NDArray[np.bool_] = self.stops.sum(axis=0) > 0
+        return found
 
 
 def read_tokens(
@@ -79,5 +85,6 @@ def read_tokens(
             )
         progress(start + len(some))
     columns = zip(*[[np.stack(column) for column in zip(*part, strict=True)] for part in parts], strict=True)
+    bits, right, stops, q, agreed, change, entropy, answer = (np.concatenate(c, axis=1) for c in columns)
     level = np.repeat(windows.level, (windows.solution != PAD).sum(axis=1))
-    return Read(*(np.concatenate(column, axis=1) for column in columns), level)
+    return Read(bits, right, stops, q, agreed, change, entropy, answer, level)

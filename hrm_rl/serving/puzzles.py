@@ -15,7 +15,7 @@ from envs.puzzle import PAD, Tokens
 from envs.task import PuzzleTask
 from hrm_rl.serving.faults import ServiceError
 from hrm_rl.serving.jobs import Mode, ServedModel
-from hrm_rl.serving.schemas import CellPlace, Identity, ModelInfo, RandomPuzzle, TaskInfo
+from hrm_rl.serving.schemas import CellPlace, Identity, ModelInfo, RandomPuzzle, ReadResponse, TaskInfo
 
 Given = str | list[int]
 """A puzzle as it comes: text or tokens."""
@@ -153,10 +153,8 @@ def _identifiers(model: ServedModel) -> str:
 
 def random_puzzle(models: Sequence[ServedModel], slug: str, level: str, seed: int) -> RandomPuzzle:
     """A new puzzle of a level of a task. Raises ServiceError (422)."""
-    task = next((model.task for model in models if slug_of(model.task) == slug), None)
     try:
-        if task is None:
-            raise unknown("task", slug, dict.fromkeys(slug_of(model.task) for model in models))
+        task = _task_called(models, slug)
         quick = [name for name in task.levels if task.quick(name)]
         if level not in quick:
             raise unknown("level", level, quick)
@@ -178,6 +176,25 @@ def random_puzzle(models: Sequence[ServedModel], slug: str, level: str, seed: in
         length=int(task.trait("length", inputs[None])[0]) if "length" in task.traits else None,
         seed=seed,
     )
+
+
+def read_puzzle(models: Sequence[ServedModel], slug: str, text: str) -> ReadResponse:
+    """The puzzle of a task that a text is. Raises ServiceError (422)."""
+    task = None
+    try:
+        task = _task_called(models, slug)
+        tokens, identifier = task.encode(text), task.identify(text)
+    except UserError as error:
+        raise _refused(error, task) from None
+    return ReadResponse(task=slug, tokens=tokens.tolist(), identifier=identifier)
+
+
+def _task_called(models: Sequence[ServedModel], slug: str) -> PuzzleTask:
+    """Raises UserError for a task that is not served."""
+    for model in models:
+        if slug_of(model.task) == slug:
+            return model.task
+    raise unknown("task", slug, dict.fromkeys(slug_of(model.task) for model in models))
 
 
 def _refused(error: UserError, task: PuzzleTask | None = None, number: int | None = None) -> ServiceError:

@@ -294,6 +294,25 @@ class RandomPuzzle(Wire):
     """The same number makes the same puzzle."""
 
 
+class ReadRequest(StrictWire):
+    """A text to be read as a puzzle."""
+
+    task: Annotated[str, Field(max_length=300)]
+    """As /v1/tasks has it."""
+    puzzle: Text
+    """In any form that files of the task may have."""
+
+
+class ReadResponse(Wire):
+    """A puzzle of sound form; nothing is proven."""
+
+    task: str
+    tokens: list[int]
+    """(L)"""
+    identifier: int
+    """The identity that the text names, else 0."""
+
+
 class HealthResponse(Wire):
     """Alive, or ready."""
 

@@ -16,7 +16,7 @@ less, and the hardest ones need it (docs/search.md, solved against segments)."""
 def served_model(loaded: LoadedModel, name: str | None = None) -> ServedModel:
     """All but the weights. name: what requests call it; the name of its run or folder if not given."""
     can_search = bool(loaded.task.assumable) and not loaded.task.label_decides
-    rows = loaded.model.puzzle_emb
+    embeds = loaded.model.config.puzzle_emb_ndim > 0
     return ServedModel(
         name=name or (loaded.run.name if loaded.run else loaded.path.name),
         version=version_of(loaded.model),
@@ -25,7 +25,7 @@ def served_model(loaded: LoadedModel, name: str | None = None) -> ServedModel:
         budget=loaded.config.halting.halt_max_steps,
         search_budget=_search_budget(loaded) if can_search else None,
         trained_to_search=can_search and loaded.config.search.share > 0,
-        identifiers=loaded.task.identifiers if rows is None else rows.weight.shape[0],
+        identifiers=len(loaded.model.puzzle_emb.weight) if embeds else loaded.task.identifiers,
         origin=f"{loaded.weights} weights of update {loaded.update:,}",
     )
 

@@ -22,7 +22,7 @@ from hrm_rl.data.curriculum import Counts, CurriculumState, advance, window_inte
 from hrm_rl.data.streams import build_data
 from hrm_rl.evaluation.scores import evaluate, sums_of_parts
 from hrm_rl.evaluation.search import evaluate_search
-from hrm_rl.evaluation.summaries import evaluation_scalars
+from hrm_rl.evaluation.summaries import evaluation_scalars, score_of
 from hrm_rl.runs import checkpoint, selection
 from hrm_rl.runs.checkpoint import Agree, TrainingState, agree_alone
 from hrm_rl.runs.dependencies import digests
@@ -253,7 +253,7 @@ class Trainer:
             halting = {tag.replace("eval/", "eval/without_search/"): v for tag, v in self.metrics.items()}
             self.metrics = self._over_ranks(searched) | halting
         self.evaluated_at = update
-        score = self.metrics["eval/solved"]
+        score = score_of(self.metrics)
         improved = self.best_score is None or score > self.best_score
         if self.telemetry is not None:
             self.telemetry.scalars(update, self.metrics)
@@ -284,7 +284,7 @@ class Trainer:
             stage=self.curriculum.stage,
             curriculum=self.pending,
             config=self.config,
-            score=self.metrics["eval/solved"] if self.evaluated_at == update else None,
+            score=score_of(self.metrics) if self.evaluated_at == update else None,
             evaluation_owed=self.owed,
             digests=self.digests,
         )

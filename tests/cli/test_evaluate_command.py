@@ -79,6 +79,21 @@ def test_a_larger_budget_than_trainings_is_reported_at_each_of_its_multiples(
         assert part in shown
 
 
+def test_each_group_says_what_a_larger_budget_brings_it(run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    args = ("--checkpoint", run, *FEW, "--by", "clues", "--max-segments", "4x")
+    found = evaluated(capsys, *args)
+    assert len(found["clues"]) > 1
+    for row in found["clues"].values():
+        assert list(row["solved_within"]) == ["1", "2", "3", "4", "6", "8", "12"]
+        assert row["solved_within"]["12"] == pytest.approx(row["solved"])
+    share = {name: row["puzzles"] / found["all"]["puzzles"] for name, row in found["clues"].items()}
+    mean = sum(share[name] * row["solved_within"]["3"] for name, row in found["clues"].items())
+    assert mean == pytest.approx(found["all"]["solved_within"]["3"])
+    evaluate_command.main(list(args))
+    assert "solved, by clues" in capsys.readouterr().out
+    assert "solved_within" not in evaluated(capsys, *args[:-2])["all"]
+
+
 def test_rollouts_are_reported_beside_the_single_pass(run: str, capsys: pytest.CaptureFixture[str]) -> None:
     alone = evaluated(capsys, "--checkpoint", run, *FEW)
     args = ("--checkpoint", run, *FEW, "--rollouts", "5", "--rollout-noise", "0.5")

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from envs import PAD, PuzzleBatch, PuzzleTask
+from envs import PAD, DataError, PuzzleBatch, PuzzleTask
 
 END, ZERO = 1, 2
 
@@ -40,10 +40,30 @@ class TintTask(PuzzleTask):
         grids = np.full((count, size, size), PAD, np.uint8)
         for grid, rows, columns in zip(grids, *rng.integers(2, size, (2, count)), strict=True):
             grid[:rows, :columns] = ZERO + rng.integers(0, 10, (rows, columns))
-            grid[: rows + 1, columns] = END
+            grid[:rows, columns] = END
             grid[rows, :columns] = END
         inputs, identifier = grids.reshape(count, -1), rng.integers(1, 3, count)
         return PuzzleBatch(inputs, self.recoloured(inputs, identifier), np.zeros(count, np.int64), identifier)
+
+    def encode(self, text):
+        """Rows of digits, with line ends or / between them, at the upper left."""
+        rows, size = self._rows(text), self.grid_shape[0]
+        if len({len(row) for row in rows}) != 1 or not "".join(rows).isdecimal():
+            raise DataError("a grid has rows of digits, all of one length")
+        if max(len(rows), len(rows[0])) > size:
+            raise DataError(f"the grid has {len(rows)}x{len(rows[0])} cells; the largest has {size}x{size}")
+        grid = np.full((size, size), PAD, np.uint8)
+        grid[: len(rows) + 1, : len(rows[0])] = grid[: len(rows), : len(rows[0]) + 1] = END
+        grid[: len(rows), : len(rows[0])] = [[ZERO + int(digit) for digit in row] for row in rows]
+        return grid.ravel()
+
+    def identify(self, text):
+        names = {name: identifier for identifier, name in self.identities().items()}
+        return names.get(text.strip().splitlines()[0], 0) if text.strip() else 0
+
+    def _rows(self, text):
+        lines = text.replace("/", "\n").split("\n")
+        return [line.strip() for line in lines if line.strip() and line not in self.identities().values()]
 
     @staticmethod
     def recoloured(inputs, identifier):

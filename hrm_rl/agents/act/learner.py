@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 
 from envs import PAD
 from envs.copies import writable
 from envs.episodes import PuzzleVectorEnv
 from hrm_rl.agents.act import halting
 from hrm_rl.agents.act.answers import fill_in, likeliest
+from hrm_rl.agents.act.gradients import average_over_ranks
 from hrm_rl.agents.act.losses import IGNORE, Losses, losses
 from hrm_rl.agents.act.noise import TrainingNoise
 from hrm_rl.agents.act.slots import Act, Slots, Thought, slices, slots_of_rank
@@ -66,13 +66,6 @@ class Learner:
         for p in model.parameters():
             p.requires_grad_(not frozen)
         self.training_model: Any = model
-        if world_size > 1 and not frozen:
-            self.training_model = DistributedDataParallel(
-                model,
-                device_ids=[device.index] if device.type == "cuda" else None,
-                broadcast_buffers=False,  # the buffers are constant or updated alike on all ranks
-                gradient_as_bucket_view=True,
-            )
         most_slots = slots_of_rank(config.train.global_batch_size, 0, world_size)
         self.optimisation = Optimisation(model, config, most_slots * config.halting.rollout_segments)
         self.noise = TrainingNoise(config, rank)
@@ -122,6 +115,8 @@ class Learner:
         self.noise.begin(self.updates + 1)
         with self.model.unchanging():
             self._learn()
+        if self.world_size > 1:
+            average_over_ranks(self.model.parameters())
         with self.phase("optimiser"):
             norm = self.optimisation.step(self.updates + 1)
         self.updates += 1
@@ -151,11 +146,10 @@ class Learner:
         parts = slices(self.env.num_envs, self.config.train.micro_batches)
         acts = []
         for rows in parts:
-            with self._gradients_stay_here() if rows is not parts[-1] else nullcontext():
-                thought = self._think(rows)
-                targets = self._targets(thought)  # asked for before the answer is waited for
-                act = self._answer(thought)
-                self._backward(self._loss(thought, act, targets))
+            thought = self._think(rows)
+            targets = self._targets(thought)  # asked for before the answer is waited for
+            act = self._answer(thought)
+            self._backward(self._loss(thought, act, targets))
             acts.append(act)
             del thought
         act = Act.join(acts)
@@ -293,19 +287,13 @@ class Learner:
 
     def _backward(self, total: Tensor) -> None:
         """Add the gradient of a loss summed over slots of this worker."""
-        # DDP averages over ranks: times world_size / global slots makes that the gradient of (sum over all
-        # slots) / (all slots); a rollout's segments are averaged. A loss that is not finite makes every
-        # gradient NaN, on all ranks.
+        # Gradients are averaged over ranks: times world_size / global slots makes that the gradient of (sum
+        # over all slots) / (all slots); a rollout's segments are averaged. A loss that is not finite makes
+        # every gradient NaN, on all ranks.
         everyone = self.config.train.global_batch_size * self.config.halting.rollout_segments
         poison = torch.where(total.detach().isfinite(), 1.0, float("nan"))
         with self.phase("backward"):
             (total * (self.world_size / everyone) * poison).backward()
-
-    def _gradients_stay_here(self) -> AbstractContextManager[None]:
-        """Inside, backward passes add to this worker's gradients; the next one outside
-        adds up all workers'."""
-        model = self.training_model
-        return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
 
     def _on_device(self, array: NDArray) -> Tensor:
         return to_device(torch.from_numpy(array), self.device)

@@ -1,0 +1,1 @@
+"""Training with other projects' own code beside ours: how long each takes to an accuracy."""
