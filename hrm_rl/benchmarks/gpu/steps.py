@@ -95,7 +95,7 @@ class Kit:
         return self._part(f"record-{mode}", about, 45.0, "--trace", trace, reserved=20.0)
 
     def _group(self) -> GpuStep:
-        return self._part("group", f"{'gloo' if self.small else 'nccl'} with one rank", 30.0)
+        return self._part("group", f"{'gloo' if self.small else 'nccl'} with one rank", 45.0)
 
     def _train(self, name: str, preset: str, about: str, limit: float, *flags: str, **more: Any) -> GpuStep:
         command: tuple[str, ...] = (*HRM_RL, "train", "--preset", preset, "--run-name", name)
