@@ -108,5 +108,5 @@ def _changes(given: Sequence[str]) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not equals:
             raise UserError(f"--set takes NAME=VALUE, not '{pair}'")
-        found[name] = yaml.safe_load(value)
+        found[name] = float(value) if "e-" in value else yaml.safe_load(value)  # YAML takes 1e-3 for text
     return found

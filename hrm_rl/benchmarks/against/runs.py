@@ -84,7 +84,8 @@ def _measure(
     else:
         assert checkout is not None
         settings = settings_of(board, trainer, changes)
-        curve = theirs.train(checkout, puzzles, seed, settings, kind.every_s, kind.goal, limit_s)
+        every_s = kind.every_s if OPPONENTS[trainer].small else limit_s
+        curve = theirs.train(checkout, puzzles, seed, settings, every_s, kind.goal, limit_s)
     return asdict(Race(board, trainer, seed, limit_s, provenance()["commit"], settings, curve))
 
 
