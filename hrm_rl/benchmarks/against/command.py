@@ -78,7 +78,7 @@ def main(args: Sequence[str]) -> int:
                 if flags.most is not None and measured >= flags.most:
                     continue
                 race = measure(board, trainer, seed, limit, flags.work, checkouts, changes)
-                done = append(flags.results, done, race)
+                done = append(flags.results, race)
                 measured += 1
                 seconds = race.reached(contest(board).goal)
                 print(

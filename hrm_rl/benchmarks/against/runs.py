@@ -120,10 +120,11 @@ def read(path: Path) -> list[Race]:
         ) from None
 
 
-def append(path: Path, done: list[Race], race: Race) -> list[Race]:
-    """Write all races and one more, instead of one of the same trainer, seed and settings."""
+def append(path: Path, race: Race) -> list[Race]:
+    """Write the races of a file and one more, instead of one of the same trainer, seed and settings; others
+    may have written since. Returns all."""
     same = (race.board, race.trainer, race.seed, race.settings)
-    done = [r for r in done if (r.board, r.trainer, r.seed, r.settings) != same] + [race]
+    done = [r for r in read(path) if (r.board, r.trainer, r.seed, r.settings) != same] + [race]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, "".join(json.dumps(asdict(r)) + "\n" for r in done))
     return done
