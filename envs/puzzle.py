@@ -6,7 +6,7 @@ particular task; nothing in envs/ knows torch or Ray.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -52,6 +52,20 @@ class PuzzleBatch:
             np.concatenate([b.level for b in batches]),
             np.concatenate([b.identifier for b in batches]),
         )
+
+
+@dataclass(frozen=True)
+class Collection:
+    """All the puzzles that a task's data hold, as a folder of the field has them (envs/folders/folder.py)."""
+
+    train: Iterable[tuple[PuzzleBatch, NDArray[np.int64]]]
+    """The examples to train on, chunk by chunk, with the number of examples of each group."""
+    test: Iterable[tuple[PuzzleBatch, NDArray[np.int64]]]
+    """Those held out."""
+    names: Sequence[str]
+    """What each identifier stands for."""
+    files: Mapping[str, Any]
+    """Further files: what to write as JSON, by name."""
 
 
 @dataclass(frozen=True)
@@ -160,6 +174,8 @@ def fingerprint(tokens: Tokens) -> NDArray[np.uint64]:
 
 
 def distinct(puzzles: PuzzleBatch) -> PuzzleBatch:
-    """The first of each set of equal puzzles, in order."""
-    _, first = np.unique(fingerprint(puzzles.inputs), return_index=True)
+    """The first of each set of equal puzzles, in order. Equal questions of different identities are different
+    puzzles."""
+    keys = np.stack([fingerprint(puzzles.inputs), puzzles.identifier.astype(np.uint64)], axis=1)
+    _, first = np.unique(keys, axis=0, return_index=True)
     return puzzles.take(np.sort(first))

@@ -19,6 +19,9 @@ from envs.task import PuzzleTask
 TASKS = {
     "sudoku": "envs.sudoku:SudokuTask",
     "maze": "envs.maze:MazeTask",
+    "arc": "envs.arc:ArcTask",
+    "patterns": "envs.patterns:PatternsTask",
+    "text": "envs.text:TextTask",
 }
 """`MODULE:CLASS` of each task, imported when it is first made: importing a compiler takes time."""
 

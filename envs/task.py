@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -19,8 +20,9 @@ from numpy.typing import NDArray
 
 from envs import drawing
 from envs.csv_files import parse_cells, read_csv, refuse_bad_rows
+from envs.drawing import DrawnAs
 from envs.errors import DataError, MisfitError, unknown
-from envs.puzzle import NO_LEVEL, PAD, PuzzleBatch, Tokens, View, fingerprint
+from envs.puzzle import NO_LEVEL, PAD, Collection, PuzzleBatch, Puzzles, Tokens, View, fingerprint
 
 ReportProgress = Callable[[str, int, int], None]
 """Told of slow work: what is being made, how much is done, how much there is."""
@@ -100,10 +102,20 @@ class PuzzleTask(ABC):
     label_decides: bool = False
     """Whether a question leaves open which answer is right, so that only its label tells: then `solved` is
     never asked. What needs a rule, such as search and verified retries, is not offered."""
+    next_token: bool = False
+    """Whether the answer to each token is the one that follows it. Networks that learn that must be causal;
+    each token is an episode of its own, which halts where its own Q-values say so."""
     assumable: tuple[int, ...] = ()
     """Tokens that a search agent may write into unknown cells, which are then no longer `unknown`. Without
     any, the task cannot be searched."""
 
+    drawn_as: DrawnAs = "board"
+    """How pictures and the page of `hrm-rl serve` show a puzzle: a board of cells, a grid of colours (token t
+    is colour c if its character is the digit c; an end mark is no colour), or a string that ends where its
+    padding begins."""
+
+    remarks: tuple[str, ...] = ()
+    """What a run should say about the task's data before it trains on them, a line each."""
     identifiers: int = 1
     """Rows of the puzzle-embedding table: `PuzzleBatch.identifier` of the task's puzzles is below that."""
 
@@ -128,6 +140,10 @@ class PuzzleTask(ABC):
         axial`): its row and its column. A task adds what else cells can share."""
         return np.indices(self.grid_shape).reshape(2, -1).T
 
+    def token_widths(self) -> NDArray[np.int64]:
+        """(V,) bytes of text that each token stands for."""
+        return np.ones(self.vocab_size, np.int64)
+
     @abstractmethod
     def solved(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
         """(N,) whether each answer (N, L) is right by the task's rule. Needs no solution."""
@@ -139,6 +155,16 @@ class PuzzleTask(ABC):
         labelled = solution != PAD
         found: NDArray[np.bool_] = ((answer == solution) | ~labelled).all(axis=1) & labelled.any(axis=1)
         return found
+
+    def decidable(self, solution: Tokens) -> NDArray[np.bool_]:
+        """(N,) whether `right` can tell for puzzles with these labels: always by a rule, else where there
+        is a label."""
+        return (solution != PAD).any(axis=1) | (not self.label_decides)
+
+    def identities(self) -> Mapping[int, str]:
+        """Names of identities that a person may choose for a puzzle of their own, by identifier; none where
+        all puzzles share one."""
+        return {}
 
     @abstractmethod
     def unknown(self, inputs: Tokens) -> NDArray[np.bool_]:
@@ -162,6 +188,11 @@ class PuzzleTask(ABC):
     def stock(self, level: str) -> PuzzleBatch | None:
         """The training puzzles of a level, up to symmetry, where `generate` draws on a file or a cache of
         them; None where it makes new ones without end."""
+        return None
+
+    def collection(self, seed: int) -> Collection | None:
+        """All the puzzles of the data that `generate` draws on, to be written as a folder; None where it
+        makes new ones. seed: of what is random in how they are written."""
         return None
 
     def level_of(self, inputs: Tokens) -> NDArray[np.int64]:
@@ -201,6 +232,11 @@ class PuzzleTask(ABC):
         this."""
         raise NotImplementedError(f"{self.name} has no assumable tokens")
 
+    def secret(self, puzzles: PuzzleBatch) -> NDArray[np.bool_]:
+        """(N,) which puzzles, with their solutions, are those that a benchmark is decided by. They are never
+        trained on, whatever file or folder they come from."""
+        return np.zeros(len(puzzles), np.bool_)
+
     def augment(self, batch: PuzzleBatch, rng: np.random.Generator) -> PuzzleBatch:
         """Every puzzle under a random symmetry of the task, with the solution that belongs to it. Takes the
         same amount of randomness for each puzzle, in order, so that augmenting 2 + 3 puzzles equals
@@ -228,8 +264,10 @@ class PuzzleTask(ABC):
         return {int(row): "the solution does not solve the puzzle" for row in wrong}
 
     def encode(self, text: str) -> Tokens:
-        """(L,) the one puzzle that `text` is, as a person types it; line ends do not count. Only its form is
-        looked at. Raises DataError, in one line, for text that is no puzzle."""
+        """(L,) the one puzzle that `text` is, as a person types it; line ends do not count, and padding
+        follows a string. Only its form is looked at. Raises DataError, in one line, for text that is no puzzle."""
+        if self.drawn_as == "string":
+            text = "".join(text.splitlines()).ljust(self.length, self.characters[0])
         return parse_cells(text, self.characters, self.length)[0]
 
     def check(self, tokens: Tokens) -> None:
@@ -252,7 +290,13 @@ class PuzzleTask(ABC):
         """The one puzzle that `text` is, and its solution as `prove` gives it. Raises DataError, in one line,
         for text that is no puzzle and for a puzzle that cannot be solved."""
         inputs = self.encode(text)
-        return self._batch_of(inputs[None], self.prove(inputs)[None])
+        found = self._batch_of(inputs[None], self.prove(inputs)[None])
+        return replace(found, identifier=np.full(1, self.identify(text), np.int64))
+
+    def identify(self, text: str) -> int:
+        """The identity that the text of a puzzle names, 0 where it names none. Raises DataError for a name
+        that there is not."""
+        return 0
 
     def quick(self, level: str) -> bool:
         """Whether `generate` makes a puzzle of this level at once, without a cache on disk that would have to
@@ -274,6 +318,11 @@ class PuzzleTask(ABC):
         refuse_bad_rows(path, {lines[row]: reason for row, reason in faults.items()})
         return self._batch_of(inputs, solution)
 
+    def read_training(self, path: Path) -> tuple[Puzzles, Puzzles | None]:
+        """The puzzles of a file to train on, and those that it holds out, if the task divides it. Raises
+        DataError."""
+        return self.read(path), None
+
     def _batch_of(self, inputs: Tokens, solution: Tokens) -> PuzzleBatch:
         """Puzzles (N, L) from a text or a file, with their levels and without identities."""
         return PuzzleBatch(inputs, solution, self.level_of(inputs), np.zeros(len(inputs), np.int64))
@@ -284,8 +333,8 @@ class PuzzleTask(ABC):
 
     def render_text(self, view: View) -> str:
         """One puzzle as text for a terminal, with what the view has."""
-        return drawing.render_text(self.characters, self.grid_shape, view)
+        return drawing.render_text(self.drawn_as, self.characters, self.grid_shape, view)
 
     def render_rgb(self, view: View) -> NDArray[np.uint8]:
         """The same as an image (height, width, 3)."""
-        return drawing.render_rgb(self.characters, self.grid_shape, view)
+        return drawing.render_rgb(self.drawn_as, self.characters, self.grid_shape, view)

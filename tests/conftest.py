@@ -18,18 +18,22 @@ settings.register_profile("hrm_rl", deadline=None, max_examples=50, derandomize=
 settings.load_profile("hrm_rl")
 
 
+SHARING = ("tests/distributed", "tests/export", "tests/faults")
+"""Folders whose files share what takes long to make: a Ray cluster, an exported model, whole runs."""
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """With `--dist loadfile` a file's tests run in one process, and here so do all that
-    share the Ray cluster."""
+    """With `--dist loadfile` a file's tests run in one process, and here so do all those of
+    a folder of SHARING."""
     from xdist.scheduler import LoadFileScheduling
 
-    class OneCluster(LoadFileScheduling):
+    class Together(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            folder = "tests/distributed"
-            return folder if nodeid.startswith(folder) else super()._split_scope(nodeid)
+            scope = super()._split_scope(nodeid)
+            return next((folder for folder in SHARING if scope.startswith(folder)), scope)
 
-    return OneCluster(config, log) if config.getvalue("dist") == "loadfile" else None
+    return Together(config, log) if config.getvalue("dist") == "loadfile" else None
 
 
 @pytest.fixture(autouse=True)

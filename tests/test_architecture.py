@@ -22,6 +22,7 @@ ORDER = (
     "hrm_rl.runs",
     "hrm_rl.compat",
     "hrm_rl.evaluation",
+    "hrm_rl.text",
     "hrm_rl.analysis",
     "hrm_rl.training",
     "hrm_rl.export",

@@ -83,12 +83,13 @@ def _refuse_faults(folder: PuzzleFolder, task: PuzzleTask, batch: PuzzleBatch, f
     for row in np.flatnonzero((batch.inputs == PAD).all(axis=1)).tolist():
         faults[row] = "inputs", "holds nothing but padding"
     unlabelled = batch.solution == PAD
-    asked = task.unknown(batch.inputs)
+    asked = task.unknown(batch.inputs) & (not task.label_decides)  # else an answer may end before the canvas
     for row in np.flatnonzero((unlabelled & asked).any(axis=1)).tolist():
         cell = int(np.argmax(unlabelled[row] & asked[row]))
         faults.setdefault(row, ("labels", f"position {cell} has to be found but has no label"))
-    # A cell that is given may go without a label; the rule wants to see it answered.
-    whole = np.where(unlabelled & ~asked, batch.inputs, batch.solution)
+    # A cell that is given may go without a label; a rule wants to see it answered.
+    given = unlabelled & ~asked & (not task.label_decides)
+    whole = np.where(given, batch.inputs, batch.solution)
     found, ambiguous = label_faults(folder, batch.inputs, whole)
     for row, reason in found.items():
         faults.setdefault(row, ("{inputs,labels}", reason))

@@ -30,7 +30,7 @@ def open_puzzles(task: PuzzleTask, path: Path) -> Puzzles:
 def open_training(task: PuzzleTask, path: Path) -> tuple[Puzzles, Puzzles | None]:
     """The training puzzles at `path`, and those that a folder may hold out (`Splits.held_out`)."""
     if not is_folder(path):
-        return task.read(path), None
+        return task.read_training(path)
     splits = find_splits(path)
     train = PuzzleFolder(splits.train, task)
     if splits.held_out is None:
@@ -54,7 +54,7 @@ def stream_puzzles(task: PuzzleTask, path: Path) -> tuple[int, Iterator[PuzzleBa
             return None
         starts = range(0, len(puzzles), CHUNK)
         return len(puzzles), (puzzles.take(slice(start, start + CHUNK)) for start in starts)
-    if not path.is_file() or path.stat().st_size < LARGE:
+    if task.next_token or not path.is_file() or path.stat().st_size < LARGE:
         return None
     file = PuzzleFile(task, path)
     return None if file.is_whole else (len(file.rows), file.read(file.rows))

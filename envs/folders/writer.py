@@ -1,6 +1,9 @@
 """Writing data sets in the layout of envs/folders/folder.py: whole or not at all, and never whole in memory.
 
-Legend: n examples of a chunk, L tokens a puzzle. Every puzzle has one example here.
+Examples of a group that follow each other with the same identity make one puzzle; without an identity, 0,
+each is a puzzle of its own.
+
+Legend: n examples of a chunk, L tokens a puzzle.
 """
 
 from __future__ import annotations
@@ -8,7 +11,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -63,7 +66,7 @@ def write_split(
     identifiers: rows of the puzzle-embedding table; every identifier is below that.
     Raises DataError where something is at `path`, ValueError for no examples at all.
     """
-    groups = examples = 0
+    groups = puzzles = examples = 0
     with new_folder(path) as folder, ExitStack() as open_files:
 
         def start(part: str, dtype: Any, *row: int) -> _GrowingArray:
@@ -82,10 +85,16 @@ def write_split(
             assert len(batch) == 0 or batch.identifier.max() < identifiers
             inputs.append(batch.inputs)
             labels.append(batch.solution)
-            puzzle_identifiers.append(batch.identifier)
-            puzzle_indices.append(examples + np.arange(1, len(batch) + 1))
-            group_indices.append(examples + np.cumsum(sizes))
+            ends = np.cumsum(sizes)
+            first = np.ones(len(batch), np.bool_)
+            first[1:] = (batch.identifier[1:] != batch.identifier[:-1]) | (batch.identifier[1:] == 0)
+            first[ends[ends < len(batch)]] = True
+            starts = np.flatnonzero(first)
+            puzzle_identifiers.append(batch.identifier[starts])
+            puzzle_indices.append(examples + np.append(starts[1:], [len(batch)] * bool(len(batch))))
+            group_indices.append(puzzles + np.cumsum(first)[ends - 1])
             examples += len(batch)
+            puzzles += len(starts)
             groups += len(sizes)
         if not examples:
             raise ValueError("a split needs at least one example")
@@ -97,8 +106,8 @@ def write_split(
             "blank_identifier_id": 0,
             "num_puzzle_identifiers": identifiers,
             "total_groups": groups,
-            "mean_puzzle_examples": 1,
-            "total_puzzles": examples,
+            "mean_puzzle_examples": 1 if examples == puzzles else examples / puzzles,
+            "total_puzzles": puzzles,
             "sets": [SET_NAME],
         }
         (folder / METADATA_FILE).write_text(json.dumps(metadata))
@@ -107,6 +116,12 @@ def write_split(
 def write_identifiers(root: Path, names: Iterable[str] = ("<blank>",)) -> None:
     """identifiers.json next to the splits: what each identifier stands for; only for people to read."""
     (root / "identifiers.json").write_text(json.dumps(list(names)))
+
+
+def write_json(root: Path, files: Mapping[str, Any]) -> None:
+    """Further files of a data set, by name."""
+    for name, content in files.items():
+        (root / name).write_text(json.dumps(content))
 
 
 class _GrowingArray:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -16,7 +17,29 @@ from hrm_rl.models import RecurrentModel
 from hrm_rl.models.layers.puzzle_embedding import PuzzleEmbedding
 from hrm_rl.utils.errors import NotResumable, UserError
 
+Kind = TypeVar("Kind", bound=torch.optim.Optimizer)
 
+
+def uncompiled(kind: type[Kind]) -> type[Kind]:
+    """Class decorator: an optimiser that torch's compiler is never asked about.
+
+    torch wraps some methods of its optimisers so that the compiler leaves them alone, and imports it for
+    that, which takes a second of CPU time. Nothing here compiles an optimiser: it gets the methods as they
+    were.
+    """
+    for name in ("add_param_group", "zero_grad", "state_dict", "load_state_dict"):
+        setattr(kind, name, inspect.unwrap(getattr(kind, name)))
+    return kind
+
+
+@uncompiled
+class AdamW(torch.optim.AdamW):
+    """torch's own, uncompiled."""
+
+    step = torch.no_grad()(inspect.unwrap(torch.optim.AdamW.step))
+
+
+@uncompiled
 class AdamATan2(torch.optim.Optimizer):
     """Adam with atan2 in place of the quotient (arXiv 2407.05872), so that no epsilon is needed.
 
@@ -64,6 +87,7 @@ class AdamATan2(torch.optim.Optimizer):
             torch._foreach_add_(params, angles, alpha=-lr / (1 - beta1**step))
 
 
+@uncompiled
 class MuonWithAdamW(torch.optim.Optimizer):
     """Muon (torch.optim.Muon) for `matrices`, AdamW for `others`, as one optimiser with
     one state and one rate.
@@ -89,12 +113,10 @@ class MuonWithAdamW(torch.optim.Optimizer):
         self.parts: list[torch.optim.Optimizer] = []
         if matrices:
             self.parts.append(
-                torch.optim.Muon(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
+                _muon()(matrices, lr=lr, weight_decay=weight_decay, adjust_lr_fn="match_rms_adamw")
             )
         if others:
-            self.parts.append(
-                torch.optim.AdamW(others, lr=lr, betas=betas, weight_decay=weight_decay, fused=True)
-            )
+            self.parts.append(AdamW(others, lr=lr, betas=betas, weight_decay=weight_decay, fused=True))
         super().__init__([group for part in self.parts for group in part.param_groups], {})
 
     @torch.no_grad()
@@ -104,6 +126,16 @@ class MuonWithAdamW(torch.optim.Optimizer):
         for part, group in zip(self.parts, self.param_groups, strict=True):
             part.param_groups, part.state = [group], self.state  # load_state_dict() makes new ones
             part.step()
+
+
+def _muon() -> type[torch.optim.Optimizer]:
+    """torch's own, uncompiled."""
+
+    @uncompiled
+    class Muon(torch.optim.Muon):
+        pass
+
+    return Muon
 
 
 class SignSGD:
@@ -151,7 +183,7 @@ class SignSGD:
 def _gather_rows(identifier: Tensor, grad: Tensor, max_rows: int) -> tuple[Tensor, Tensor]:
     """The rows of all ranks, in rank order. Ranks with fewer than max_rows pad with identifier -1.
 
-    The loss is scaled for DDP, which averages gradients over ranks; so are these rows.
+    The loss is scaled for gradients that are averaged over ranks; so are these rows.
     """
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return identifier, grad
@@ -178,7 +210,7 @@ def build_optimizer(model: nn.Module, config: OptimConfig) -> torch.optim.Optimi
             [p for p in params if id(p) in inner], [p for p in params if id(p) not in inner], **settings
         )
     if config.name == "adamw":
-        return torch.optim.AdamW(model.parameters(), fused=True, **settings)
+        return AdamW(model.parameters(), fused=True, **settings)
     return AdamATan2(model.parameters(), **settings)
 
 

@@ -55,7 +55,8 @@ class Step:
     """The last segment of the budget."""
     thinks_on: bool
     """It had stopped before, and continues because it is told to."""
-    solved: bool
+    solved: bool | None
+    """None where only a label could tell, and there is none."""
     wrong: int | None
     """Cells that differ from the solution; None where the solution is not known."""
     assumed: NDArray[np.bool_] | None = None
@@ -91,6 +92,8 @@ class Step:
     def verdict(self) -> str:
         if self.solved:
             return "right"
+        if self.solved is None:
+            return "answered"
         return "wrong" if self.wrong is None else f"wrong: {cells(self.wrong)}"
 
     @property
@@ -107,7 +110,7 @@ def cells(count: int) -> str:
 def steps_of(seen: list[Thoughts], solver: Solver, puzzle: PuzzleBatch) -> list[Step]:
     """The segments of one puzzle, a batch of its own."""
     steps: list[Step] = []
-    labelled = puzzle.solution[0] != PAD
+    labelled, told = puzzle.solution[0] != PAD, solver.task.decidable(puzzle.solution)[0]
     for thoughts in seen:
         answer, (q_halt, q_continue) = thoughts.answer[0], thoughts.q[0].tolist()
         stopped = any(step.halts for step in steps)
@@ -121,7 +124,9 @@ def steps_of(seen: list[Thoughts], solver: Solver, puzzle: PuzzleBatch) -> list[
                 halts=bool(solver.wants_to_halt(thoughts.q)[0]) and not stopped,
                 spent=thoughts is seen[-1],
                 thinks_on=stopped,
-                solved=bool(solver.task.right(puzzle.inputs, answer[None], puzzle.solution)[0]),
+                solved=bool(solver.task.right(puzzle.inputs, answer[None], puzzle.solution)[0])
+                if told
+                else None,
                 wrong=int(((answer != puzzle.solution[0]) & labelled).sum()) if labelled.any() else None,
             )
         )
@@ -136,10 +141,14 @@ def view_of(puzzle: PuzzleBatch, step: Step | None) -> View:
     return View(puzzle.inputs[0], step.answer, solution, step.before, step.assumed)
 
 
-def board_pixels(task: PuzzleTask, puzzle: PuzzleBatch, step: Step | None) -> NDArray[np.uint8]:
-    board = task.render_rgb(view_of(puzzle, step))
-    factor = max(1, round(BOARD_PIXELS / board.shape[1]))
-    return board.repeat(factor, axis=0).repeat(factor, axis=1)
+def all_pixels(task: PuzzleTask, puzzle: PuzzleBatch, steps: Sequence[Step]) -> list[NDArray[np.uint8]]:
+    """The question and the board after each segment, enlarged alike and made one size: a grid of colours may
+    be answered with a larger one."""
+    boards = [task.render_rgb(view_of(puzzle, step)) for step in (None, *steps)]
+    factor = max(1, round(BOARD_PIXELS / max(board.shape[1] for board in boards)))
+    rows, columns = (factor * max(board.shape[axis] for board in boards) for axis in (0, 1))
+    large = [board.repeat(factor, axis=0).repeat(factor, axis=1) for board in boards]
+    return [_fitted(board, max(columns, BOARD_PIXELS // 2), rows) for board in large]
 
 
 def draw_q_values(axis: Axes, steps: Sequence[Step], budget: int) -> None:
@@ -173,8 +182,7 @@ def draw_q_values(axis: Axes, steps: Sequence[Step], budget: int) -> None:
 def write_png(path: Path, task: PuzzleTask, puzzle: PuzzleBatch, steps: Sequence[Step]) -> None:
     """The question and the board after each segment, in rows, and the Q-values below."""
     panels = []
-    for step in (None, *steps):
-        board = board_pixels(task, puzzle, step)
+    for step, board in zip((None, *steps), all_pixels(task, puzzle, steps), strict=True):
         panels.append(np.concatenate([_words(_caption(step), board.shape[1], 52), board]))
     columns = min(COLUMNS, len(panels))
     panels += [np.full_like(panels[0], 255)] * (-len(panels) % columns)
@@ -192,9 +200,8 @@ def write_png(path: Path, task: PuzzleTask, puzzle: PuzzleBatch, steps: Sequence
 def write_gif(path: Path, task: PuzzleTask, puzzle: PuzzleBatch, steps: Sequence[Step]) -> None:
     """One frame for the question and one for each segment."""
     frames = []
-    for count in range(len(steps) + 1):
-        step = steps[count - 1] if count else None
-        board = _framed(board_pixels(task, puzzle, step))
+    for count, pixels in enumerate(all_pixels(task, puzzle, steps)):
+        step, board = steps[count - 1] if count else None, _framed(pixels)
         height = max(len(board), 300)
         figure, axis = plots.canvas(3.9, height / plots.DPI)
         figure.suptitle("\n".join(_caption(step)), fontsize=9.5, x=0.03, ha="left", linespacing=1.4)
@@ -213,7 +220,8 @@ def write_gif(path: Path, task: PuzzleTask, puzzle: PuzzleBatch, steps: Sequence
 def _caption(step: Step | None) -> list[str]:
     if step is None:
         return ["question", "", ""]
-    verdict = "right" if step.solved else "wrong" if step.wrong is None else f"{cells(step.wrong)} wrong"
+    told = {True: "right", None: "answered"}.get(step.solved)
+    verdict = told or ("wrong" if step.wrong is None else f"{cells(step.wrong)} wrong")
     return [f"{step.place}: {step.decision}", step.values, f"{step.change}, {verdict}"]
 
 

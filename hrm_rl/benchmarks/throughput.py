@@ -20,8 +20,9 @@ from hrm_rl.utils.devices import choose_device
 
 GENERATED = (("sudoku", 4), ("sudoku", 6), ("sudoku", 9), ("maze", 6), ("maze", 10), ("maze", 30))
 
-
 ENV_SLOTS = 512
+PUZZLES, FORMS = 500, 1000
+"""Puzzles that are made, or brought into canonical form, by one call."""
 
 
 def _rate(work: Callable[[], int], seconds: float) -> float:
@@ -43,7 +44,7 @@ def time_generator(seconds: float) -> dict[str, Any]:
             rng = held_out_rng(0)
 
             def work(level: str = level, task: Any = task, rng: np.random.Generator = rng) -> int:
-                return len(task.generate(level, 500, rng))
+                return len(task.generate(level, PUZZLES, rng))
 
             rates[f"{name} {size}x{size} {level}"] = _rate(work, seconds)
     return {"puzzles_per_s_and_core": rates}
@@ -54,7 +55,7 @@ def time_canonical(seconds: float) -> dict[str, Any]:
     rates: dict[str, Any] = {}
     for name, size in (("sudoku", 9), ("maze", 30)):
         task = make_task(name, size=size)
-        inputs = task.generate("medium", 1000, held_out_rng(0)).inputs
+        inputs = task.generate("medium", FORMS, held_out_rng(0)).inputs
 
         def work(task: Any = task, inputs: Any = inputs) -> int:
             return len(task.canonical(inputs))

@@ -12,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
+import torch
 import tyro
 from pydantic import Field
 from rich.console import Console
@@ -58,6 +59,13 @@ class Timing(Section):
     faults: Annotated[int, Field(ge=0)] = 0
     """Break things so often instead of timing anything: processes killed, files damaged, disks full, drawn
     from --seed."""
+    gpu_check: PathText | None = None
+    """Run all that has to be seen on a GPU instead of timing anything, in at most eight minutes, and write
+    what is found into this folder as it is found: results.jsonl, report.md, traces, what each step said."""
+    miniature: bool = False
+    """With --gpu-check: on a CPU with networks that take no time, to see that the kit works."""
+    steps: tuple[str, ...] = ()
+    """Of --gpu-check, those to run; all if not given."""
     json_file: PathText | None = None
     """File to write the numbers to."""
 
@@ -80,6 +88,11 @@ def main(args: Sequence[str]) -> int:
     command, config = given.timing, given.settings
     if command.faults:
         return _break(command, config.seed)
+    if command.gpu_check is not None:
+        return _check_gpu(Path(command.gpu_check), command)
+    for flag, asked in (("--miniature", command.miniature), ("--steps", bool(command.steps))):
+        if asked:
+            raise UserError(f"{flag} belongs to --gpu-check: add --gpu-check FOLDER")
     for part in command.only:
         if part not in PARTS:
             raise UserError(f"--only {part}: the parts are {', '.join(PARTS)}")
@@ -128,6 +141,29 @@ def _break(command: Timing, seed: int) -> int:
     content = json.dumps({"versions": provenance(), "seed": seed, "faults": found}, indent=1)
     _write(command.json_file, lambda path: write_atomically(path, content))
     return int(any(outcome.wrong for outcome in outcomes))
+
+
+def _check_gpu(out: Path, command: Timing) -> int:
+    """Run the kit for GPUs. The exit status is 1 if a step is not done."""
+    from hrm_rl.benchmarks.gpu.kit import REPORT, run_kit
+    from hrm_rl.benchmarks.gpu.steps import LIMIT, Kit, chosen
+
+    if not (command.miniature or torch.cuda.is_available()):
+        raise UserError(
+            "--gpu-check: torch finds no GPU on this machine; --miniature tries the kit on the CPU, in small"
+        )
+    phases = Kit(out, command.miniature).phases()
+    phases = chosen(phases, command.steps) if command.steps else phases
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        if any(out.iterdir()):
+            raise UserError(f"--gpu-check {out}: the folder is not empty; give one that is, or a new name")
+        where = "on the CPU, in small" if command.miniature else "on a GPU"
+        outcomes = run_kit(phases, out, LIMIT, f"hrm-rl {where}", print)
+    except OSError as error:
+        raise UserError(f"--gpu-check {out}: {error.strerror or error}") from None
+    print(f"{out / REPORT}")
+    return int(any(outcome.status != "done" for outcome in outcomes))
 
 
 def _write(file: str | None, write: Callable[[Path], None]) -> None:

@@ -31,8 +31,9 @@ class DatasetCommand(Section):
     """Make or check a folder of puzzles to train on.
 
     The folder has the format of sapientinc/HRM and is for --data.path of `train`. Puzzles come from the
-    task's generator (--level), a CSV file (--csv) or the Hugging Face hub (--hub); --check DIR validates a
-    folder instead. Test puzzles are never augmented, and no symmetric version of one is trained on."""
+    task's generator (--level), the task's own data (--whole), a CSV file (--csv) or the Hugging Face hub
+    (--hub); --check DIR validates a folder instead. Test puzzles are never augmented, and no symmetric
+    version of one is trained on."""
 
     task: str | None = None
     """Name of the task, as in envs.TASKS. With --check, found out if not given."""
@@ -49,6 +50,8 @@ class DatasetCommand(Section):
     test_puzzles: Annotated[int | None, Field(ge=0)] = None
     """Test puzzles: to generate (a tenth of --puzzles), to take at random from the test file (all), or to
     hold out of --csv (a tenth, at most 1000). 0 writes no test split."""
+    whole: bool = False
+    """Write all the data that the task comes with, with its identities (ARC: all pairs in all forms)."""
     csv: PathText | None = None
     """CSV file of training puzzles, columns question,answer or puzzle,solution; .gz is fine."""
     test_csv: PathText | None = None
@@ -91,6 +94,9 @@ def _build(command: DatasetCommand) -> None:
     out = Path(command.out)
     refuse_existing(out)  # before the work, not only after it
     _refuse_contradictions(command)
+    if command.whole:
+        _write_whole(command, task, out)
+        return
     with slow_work() as progress:
         base = (
             _generated(command, task, progress)
@@ -110,6 +116,23 @@ def _build(command: DatasetCommand) -> None:
     console.print(f"train on it: {_training_command(command, out)}")
 
 
+def _write_whole(command: DatasetCommand, task: PuzzleTask, out: Path) -> None:
+    collection = task.collection(command.seed)
+    if collection is None:
+        raise UserError(f"task '{task.name}' makes its puzzles and comes with none: use --level, not --whole")
+    with slow_work() as progress:
+        builder.write_collection(collection, task, out, progress)
+    console = Console(highlight=False, soft_wrap=True)
+    for remark in task.remarks:
+        console.print(remark)
+    train, test = (PuzzleFolder(out / name, task) for name in ("train", "test"))
+    console.print(
+        f"wrote {shown_path(out)}: train {len(train):,} examples, test {len(test):,} examples, "
+        f"{task.identifiers:,} identities"
+    )
+    console.print(f"train on it: {_training_command(command, out)}")
+
+
 def _wanted_task(command: DatasetCommand) -> PuzzleTask:
     if command.task is None:
         raise UserError(f"say which task: --task {' or --task '.join(TASKS)} (--help lists all flags)")
@@ -126,17 +149,27 @@ def _make_task(name: str, size: int | None, options: dict[str, int | float | boo
 
 def _refuse_contradictions(command: DatasetCommand) -> None:
     """Raise UserError for flags that do not go together."""
-    origins = {"--level": command.level, "--csv": command.csv, "--hub": command.hub}
+    whole = command.whole or None
+    origins = {"--level": command.level, "--whole": whole, "--csv": command.csv, "--hub": command.hub}
     given = [flag for flag, value in origins.items() if value is not None]
     if len(given) != 1:
         raise UserError(
-            "say where the puzzles come from with one of --level LEVEL (generated), --csv FILE and --hub "
-            f"OWNER/NAME{'' if not given else '; not with ' + ' and '.join(given)}"
+            "say where the puzzles come from with one of --level LEVEL (generated), --whole (all that the task "
+            f"has), --csv FILE and --hub OWNER/NAME{'' if not given else '; not with ' + ' and '.join(given)}"
         )
     of_files: dict[str, object] = {"--subsample": command.subsample, "--min-rating": command.min_rating}
     of_csv: dict[str, object] = {"--test-csv": command.test_csv}
     of_generator: dict[str, object] = {"--puzzles": command.puzzles}
-    misfits = {"--level": of_files | of_csv, "--csv": of_generator, "--hub": of_generator | of_csv}[given[0]]
+    counted: dict[str, object] = {
+        "--test-puzzles": command.test_puzzles,
+        "--num-aug": command.num_aug or None,
+    }
+    misfits = {
+        "--level": of_files | of_csv,
+        "--whole": of_files | of_csv | of_generator | counted,
+        "--csv": of_generator,
+        "--hub": of_generator | of_csv,
+    }[given[0]]
     for flag, value in misfits.items():
         if value is not None:
             instead = "--subsample" if flag == "--puzzles" else "--puzzles" if flag == "--subsample" else None

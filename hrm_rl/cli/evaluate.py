@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -16,12 +15,17 @@ from pydantic import Field
 from rich.console import Console
 
 from envs import PuzzleBatch
-from hrm_rl.agents.act.stopping import WITH_THRESHOLD, Halting, Stopping
+from envs.arc.task import ArcTask
+from hrm_rl.agents.act.stopping import WITH_THRESHOLD, Stopping
 from hrm_rl.agents.search.search import Search
+from hrm_rl.cli.flags.arc import ArcFlags
 from hrm_rl.cli.flags.common import ALSO_MODEL, CHECKPOINT, DeviceFlag, ThreadsFlag, WeightsFlag, parse
 from hrm_rl.cli.flags.searching import SearchFlags, about_search
+from hrm_rl.cli.flags.stopping import AtLeastTwo, StoppingFlags, read_segments, stopping_in_words
+from hrm_rl.cli.flags.writing import refuse_file
 from hrm_rl.config import PathText, Positive
 from hrm_rl.evaluation import report as report_module
+from hrm_rl.evaluation.arc.passes import passes_of
 from hrm_rl.evaluation.depth import by_depth, depths
 from hrm_rl.evaluation.puzzles import (
     PuzzleChoice,
@@ -45,15 +49,9 @@ from hrm_rl.utils.devices import choose_device, choose_threads
 from hrm_rl.utils.errors import UserError
 
 FORMATS = (".csv", ".npz")
-THRESHOLDS = {"adaptive": 0.0, "fixed_point": 0.1, "entropy": 0.03}
-"""Of each rule that has one, if none is given."""
-
-MOST_SEGMENTS = 100_000
-
-AtLeastTwo = Annotated[int, Field(ge=2)]
 
 
-class EvaluateCommand(RolloutChoice, PuzzleChoice):
+class EvaluateCommand(StoppingFlags, RolloutChoice, PuzzleChoice):
     """Evaluate trained models on puzzles."""
 
     checkpoint: Annotated[
@@ -61,23 +59,10 @@ class EvaluateCommand(RolloutChoice, PuzzleChoice):
         Field(description=f"{CHECKPOINT} Several are compared on the same puzzles."),
         ALSO_MODEL,
     ] = ()
-    halting: Halting = "adaptive"
-    """Stop each puzzle where the model says so, spend the whole budget on each, or stop where answers agree,
-    where the state is at rest, or where the answer is sure."""
-    max_segments: str | None = None
-    """Budget of segments, or a multiple of the training run's such as 2x; the training run's if not given.
-    With --search: of the search, over all starts and chains."""
-    halt_threshold: float | None = None
-    """Adaptive halting: how far q_halt has to be above q_continue, in logits (0); a larger one thinks longer.
-    fixed_point and entropy: what the relative change of the state (0.1) and the entropy of the answer's blank
-    cells in nats (0.03) have to be below; a smaller one thinks longer."""
-    min_segments: Positive = 1
-    """Segments before which nothing stops, unless the budget ends there."""
-    patience: AtLeastTwo | None = None
-    """Halting by agreement: equal answers in a row that it takes (2)."""
     vote: AtLeastTwo | None = None
     """Besides, ask about this many forms of each puzzle, itself and random symmetries,
-    and take the answer that most give."""
+    and take the answer that most give. ARC: itself and augmentations with their identifiers; 8, if the model
+    knows so many."""
     retry: Positive | None = None
     """Besides, ask again, up to so many times, under other symmetries, where an answer
     breaks the task's rule."""
@@ -105,6 +90,15 @@ class EvaluateCommand(RolloutChoice, PuzzleChoice):
     as_json: Annotated[bool, tyro.conf.arg(name="json")] = False
     """Print one JSON object, or with several models a list of them, and nothing else."""
     searching: Annotated[SearchFlags, tyro.conf.OmitArgPrefixes] = SearchFlags()
+    arc: Annotated[ArcFlags, tyro.conf.OmitArgPrefixes] = ArcFlags()
+
+    @property
+    def own_held_out(self) -> bool:
+        return super().own_held_out and not self.arc.test_grids
+
+    @property
+    def origin(self) -> str:
+        return "the published test grids" if self.arc.test_grids else super().origin
 
 
 def main(args: Sequence[str]) -> int:
@@ -116,7 +110,9 @@ def main(args: Sequence[str]) -> int:
     choose_threads(command.threads)
     models = [load_model(name, command.weights) for name in command.checkpoint]
     refuse_other_tasks(models)
-    rules = [_stopping(command, model) for model in models]
+    task = models[0].task
+    command.arc.refuse_for(task, command.vote)
+    rules = [command.stopping_of(model) for model in models]
     for model in models:
         command.rollouts_of(model, command.chosen_seed)  # refuses
     searches = [_search(command, model) for model in models]
@@ -128,17 +124,17 @@ def main(args: Sequence[str]) -> int:
         else:
             report_module.print_table(streamed, Console(highlight=False))
         return 0
-    puzzles = choose_puzzles(command, models[0].config, models[0].task)
+    puzzles = command.arc.published(task) or choose_puzzles(command, models[0].config, task)
     for model in models[1:]:
         _warn_of_shared_streams(command, models[0], model)
         warn_of_moved(model, own_held_out=False)
         puzzles = without_training_puzzles(puzzles, model.config, model.task)
-    split(command.by, models[0].task, puzzles)  # refuses
+    split(command.by, task, puzzles)  # refuses
     judge = "--retry" if command.retry else "--choose rule" if command.choose == "rule" else None
-    if judge and models[0].task.label_decides:
-        raise UserError(f"{judge} needs a rule that tells right answers; in {models[0].task.name} labels do")
-    if command.vote or command.retry:
-        offered(models[0].task, puzzles.inputs[:1], np.random.default_rng(0))  # refuses
+    if judge and task.label_decides:
+        raise UserError(f"{judge} needs a rule that tells right answers; in {task.name} labels do")
+    if command.retry or (command.vote and not isinstance(task, ArcTask)):
+        offered(task, puzzles.inputs[:1], np.random.default_rng(0))  # refuses
     for model in models:
         refuse_strangers(puzzles, model)
     output = Console(highlight=False)
@@ -151,6 +147,9 @@ def main(args: Sequence[str]) -> int:
     ]
     if command.predictions:
         report_module.write_predictions(Path(command.predictions), puzzles, reports[0])
+    if reports[0].arc is not None:
+        facts = [report_module.headline(reports[0].about)]
+        command.arc.write(reports[0].arc, models[0].name, facts, command.as_json)
     _draw(command, reports)
     _show(command, reports, output)
     return 0
@@ -170,15 +169,8 @@ def _refuse_contradictions(command: EvaluateCommand) -> None:
             "--sweep": command.sweep,
         }
     )
-    if command.halt_threshold is not None:
-        if command.halting not in WITH_THRESHOLD:
-            known = f"{', '.join(WITH_THRESHOLD[:-1])} or {WITH_THRESHOLD[-1]}"
-            raise UserError(f"--halt-threshold belongs to --halting {known}, not to {command.halting}")
-        if command.halting != "adaptive" and command.halt_threshold <= 0:
-            raise UserError(f"--halting {command.halting} stops below --halt-threshold: it must be above 0")
+    command.refuse_strange_rules()
     command.refuse_stray_flags()
-    if command.patience is not None and command.halting != "agree":
-        raise UserError(f"--patience belongs to --halting agree, not to {command.halting}")
     if command.sweep:
         given = {
             "--vote": command.vote, "--retry": command.retry, "--rollouts": command.rollouts,
@@ -190,46 +182,15 @@ def _refuse_contradictions(command: EvaluateCommand) -> None:
                 raise UserError(f"--sweep tries many rules: leave out {flag}")
         if not command.budgets:
             raise UserError("--sweep needs at least one budget")
-    _refuse_file("--predictions", command.predictions, FORMATS)
-    _refuse_file("--png", command.png, (".png",))
+    refuse_file("--predictions", command.predictions, FORMATS)
+    refuse_file("--png", command.png, (".png",))
     if command.predictions is not None and len(command.checkpoint) > 1:
         raise UserError("--predictions writes those of one model: give one --checkpoint")
-
-
-def _refuse_file(flag: str, name: str | None, endings: Sequence[str]) -> None:
-    """Raise UserError for a file that could not be written or has another ending."""
-    if name is None:
-        return
-    path = Path(name)
-    if path.suffix not in endings:
-        raise UserError(f"{flag} {path}: the name must end in {' or '.join(endings)}")
-    if not path.parent.is_dir():
-        raise UserError(f"{flag} {path}: there is no folder {path.parent}")
-
-
-def _segments(text: str, flag: str, trained: int) -> int:
-    """A number of segments, or a multiple of the `trained` ones. Raises UserError."""
-    match = re.fullmatch(r"(\d+)(x?)", text)
-    found = int(match[1]) * (trained if match[2] else 1) if match else 0
-    if not 1 <= found <= MOST_SEGMENTS:
-        raise UserError(
-            f"{flag} {text}: it must be a number of segments, 1 to {MOST_SEGMENTS:,}, or a multiple such as "
-            "2x"
-        )
-    return found
-
-
-def _stopping(command: EvaluateCommand, model: LoadedModel) -> Stopping:
-    """When to stop, for one model. Raises UserError."""
-    budget, threshold = model.config.halting.halt_max_steps, command.halt_threshold
-    if command.max_segments is not None:
-        budget = _segments(command.max_segments, "--max-segments", budget)
-    return Stopping(
-        budget=budget,
-        halting=command.halting,
-        threshold=THRESHOLDS.get(command.halting, 0.0) if threshold is None else threshold,
-        min_segments=command.min_segments,
-        patience=command.patience or 2,
+    several = len(command.checkpoint) > 1
+    command.arc.refuse_contradictions(
+        {"--search": command.searching.search, "--sweep": command.sweep, "several models": several},
+        {"--data": command.data is not None, "--level": command.level is not None}
+        | {"--puzzles": command.puzzles is not None},
     )
 
 
@@ -237,23 +198,8 @@ def _search(command: EvaluateCommand, model: LoadedModel) -> Search | None:
     """How to search with one model, if that is asked for. Raises UserError."""
     if not command.searching.search:
         return None
-    budget = Search.of(model.config).budget
-    if command.max_segments is not None:
-        budget = _segments(command.max_segments, "--max-segments", budget)
+    budget = command.budget_of(Search.of(model.config).budget)
     return command.searching.search_of(model, budget, command.chosen_seed)
-
-
-def _in_words(rule: Stopping) -> str:
-    parts = {
-        "agree": [f"halting at {rule.patience} equal answers"],
-        "fixed_point": [f"halting where the state changes by less than {rule.threshold:g}"],
-        "entropy": [f"halting where the answer's entropy is below {rule.threshold:g}"],
-    }.get(rule.halting, [f"{rule.halting} halting"])
-    if rule.halting == "adaptive" and rule.threshold:
-        parts.append(f"threshold {rule.threshold:g}")
-    if rule.min_segments > 1:
-        parts.append(f"at least {rule.min_segments} segments")
-    return ", ".join([*parts, f"at most {rule.budget} segments"])
 
 
 def _warn_of_shared_streams(command: EvaluateCommand, first: LoadedModel, other: LoadedModel) -> None:
@@ -271,7 +217,7 @@ def _about(command: EvaluateCommand, model: LoadedModel, rule: Stopping | None =
     about: dict[str, Any] = {"checkpoint": model.place, "update": model.update, "weights": model.weights}
     about["puzzles"] = command.origin
     if rule is not None:
-        about |= {"halting": rule.halting, "rule": _in_words(rule), "budget": rule.budget}
+        about |= {"halting": rule.halting, "rule": stopping_in_words(rule), "budget": rule.budget}
         about["threshold"] = rule.threshold if rule.halting in WITH_THRESHOLD else None
     return about
 
@@ -307,7 +253,10 @@ def _evaluate(command: EvaluateCommand, model: LoadedModel, rule: Stopping, puzz
         result = evaluate(solver, puzzles, rule, batch_size=size, progress=progress, depths=looked_at)
     seconds = time.perf_counter() - started
     extra: dict[str, MultiPass] = {}
-    if command.vote:
+    arc = command.arc.judge(model, rule, size, puzzles, command.vote, seed, hidden)
+    if arc is not None:
+        extra |= passes_of(arc, puzzles, result)
+    elif command.vote:
         with progress_bar("asking for votes", len(puzzles) * (command.vote - 1), hidden) as progress:
             asker = Asker(solver, rule, size, progress)
             for forms, found in vote(asker, puzzles, result, command.vote, seed).items():
@@ -326,9 +275,8 @@ def _evaluate(command: EvaluateCommand, model: LoadedModel, rule: Stopping, puzz
                 extra["1 retry" if retries == 1 else f"{retries} retries"] = found
     about = _about(command, model, rule) | {"puzzles_per_s": len(puzzles) / seconds}
     groups = split(command.by, model.task, puzzles)
-    return Report(
-        about, result, model.task, groups, seconds, seed, extra, by_depth(result, trained, seed), trained
-    )
+    rows = by_depth(result, trained, seed)
+    return Report(about, result, model.task, groups, seconds, seed, extra, rows, trained, arc=arc)
 
 
 def _evaluate_search(
@@ -383,7 +331,7 @@ def _sweep(
     found, curves = [], []
     for model, rule in zip(models, rules, strict=True):
         trained = model.config.halting.halt_max_steps
-        budgets = sorted({_segments(text, "--budgets", trained) for text in command.budgets})
+        budgets = sorted({read_segments(text, "--budgets", trained) for text in command.budgets})
         model.on(choose_device(command.device))
         started = time.perf_counter()
         with progress_bar("evaluating", len(puzzles), command.as_json) as progress:

@@ -19,6 +19,7 @@ COMMANDS = {
     "tune": "Search over settings: many runs, the worse ones stopped early.",
     "evaluate": "Evaluate trained models on puzzles.",
     "solve": "Watch a trained model solve one puzzle.",
+    "generate": "Let a trained model go on with a text.",
     "serve": "Serve models: an API, and a page on which one watches them think.",
     "analyze": "Report on how a trained model thinks.",
     "dataset": "Make or check a folder of puzzles to train on.",

@@ -218,7 +218,7 @@ def outcome(steps: Sequence[Step]) -> str:
     halting = [step for step in steps if step.halts]
     last = halting[0] if halting else steps[-1]
     how = "halted after" if halting else "did not halt: budget spent after"
-    line = f"{how} segment {last.number}: {'solved' if last.solved else 'not solved'}"
+    line = f"{how} segment {last.number}: {_ended(last)}"
     right = [step.number for step in steps if step.solved]
     if right and right[0] < last.number:
         line += (
@@ -227,5 +227,11 @@ def outcome(steps: Sequence[Step]) -> str:
             else (f" (right for the first time after segment {right[0]})")
         )
     if steps[-1].number > last.number:
-        line += f"; at the end of the budget: {'solved' if steps[-1].solved else 'not solved'}"
+        line += f"; at the end of the budget: {_ended(steps[-1])}"
     return line
+
+
+def _ended(step: Step) -> str:
+    if step.solved is None:
+        return "answered (only a label could tell whether it is right)"
+    return "solved" if step.solved else "not solved"

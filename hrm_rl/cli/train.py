@@ -285,6 +285,11 @@ def _check_resumable(run: RunFolder, config: Config) -> None:
         )
 
 
+def _best(score: float) -> str:
+    """The best score of a run, in words (see `hrm_rl.evaluation.summaries.score_of`)."""
+    return f"{score:.1%}" if score >= 0 else f"{-score:.3f} bits a byte"
+
+
 def _print_summary(
     outcome: RunOutcome, config: Config, run: RunFolder, store: Store | None, resume: str
 ) -> None:
@@ -294,7 +299,7 @@ def _print_summary(
         f"\n{end} at update {outcome.update} of {config.train.max_updates} after {duration(outcome.seconds)}"
     )
     if outcome.accuracy is not None and outcome.solved is not None and outcome.segments_mean is not None:
-        best = f" (best {outcome.best_solved:.1%})" if outcome.best_solved is not None else ""
+        best = f" (best {_best(outcome.best_solved)})" if outcome.best_solved is not None else ""
         print(
             f"  held-out {held_out_result(outcome.accuracy, outcome.solved, best)}, "
             f"{outcome.segments_mean:.1f} segments of {config.halting.halt_max_steps}"

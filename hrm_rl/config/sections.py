@@ -161,6 +161,9 @@ class TrainConfig(Section):
     loss_on: Literal["all", "blanks"] = "all"
     """Cells that the answer's loss looks at: all that have a label, or only those not given in the puzzle;
     the given ones are then copied into the answer."""
+    flat_share: Probability = 0.0
+    """Of a text: share of the slots whose windows the flat path (every block once, no recurrence) learns to
+    continue as well, with the same weights."""
     log_every: Positive = 10
     """Updates between log lines; also the interval at which the curriculum is asked."""
     eval_every: Positive = 250

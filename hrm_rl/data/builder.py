@@ -7,7 +7,7 @@ Everything is a function of the arguments, seed included, bit for bit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from envs import PuzzleBatch, PuzzleTask, ReportProgress, distinct, fingerprint
 from envs.folders.rows import PuzzleFile
-from envs.folders.writer import new_folder, write_identifiers, write_split
-from hrm_rl.data.leaks import twins
+from envs.folders.writer import new_folder, write_identifiers, write_json, write_split
+from envs.puzzle import Collection
+from hrm_rl.data.leaks import family_of, twins
 from hrm_rl.utils.errors import UserError
 
 # What the random numbers are for.
@@ -34,6 +35,9 @@ WRITTEN_AT_ONCE = 16_384
 VERSION_ROUNDS, LEAST_VERSIONS = 12, 16
 """How often versions are drawn for puzzles that lack some, and how many at least each time: 192 draws miss
 one of the eight versions of a maze once in 10^10."""
+
+Chunks = Iterable[tuple[PuzzleBatch, NDArray[np.int64]]]
+"""Examples, and the number of examples of each group among them."""
 
 DEFAULT_TEST_SHARE, DEFAULT_TEST_MOST = 10, 1000
 """Held out of a file if nothing else is said: one in 10 puzzles, at most 1000."""
@@ -183,18 +187,18 @@ def from_file(
         test, used = _collect(task, file, order, test_puzzles, "reading test puzzles", progress)
         order = order[used:]
 
-    test_family = task.invariant(test.inputs)
+    test_family = family_of(task, test)
     twin_count = 0
 
     def no_twins(batch: PuzzleBatch) -> NDArray[np.bool_]:
         nonlocal twin_count
-        family = task.invariant(batch.inputs)
+        family = family_of(task, batch)
         suspects = np.flatnonzero(np.isin(family, test_family))
-        accepted = np.ones(len(batch), np.bool_)
+        accepted = ~task.secret(batch)
         if len(suspects):
             similar = test.take(np.isin(test_family, family[suspects]))
             leaked, _ = twins(task, batch.take(suspects), family[suspects], similar)
-            accepted[suspects] = ~leaked
+            accepted[suspects] &= ~leaked
             twin_count += int(leaked.sum())
         return accepted
 
@@ -258,6 +262,24 @@ def write(task: PuzzleTask, base: Base, num_aug: int, seed: int, out: Path, prog
             write_split(folder / "test", task, [(base.test, groups)], identifiers)
         write_identifiers(folder)
     return written
+
+
+def write_collection(collection: Collection, task: PuzzleTask, out: Path, progress: ReportProgress) -> None:
+    """Write all of a task's data as the folder `out`. Raises DataError where there is something at `out`."""
+
+    def counted(what: str, chunks: Chunks) -> Chunks:
+        done = 0
+        for batch, sizes in chunks:
+            yield batch, sizes
+            done += len(batch)
+            progress(f"writing {what} examples", done, done)
+
+    identifiers = len(collection.names)
+    with new_folder(out) as folder:
+        write_split(folder / "train", task, counted("training", collection.train), identifiers)
+        write_split(folder / "test", task, counted("test", collection.test), identifiers)
+        write_identifiers(folder, collection.names)
+        write_json(folder, collection.files)
 
 
 def versions(

@@ -13,7 +13,7 @@ from envs import (
     ReportProgress,
     distinct,
 )
-from envs.puzzle import Puzzles, Tokens
+from envs.puzzle import Puzzles, Selection, Tokens
 from hrm_rl.config import Config
 from hrm_rl.data.leaks import Keys, twins
 from hrm_rl.utils.errors import UserError
@@ -95,17 +95,23 @@ def refuse_small_boards(
 
 
 def refuse_leaks(
-    task: PuzzleTask, config: Config, pool: Puzzles, keys: Keys, held_out: PuzzleBatch
+    task: PuzzleTask,
+    config: Config,
+    pool: Puzzles,
+    keys: Keys,
+    rows: NDArray[np.int64],
+    held_out: PuzzleBatch,
 ) -> tuple[str, ...]:
-    """Refuse held-out puzzles that are in the training set up to symmetry, or warn if the settings say so."""
-    in_pool, in_held_out = twins(task, pool, keys.family, held_out)
+    """Refuse held-out puzzles that are in the training set, `rows` of the pool, up to symmetry, or warn if
+    the settings say so."""
+    in_pool, in_held_out = twins(task, Selection(pool, rows), keys.family[rows], held_out)
     if not in_held_out.any():
         return ()
     where = config.data.eval_path or f"the test split of {config.data.path}"
     found = (
         f"{in_held_out.sum()} of the {len(held_out)} held-out puzzles of {where} are also in the training "
         f"set {config.data.path}, as they are or under a symmetry (the first: held-out puzzle "
-        f"{np.argmax(in_held_out) + 1}, training puzzle {np.argmax(in_pool) + 1})"
+        f"{np.argmax(in_held_out) + 1}, training puzzle {rows[np.argmax(in_pool)] + 1})"
     )
     if config.data.leaks == "refuse":
         raise UserError(f"{found}: remove them from one of the two, or train anyway with --data.leaks warn")
@@ -121,6 +127,25 @@ def without_doubles(puzzles: PuzzleBatch, what: str) -> tuple[PuzzleBatch, tuple
     return once, (
         f"left out {len(puzzles) - len(once):,} of the {len(puzzles):,} {what}: they occur before, and each "
         "counts once",
+    )
+
+
+def without_secrets(
+    rows: NDArray[np.int64], secret: NDArray[np.bool_], path: str
+) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    """The rows of a file that may be trained on, and what to say of the others. secret: (N,) of all its rows.
+    Raises UserError where none is left."""
+    kept = rows[~secret[rows]]
+    if len(kept) == len(rows):
+        return rows, ()
+    if not len(kept):
+        raise UserError(
+            f"{path} holds nothing but held-out puzzles with their solutions, which are never trained on: "
+            "evaluate on it (--data.eval-path) and train on something else"
+        )
+    return kept, (
+        f"left out {len(rows) - len(kept):,} of the {len(rows):,} puzzles of {path}: they are held-out ones, "
+        "in this or another form, with their solutions",
     )
 
 

@@ -35,6 +35,7 @@ from hrm_rl.data.held_out import (
     subset,
     trained_levels,
     without_doubles,
+    without_secrets,
 )
 from hrm_rl.data.leaks import Keys
 from hrm_rl.utils.console import typed_command
@@ -108,10 +109,11 @@ def _generated(task: PuzzleTask, config: Config, rank: int, progress: ReportProg
             "generated without end: leave it out, or give a file with --data.path FILE.csv"
         )
     prepare(task, levels, progress)
-    notes: tuple[str, ...] = ()
+    notes = task.remarks
     if config.data.eval_path is not None:
         given = open_puzzles(task, Path(config.data.eval_path)).take(slice(None))
-        held_out, notes = without_doubles(given, "held-out puzzles")
+        held_out, doubles = without_doubles(given, "held-out puzzles")
+        notes += doubles
     else:
         evaluated = evaluated_levels(config)
         prepare(task, evaluated, progress)
@@ -140,12 +142,14 @@ def _from_file(task: PuzzleTask, config: Config, rank: int, world_size: int) -> 
     keys = Keys.of(task, pool)
     _, rows = np.unique(keys.puzzle, return_index=True)  # the first of each set of equal puzzles
     rows = np.sort(rows)
+    rows, secrets = without_secrets(rows, keys.secret, path)
+    notes += secrets
     groups = pool.groups if isinstance(pool, PuzzleFolder) else None
     if config.data.eval_path is not None or test is not None:
         held_out = _given_held_out(task, config, test)
         held_out, doubles = without_doubles(held_out, "held-out puzzles")
         notes += doubles
-        notes += refuse_leaks(task, config, pool, keys, held_out)
+        notes += refuse_leaks(task, config, pool, keys, rows, held_out)
     else:
         chosen, rows = split(keys.family, groups, rows, config)
         held_out = pool.take(chosen)

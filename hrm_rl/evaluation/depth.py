@@ -5,11 +5,12 @@ Legend: N puzzles.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Column, Table
 
@@ -87,4 +88,26 @@ def print_depths(rows: Sequence[Depth], console: Console) -> None:
                 f"{row.handed_in:.1%}",
                 "-" if row.solved_of_the_rest is None else f"{row.solved_of_the_rest:.1%}",
             )
+    print_whole(console, table)
+
+
+def solved_within(result: Evaluation, rows: NDArray[np.bool_] | slice = slice(None)) -> dict[int, float]:
+    """Solved among some of the puzzles, by budget: each of the evaluation's `depths`."""
+    return dict(zip(result.depths.tolist(), result.solved_after[rows].mean(axis=0).tolist(), strict=True))
+
+
+def print_solved_within(
+    groups: Mapping[str, Mapping[int, float]], by: str, rows: Sequence[Depth], console: Console
+) -> None:
+    """What each group of puzzles gains from the budgets that `print_depths` shows."""
+    budgets = [row.budget for row in rows if row.times or row is rows[-1]]
+    table = Table(
+        Column(f"solved, by {by}", no_wrap=True),
+        *[Column(str(budget), justify="right") for budget in budgets],
+        title="and within a budget of so many segments",
+        title_justify="left",
+        title_style="",
+    )
+    for name, solved in groups.items():
+        table.add_row(name, *[f"{solved[budget]:.1%}" for budget in budgets])
     print_whole(console, table)

@@ -45,6 +45,23 @@ def bootstrap_of_counts(
     return float(low), float(high)
 
 
+def bootstrap_of_groups(
+    sums: NDArray[np.generic],
+    sizes: NDArray[np.generic],
+    seed: int = 0,
+    resamples: int = RESAMPLES,
+    level: float = LEVEL,
+) -> Interval:
+    """`bootstrap` of a mean over things that come in groups: whole groups are redrawn, of each of which the
+    sum of the values (N,) and the number of things (N,) are known."""
+    pairs = np.stack([np.asarray(sums, np.float64), np.asarray(sizes, np.float64)], axis=1)
+    different, counts = np.unique(pairs, axis=0, return_counts=True)
+    drawn = np.random.default_rng(seed).multinomial(counts.sum(), counts / counts.sum(), size=resamples)
+    totals = drawn @ different
+    low, high = np.quantile(totals[:, 0] / totals[:, 1], [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
 def wilson(successes: int, count: int, level: float = LEVEL) -> Interval:
     """Interval of a share, from so many successes of `count` (Wilson, 1927). Unlike a bootstrap it keeps a
     width where all puzzles are solved, or none."""

@@ -16,6 +16,7 @@ from hrm_rl.agents.act.answers import exact
 from hrm_rl.agents.act.engine import think
 from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping, StoppingRule, Thoughts
+from hrm_rl.evaluation.tokens import read_tokens
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,15 @@ def record(
     batch_size: int = 256,
     progress: Callable[[int], None] = lambda done: None,
 ) -> Recording:
-    """Think about all puzzles for the whole budget. progress: called with the number of puzzles done."""
+    """Think about all puzzles, or all tokens of a text, for the whole budget. progress: called with the
+    number of puzzles done."""
+    if solver.task.next_token:
+        read = read_tokens(solver, puzzles, Stopping(budget, "fixed"), progress=progress)
+        recording = Recording.empty(solver, len(read.level), budget)
+        recording.q[:], recording.agreed[:] = read.q, read.agreed
+        recording.change[:], recording.entropy[:] = read.change, read.entropy
+        recording.exact[:] = recording.solved[:] = read.right
+        return recording
     recording, done = Recording.empty(solver, len(puzzles), budget), 0
     for thoughts in think(solver, [puzzles], Stopping(budget, "fixed"), batch_size):
         recording.note(thoughts, puzzles)

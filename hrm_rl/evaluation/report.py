@@ -20,7 +20,8 @@ from rich.table import Column, Table
 
 from envs import PuzzleBatch
 from envs.task import PuzzleTask
-from hrm_rl.evaluation.depth import Depth, print_depths
+from hrm_rl.evaluation.arc.report import ArcReport
+from hrm_rl.evaluation.depth import Depth, print_depths, print_solved_within, solved_within
 from hrm_rl.evaluation.intervals import Interval, bootstrap
 from hrm_rl.evaluation.scores import Evaluation
 from hrm_rl.evaluation.search import Rows, Searched
@@ -91,6 +92,8 @@ class Report:
     trained_budget: int = 0
     search: Searched | None = None
     """How it was searched, if it was; `result` is its."""
+    arc: ArcReport | None = None
+    """The votes on ARC's test grids."""
 
     @property
     def budget(self) -> int:
@@ -166,13 +169,17 @@ def as_dictionary(report: Reported) -> dict[str, Any]:
         "levels" if groups.by == "level" else groups.by: rows,
         **({"by_budget": [asdict(row) for row in report.depths]} if report.goes_deeper else {}),
         **({"beside_the_single_pass": extra} if extra else {}),
+        **({"arc": report.arc.as_dictionary()} if isinstance(report, Report) and report.arc else {}),
     }
 
 
 def _more(report: Reported, rows: Rows = slice(None)) -> dict[str, Any]:
     """What some of the puzzles have beside their means."""
     searched = {} if report.search is None else {"search": report.search.as_dictionary(rows)}
-    return {"intervals": report.intervals(rows), **searched}
+    within = {}
+    if isinstance(report, Report) and report.goes_deeper:
+        within = {"solved_within": solved_within(report.result, rows)}
+    return {"intervals": report.intervals(rows), **searched, **within}
 
 
 def means_of(found: MultiPass) -> dict[str, float]:
@@ -223,9 +230,15 @@ def print_table(report: Reported, console: Console) -> None:
         print_exact_after(rows, report.budget, console)
     if report.goes_deeper:
         print_depths(report.depths, console)
+        if isinstance(report, Report) and len(rows) > 1:
+            within = {name: solved_within(report.result, report.rows_of(name)) for name in report.summaries()}
+            print_solved_within(within, report.groups.by, report.depths, console)
     console.print(f"{report.about['puzzles_per_s']:.0f} puzzles/s, {duration(report.seconds)}")
-    if isinstance(report, Report) and report.extra:
-        print_extra(report, console)
+    if isinstance(report, Report):
+        if report.extra:
+            print_extra(report, console)
+        if report.arc is not None:
+            report.arc.print(console)
 
 
 def print_exact_after(rows: Mapping[str, Summary], budget: int, console: Console) -> None:
@@ -303,6 +316,10 @@ def print_comparison(reports: Sequence[Report], console: Console) -> None:
     for name, row in groups[0].items():
         table.add_row(name, str(row.puzzles), *[f"{group[name].solved:.1%}" for group in groups])
     print_whole(console, table)
+    for letter, report in zip(letters(reports), reports, strict=True):
+        if report.arc is not None:
+            console.print(letter)
+            report.arc.print(console)
 
 
 def letters(models: Sequence[object]) -> list[str]:

@@ -17,6 +17,10 @@ from hrm_rl.agents.act.answers import exact
 from hrm_rl.agents.act.engine import think
 from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping
+from hrm_rl.evaluation.tokens import Read, read_tokens
+
+AT_ONCE = 4096
+"""Puzzles of a part: so many have an `Evaluation` at a time."""
 
 
 @dataclass
@@ -132,8 +136,12 @@ def evaluate(
     batch_size: puzzles thought about at once.
     progress: called with the number of puzzles done, whenever it changes.
     depths: numbers of segments, in order, after which the rule is to judge the answers held then.
+    Of a text, every token that has a successor counts as a puzzle (hrm_rl/evaluation/tokens.py).
     """
     task, tokens = solver.task, puzzles.inputs.shape[1]
+    if task.next_token:
+        read = read_tokens(solver, puzzles, stopping, progress=progress)
+        return _of_tokens(read, stopping.budget, think_on, depths)
     result = Evaluation.empty(len(puzzles), tokens, stopping.budget, len(task.measures), depths)
     run = replace(stopping, halting="fixed") if think_on else stopping
     done = 0
@@ -159,3 +167,35 @@ def evaluate(
     if not think_on:  # hold the answer that was handed in to the end of the budget
         result.hold()
     return result
+
+
+def _of_tokens(read: Read, budget: int, think_on: bool, depths: Sequence[int]) -> Evaluation:
+    """What a model made of a text, as an evaluation with a row for each token."""
+    spent, tokens = read.spent, np.arange(len(read.level))
+    last = spent - 1
+    result = Evaluation.empty(len(tokens), 1, budget, 1, depths)
+    result.level, result.segments = read.level, spent
+    result.exact = result.solved = read.right[last, tokens]
+    result.cells, result.cells_right = np.ones_like(spent), result.exact.astype(np.int64)
+    result.answer, result.q = read.answer[last, tokens][:, None], read.q[last, tokens]
+    result.change, result.forced = read.change[last, tokens], ~read.stopped
+    result.measures = read.bits[last, tokens][:, None]
+    for after, depth in (
+        (result.exact_after, np.arange(1, budget + 1)),
+        (result.solved_after, result.depths),
+    ):
+        handed_in = (depth >= spent[:, None]) & np.bool_(not think_on)
+        after[:] = np.where(handed_in, result.exact[:, None], read.right[depth - 1].T)
+    return result
+
+
+def sums_of_parts(
+    puzzles: PuzzleBatch, levels: int, rank: int, world_size: int, judge: Callable[[PuzzleBatch], Evaluation]
+) -> NDArray[np.float64]:
+    """`Evaluation.sums` over one worker's share of the puzzles, which are judged a part at a time, so that
+    memory does not grow with their number."""
+    step = world_size * AT_ONCE
+    starts = range(rank, max(len(puzzles), rank + 1), step)  # one part, if only an empty one
+    parts = (puzzles.take(slice(start, start + step, world_size)) for start in starts)
+    found: NDArray[np.float64] = sum(judge(part).sums(levels) for part in parts)
+    return found

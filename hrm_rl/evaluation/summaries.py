@@ -3,7 +3,7 @@ each group of another kind."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -58,6 +58,13 @@ def by_group(
 ) -> dict[str, Summary]:
     """`Evaluation.sums_by` as a summary of each group that occurs. names: of the groups."""
     return {name: Summary.of(row, measures) for name, row in zip(names, sums, strict=True) if row[0]}
+
+
+def score_of(metrics: Mapping[str, float]) -> float:
+    """By what checkpoints of a run are compared, the more the better: solved; of a text, the bits a byte,
+    with a minus."""
+    bits = metrics.get("eval/bits_per_byte")
+    return metrics["eval/solved"] if bits is None else -bits
 
 
 def evaluation_scalars(sums: NDArray[np.float64], task: PuzzleTask) -> dict[str, float]:

@@ -8,6 +8,7 @@ vocabulary, K coordinates of a cell.
 
 from __future__ import annotations
 
+import copy
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -117,6 +118,13 @@ class RecurrentModel(nn.Module, ABC):
             seed = torch.initial_seed() & (2**63 - 1)
             self.register_buffer("dropout_stream", torch.tensor([seed, 0]))
 
+    def flat(self: Self) -> Self:
+        """The same weights without recurrence: every block once in a segment, if the low and the high level
+        differ. What is done to the weights of one is done to both."""
+        twin = copy.copy(self)
+        twin.config = self.config.model_copy(update={"h_cycles": 1, "l_cycles": 1})
+        return twin
+
     def unchanging(self) -> AbstractContextManager[None]:
         """Inside, the weights do not change and are made ready for the type of the computation once, not in
         every pass of every layer. `forward` does so for one segment; an update, for all that it thinks."""
@@ -188,36 +196,42 @@ class RecurrentModel(nn.Module, ABC):
             x = 0.707106781 * (x + self.embed_pos)  # keeps the variance of a single embedding
         return (math.sqrt(width) * x).to(self.compute_dtype)
 
-    def forward(self, carry: Carry, tokens: Tensor, identifier: Tensor) -> tuple[Carry, Tensor, Tensor]:
+    def forward(
+        self, carry: Carry, tokens: Tensor, identifier: Tensor, each: bool = False
+    ) -> tuple[Carry, Tensor, Tensor]:
         """One segment.
 
         carry: z_h, z_l (B, S, D).  tokens: (B, L) integers.  identifier: (B,) integers.
         Returns the detached carry, logits (B, L, V) and q (B, 2) in float32: index 0 halt, 1 continue. With
         causal attention q is read from the last position, the only one that sees all others.
+        each: q (B, L, 2) is read from every token instead, each of which knows those before it.
         Dropout is for segments that are trained: none in evaluation, nor in a pass without gradient.
         """
         x = self.embed(tokens, identifier)
         drop = self.config.dropout > 0 and self.training and torch.is_grad_enabled()
         watched = bool(self._forward_pre_hooks)  # by tracing, whose hooks a recorded segment would not call
         with self.unchanging():
-            if self.recorded is not None and not drop and not watched:
+            if self.recorded is not None and not drop and not watched and not each:
                 z_h, z_l, logits, q = self.recorded(carry.z_h, carry.z_l, x)
             else:
-                z_h, z_l, logits, q = self.segment(carry.z_h, carry.z_l, x, drop)
+                z_h, z_l, logits, q = self.segment(carry.z_h, carry.z_l, x, drop, each)
         return Carry(z_h, z_l), logits, q
 
     def segment(
-        self, z_h: Tensor, z_l: Tensor, x: Tensor, drop: bool
+        self, z_h: Tensor, z_l: Tensor, x: Tensor, drop: bool, each: bool = False
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """What follows from a state and an embedded puzzle (B, S, D): the new state,
-        detached, logits and q."""
+        detached, logits and q. each: as in `forward`."""
         by = (self.rope_cos, self.rope_sin) if self.rotates else None
         with self._own_random_numbers() if drop else nullcontext():
             z_h, z_l = self.think(z_h, z_l, x, by, drop)
-        return z_h.detach(), z_l.detach(), self.lm_head(z_h[:, self.prefix :]), self.q_values(z_h)
+        q = self.q_values(z_h, each)
+        return z_h.detach(), z_l.detach(), self.lm_head(z_h[:, self.prefix :]), q
 
-    def q_values(self, z_h: Tensor) -> Tensor:
-        """(B, 2) in float32, of states z_h (B, S, D)."""
+    def q_values(self, z_h: Tensor, each: bool = False) -> Tensor:
+        """(B, 2) in float32, of states z_h (B, S, D); of every token, (B, L, 2), if each."""
+        if each:
+            return self.q_head(z_h[:, self.prefix :].to(self.q_head.weight.dtype))
         read = z_h[:, -1 if self.config.causal else 0].to(self.q_head.weight.dtype)
         plain = read.device.type != "cpu" or torch.is_grad_enabled() or torch.compiler.is_compiling()
         if plain or len(read) >= LEAST_ROWS:

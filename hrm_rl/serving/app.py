@@ -24,7 +24,7 @@ from hrm_rl.serving.gate import NOTE, Gate
 from hrm_rl.serving.jobs import Backend, BackendError, refuse_one_name
 from hrm_rl.serving.metrics import CONTENT_TYPE
 from hrm_rl.serving.pages import PageFiles, reference
-from hrm_rl.serving.puzzles import model_info, random_puzzle, task_infos
+from hrm_rl.serving.puzzles import model_info, random_puzzle, read_puzzle, task_infos
 from hrm_rl.serving.running import Note, Service
 from hrm_rl.serving.schemas import (
     LARGEST_INTEGER,
@@ -33,6 +33,8 @@ from hrm_rl.serving.schemas import (
     HealthResponse,
     ModelList,
     RandomPuzzle,
+    ReadRequest,
+    ReadResponse,
     ResultEvent,
     SegmentEvent,
     SolveRequest,
@@ -69,7 +71,7 @@ _FAULTS = {
     504: "The time limit of the server is over.",
 }
 ASKED = _faults(401, 500, 503)
-THINKING = _faults(*_FAULTS)
+THINKING = READING = _faults(*_FAULTS)
 
 
 def create_app(backend: Backend, settings: ServingSettings) -> FastAPI:
@@ -249,6 +251,13 @@ def _tell(app: FastAPI, service: Service) -> None:
         chosen = secrets.randbelow(SEED_BELOW) if seed is None else seed
         made = await note.until(service.in_thread(random_puzzle, models, task, level, chosen))
         return _json(made)
+
+    @app.post("/v1/puzzles/read", response_model=ReadResponse, responses=READING)
+    async def read(body: ReadRequest, request: Request) -> Response:
+        """The tokens of a text that is a puzzle of a task; nobody thinks about it."""
+        note = _note(request)
+        note.held.enter_context(service.admission(1))
+        return _json(await note.until(service.in_thread(read_puzzle, models, body.task, body.puzzle)))
 
 
 def _watch(app: FastAPI, service: Service) -> None:

@@ -75,8 +75,8 @@ class Client:
         return self._get("/v1/puzzles/random", RandomPuzzle, asked)
 
     def solve(self, puzzle: Puzzle, **how: Any) -> PuzzleResult:
-        """The answer to one puzzle. how: `model`, `mode`, `segments`, `seed`, `allow_unproven`, as in the
-        API."""
+        """The answer to one puzzle. how: `model`, `mode`, `segments`, `seed`, `identifier`, `allow_unproven`,
+        as in the API."""
         return self._post("/v1/solve", {"puzzle": _given(puzzle), **how}, SolveResponse).results[0]
 
     def solve_all(self, puzzles: Sequence[Puzzle], **how: Any) -> SolveResponse:

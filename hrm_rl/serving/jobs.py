@@ -42,6 +42,8 @@ class Job:
     """Of a search."""
     detailed: bool = False
     """Whether its segments carry probabilities."""
+    identifier: int = 0
+    """Of the puzzle: its row of the puzzle-embedding table."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ class JobSegment:
     """(L, V) of the answer's tokens, in the form in which the puzzle was given; only of detailed jobs."""
     q: tuple[float, float | None]
     """Q-values of halt and continue, as logits; None where the model was not taught the second."""
-    solved: bool
-    """The rule's verdict on the answer."""
+    solved: bool | None
+    """The rule's verdict on the answer; None where the task has no rule, only labels."""
     decision: Decision
     contradicted: bool
     """It starts over because the board contradicted itself; else because of doubt."""
@@ -75,7 +77,8 @@ class JobResult:
 
     answer: Tokens
     """(L,) the last answer; of a search the one handed in, or the last one abandoned."""
-    solved: bool
+    solved: bool | None
+    """As in JobSegment."""
     segments: int
     starts: int
     """Times that a search started over."""
@@ -105,6 +108,8 @@ class ServedModel:
     trained_to_search: bool
     origin: str
     """Where the weights come from, in words."""
+    identifiers: int = 1
+    """Identities that it can be asked with: those below that."""
 
     @property
     def default_mode(self) -> Mode:

@@ -77,7 +77,7 @@ class ThinkingLane:
         budget = np.array([job.segments for job in jobs])
         adaptive = np.array([job.mode == "adaptive" for job in jobs])
         halts = Stopping(int(budget.max())).stops(thoughts, self._solver) & adaptive
-        solved = task.solved(thoughts.inputs, thoughts.answer)
+        solved = None if task.label_decides else task.solved(thoughts.inputs, thoughts.answer)
         chances = _chances(self._slots, jobs)
         return {
             int(thoughts.index[i]): JobSegment(
@@ -87,7 +87,7 @@ class ThinkingLane:
                 answer=thoughts.answer[i],
                 probabilities=chances.get(i),
                 q=_q_values(thoughts.q[i], self._solver),
-                solved=bool(solved[i]),
+                solved=None if solved is None else bool(solved[i]),
                 decision="halt" if halts[i] else "spent" if thoughts.segment[i] >= budget[i] else "continue",
                 contradicted=False,
                 assumed=np.zeros_like(thoughts.answer[i]),
@@ -153,10 +153,10 @@ class SearchingLane:
 
 
 def _batch_of(jobs: Sequence[Job]) -> PuzzleBatch:
-    """The puzzles of jobs, without labels and without identities of their own."""
-    inputs = np.stack([job.inputs for job in jobs]).astype(np.uint8)
-    count = len(jobs)
-    return PuzzleBatch(inputs, np.zeros_like(inputs), np.full(count, NO_LEVEL), np.zeros(count, np.int64))
+    """The puzzles of jobs, without labels."""
+    inputs = np.stack([job.inputs for job in jobs])
+    identifier = np.array([job.identifier for job in jobs], np.int64)
+    return PuzzleBatch(inputs, np.zeros_like(inputs), np.full(len(jobs), NO_LEVEL), identifier)
 
 
 def _q_values(q: NDArray[np.float32], solver: Solver) -> tuple[float, float | None]:

@@ -15,7 +15,7 @@ from envs.puzzle import PAD, Tokens
 from envs.task import PuzzleTask
 from hrm_rl.serving.faults import ServiceError
 from hrm_rl.serving.jobs import Mode, ServedModel
-from hrm_rl.serving.schemas import CellPlace, ModelInfo, RandomPuzzle, TaskInfo
+from hrm_rl.serving.schemas import CellPlace, Identity, ModelInfo, RandomPuzzle, ReadResponse, TaskInfo
 
 Given = str | list[int]
 """A puzzle as it comes: text or tokens."""
@@ -27,6 +27,7 @@ class PreparedPuzzle:
 
     inputs: Tokens
     """(L,)"""
+    identifier: int
     solution: Tokens | None
     """(L,) None where no proof was asked for, or the task knows none."""
 
@@ -47,6 +48,7 @@ def model_info(model: ServedModel) -> ModelInfo:
         modes=modes if model.search_budget is None else [*modes, "search"],
         default_mode=model.default_mode,
         segments=model.budget,
+        identifiers=model.identifiers,
         search_segments=model.search_budget,
         origin=model.origin,
     )
@@ -68,9 +70,12 @@ def _task_info(models: Sequence[ServedModel]) -> TaskInfo:
         rows=rows,
         columns=columns,
         characters=task.characters,
+        drawn_as=task.drawn_as,
         box=None if task.box_shape is None else list(task.box_shape),
         levels=[level for level in task.levels if task.quick(level)],
         rules=list(task.rules),
+        label_decides=task.label_decides,
+        identities=[Identity(identifier=i, name=name) for i, name in task.identities().items()],
         models=[model.name for model in models],
     )
 
@@ -123,23 +128,33 @@ def tokens_of(task: PuzzleTask, puzzle: Given) -> Tokens:
     return tokens
 
 
-def prepare(task: PuzzleTask, puzzle: Given, prove: bool, number: int | None = None) -> PreparedPuzzle:
-    """The puzzle, checked, and proven if `prove`. number: its index in a list. Raises ServiceError (422)."""
+def prepare(
+    model: ServedModel, puzzle: Given, identifier: int | None, prove: bool, number: int | None = None
+) -> PreparedPuzzle:
+    """The puzzle, checked, and proven if `prove`. identifier: its identity; that of its text if not given.
+    number: its index in a list. Raises ServiceError (422)."""
+    task = model.task
     try:
         inputs = tokens_of(task, puzzle)
+        if identifier is None:
+            identifier = task.identify(puzzle) if isinstance(puzzle, str) else 0
+        if identifier >= model.identifiers:
+            raise DataError(f"identifier {identifier} is unknown to {model.name}; {_identifiers(model)}")
         solution = task.prove(inputs) if prove else None
     except DataError as error:
         raise _refused(error, task, number) from None
     known = solution is not None and bool((solution != PAD).any())
-    return PreparedPuzzle(inputs, solution if known else None)
+    return PreparedPuzzle(inputs, identifier, solution if known else None)
+
+
+def _identifiers(model: ServedModel) -> str:
+    return "it has 0 alone" if model.identifiers == 1 else f"it has 0 to {model.identifiers - 1}"
 
 
 def random_puzzle(models: Sequence[ServedModel], slug: str, level: str, seed: int) -> RandomPuzzle:
     """A new puzzle of a level of a task. Raises ServiceError (422)."""
-    task = next((model.task for model in models if slug_of(model.task) == slug), None)
     try:
-        if task is None:
-            raise unknown("task", slug, dict.fromkeys(slug_of(model.task) for model in models))
+        task = _task_called(models, slug)
         quick = [name for name in task.levels if task.quick(name)]
         if level not in quick:
             raise unknown("level", level, quick)
@@ -155,11 +170,31 @@ def random_puzzle(models: Sequence[ServedModel], slug: str, level: str, seed: in
         level=level,
         puzzle=task.write_text(inputs),
         tokens=inputs.tolist(),
+        identifier=int(puzzle.identifier[0]),
         solution=solution.tolist(),
         solutions=1 if task.one_solution else None,
         length=int(task.trait("length", inputs[None])[0]) if "length" in task.traits else None,
         seed=seed,
     )
+
+
+def read_puzzle(models: Sequence[ServedModel], slug: str, text: str) -> ReadResponse:
+    """The puzzle of a task that a text is. Raises ServiceError (422)."""
+    task = None
+    try:
+        task = _task_called(models, slug)
+        tokens, identifier = task.encode(text), task.identify(text)
+    except UserError as error:
+        raise _refused(error, task) from None
+    return ReadResponse(task=slug, tokens=tokens.tolist(), identifier=identifier)
+
+
+def _task_called(models: Sequence[ServedModel], slug: str) -> PuzzleTask:
+    """Raises UserError for a task that is not served."""
+    for model in models:
+        if slug_of(model.task) == slug:
+            return model.task
+    raise unknown("task", slug, dict.fromkeys(slug_of(model.task) for model in models))
 
 
 def _refused(error: UserError, task: PuzzleTask | None = None, number: int | None = None) -> ServiceError:

@@ -20,7 +20,7 @@ import numpy as np
 from pydantic import BaseModel
 from starlette.types import Receive
 
-from envs.puzzle import PAD, Tokens
+from envs.puzzle import PAD
 from hrm_rl.serving.faults import ClientGone, ServiceError
 from hrm_rl.serving.jobs import Backend, Job, JobResult, JobSegment, Mode, ServedModel
 from hrm_rl.serving.metrics import Metrics
@@ -36,6 +36,8 @@ from hrm_rl.serving.schemas import (
 from hrm_rl.serving.settings import ServingSettings
 
 T = TypeVar("T")
+VERDICTS = {True: "true", False: "false", None: "unknown"}
+"""As the metrics count them."""
 Emit = Callable[[str, BaseModel | None], Awaitable[None]]
 """Sends an event by its name, or, with None, a sign of life."""
 
@@ -181,26 +183,30 @@ class Service:
         model = await self.in_thread(choose_model, self.backend.models, request.model, puzzles[0])
         mode, segments = self._plan(request, model)
         note.about |= {"model": model.name, "mode": mode, "puzzles": len(puzzles)}
-        prove, prepared = not request.allow_unproven, []
+        how, prepared = (request.identifier, not request.allow_unproven), []
         for i, puzzle in enumerate(puzzles):
             number = i if listed else None
-            prepared.append(await self.in_thread(prepare, model.task, puzzle, prove, number))
+            prepared.append(await self.in_thread(prepare, model, puzzle, *how, number))
         self._took("proof", note, time.monotonic() - begun)
-        return model, prepared, Job(model.name, prepared[0].inputs, mode, segments, request.seed)
+        first = prepared[0]
+        job = Job(model.name, first.inputs, mode, segments, request.seed, identifier=first.identifier)
+        return model, prepared, job
 
     async def solve(
         self, request: ThinkRequest, puzzles: Sequence[Given], note: Note, listed: bool
     ) -> SolveResponse:
         """The answers to some puzzles. Raises ServiceError and BackendError."""
         model, prepared, first = await self.prepare(request, puzzles, note, listed)
-        results = await self.backend.solve([replace(first, inputs=puzzle.inputs) for puzzle in prepared])
+        results = await self.backend.solve(
+            [replace(first, inputs=puzzle.inputs, identifier=puzzle.identifier) for puzzle in prepared]
+        )
         self._count(model, results, note)
         return SolveResponse(
             model=model.name,
             version=model.version,
             task=slug_of(model.task),
             results=[
-                PuzzleResult(**_result(model, puzzle.inputs, result))
+                PuzzleResult(**_result(model, puzzle, result))
                 for puzzle, result in zip(prepared, results, strict=True)
             ],
         )
@@ -219,6 +225,8 @@ class Service:
             version=model.version,
             task=slug,
             inputs=puzzle.inputs.tolist(),
+            unknown=_cells(model.task.unknown(puzzle.inputs[None])[0]),
+            identifier=puzzle.identifier,
             solution=None if puzzle.solution is None else puzzle.solution.tolist(),
             mode=job.mode,
             segments=job.segments,
@@ -232,7 +240,7 @@ class Service:
             else:
                 self._count(model, [news], note)
                 about = {"model": model.name, "version": model.version, "task": slug}
-                await emit("result", ResultEvent.model_validate(about | _result(model, puzzle.inputs, news)))
+                await emit("result", ResultEvent.model_validate(about | _result(model, puzzle, news)))
 
     async def _with_pings(
         self, stream: AsyncIterator[JobSegment | JobResult], emit: Emit
@@ -275,13 +283,13 @@ class Service:
     def _count(self, model: ServedModel, results: Sequence[JobResult], note: Note) -> None:
         for result in results:
             self.metrics.segments.labels(model.name).observe(result.segments)
-            self.metrics.puzzles.labels(model.name, str(result.solved).lower()).inc()
+            self.metrics.puzzles.labels(model.name, VERDICTS[result.solved]).inc()
             self.metrics.latency.labels("queue").observe(result.queued)
             self.metrics.latency.labels("think").observe(result.seconds)
             self._seconds += 0.1 * (result.seconds - self._seconds)
         note.about |= {
             "segments": sum(result.segments for result in results),
-            "solved": sum(result.solved for result in results),
+            "solved": None if model.task.label_decides else sum(bool(result.solved) for result in results),
             "queue_seconds": round(max(result.queued for result in results), 4),
             "think_seconds": round(max(result.seconds for result in results), 4),
         }
@@ -296,11 +304,12 @@ def _number(value: float | None) -> float | None:
     return value if value is not None and math.isfinite(value) else None
 
 
-def _result(model: ServedModel, inputs: Tokens, result: JobResult) -> dict[str, Any]:
+def _result(model: ServedModel, puzzle: PreparedPuzzle, result: JobResult) -> dict[str, Any]:
     return {
         "answer": model.task.write_text(result.answer),
         "tokens": result.answer.tolist(),
-        "inputs": inputs.tolist(),
+        "inputs": puzzle.inputs.tolist(),
+        "identifier": puzzle.identifier,
         "solved": result.solved,
         "decision": result.decision,
         "segments": result.segments,

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, model_validator
 
+from envs.drawing import DrawnAs
 from hrm_rl.serving.jobs import Decision, Mode
 
 MOST_CHARACTERS, MOST_CELLS = 20_000, 4096
@@ -57,6 +58,10 @@ class ThinkRequest(StrictWire):
     """The most segments; the model's own budget if not given."""
     seed: Annotated[int, Field(ge=0, le=LARGEST_INTEGER)] = 0
     """Of a search."""
+    identifier: Annotated[int, Field(ge=0, le=LARGEST_INTEGER)] | None = None
+    """The identity of the puzzle, or of all of them: a row of the model's puzzle embeddings, which
+    `identities` of /v1/tasks names; that of the text if it names one, else 0, which none has for its own, if
+    not given."""
     allow_unproven: bool = False
     """Do not ask for a proof that the puzzle has one solution; its form is checked all the same."""
 
@@ -89,8 +94,10 @@ class PuzzleResult(Wire):
     """(L) the same."""
     inputs: list[int]
     """(L) the puzzle."""
-    solved: bool
-    """The rule's verdict."""
+    identifier: int
+    """The identity that it was thought about with."""
+    solved: bool | None
+    """The rule's verdict; null where the task has no rule and only a label could tell."""
     decision: Decision
     """`halt` and `spent` end adaptive and fixed thinking, `hand in` and `give up` a search."""
     segments: int
@@ -123,6 +130,10 @@ class BeginEvent(Wire):
     task: str
     inputs: list[int]
     """(L) the puzzle."""
+    unknown: list[int]
+    """Cells that an answer has to find; the others are given."""
+    identifier: int
+    """The identity that it is thought about with."""
     solution: list[int] | None
     """(L) the one that was proven; null where none was asked for or the task cannot tell."""
     mode: Mode
@@ -152,7 +163,8 @@ class SegmentEvent(Wire):
     """Cells of the answer that break the rule."""
     wrong: list[int] | None
     """Cells that differ from the proven solution; null where that is unknown or not the only one."""
-    solved: bool
+    solved: bool | None
+    """The rule's verdict on the answer; null where the task has no rule and only a label could tell."""
     decision: Decision
     contradicted: bool
     """It starts over because the board contradicts itself."""
@@ -209,6 +221,8 @@ class ModelInfo(Wire):
     default_mode: Mode
     segments: int
     """The budget of adaptive and fixed thinking if nothing is said."""
+    identifiers: int
+    """A request's `identifier` is below that."""
     search_segments: int | None
     """The budget of a search; null for a model that cannot search."""
     origin: str
@@ -221,6 +235,13 @@ class ModelList(Wire):
     models: list[ModelInfo]
 
 
+class Identity(Wire):
+    """A puzzle that the models know by name."""
+
+    identifier: int
+    name: str
+
+
 class TaskInfo(Wire):
     """One kind of puzzle."""
 
@@ -231,12 +252,19 @@ class TaskInfo(Wire):
     columns: int
     characters: str
     """Token t is written characters[t]; 0 is a cell that is not there."""
+    drawn_as: DrawnAs
+    """How it is shown: a board of cells, a grid of colours (token t is colour c where characters[t] is the
+    digit c), or a string that ends where its padding begins."""
     box: list[int] | None
     """Rows and columns of a box, where there are boxes."""
     levels: list[str]
     """Those that /v1/puzzles/random makes, the easiest first."""
     rules: list[str]
     """What can be wrong with an answer, in words."""
+    label_decides: bool
+    """Whether only a label tells if an answer is right; then `solved` is null."""
+    identities: list[Identity]
+    """Identities to choose from; empty where puzzles have none."""
     models: list[str]
 
 
@@ -254,6 +282,8 @@ class RandomPuzzle(Wire):
     puzzle: str
     tokens: list[int]
     """(L)"""
+    identifier: int
+    """Its identity, to be asked with; 0 where it has none."""
     solution: list[int]
     """(L)"""
     solutions: int | None
@@ -262,6 +292,25 @@ class RandomPuzzle(Wire):
     """Cells of a maze's shortest path, both ends counted."""
     seed: int
     """The same number makes the same puzzle."""
+
+
+class ReadRequest(StrictWire):
+    """A text to be read as a puzzle."""
+
+    task: Annotated[str, Field(max_length=300)]
+    """As /v1/tasks has it."""
+    puzzle: Text
+    """In any form that files of the task may have."""
+
+
+class ReadResponse(Wire):
+    """A puzzle of sound form; nothing is proven."""
+
+    task: str
+    tokens: list[int]
+    """(L)"""
+    identifier: int
+    """The identity that the text names, else 0."""
 
 
 class HealthResponse(Wire):

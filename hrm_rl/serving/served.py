@@ -15,7 +15,8 @@ less, and the hardest ones need it (docs/search.md, solved against segments)."""
 
 def served_model(loaded: LoadedModel, name: str | None = None) -> ServedModel:
     """All but the weights. name: what requests call it; the name of its run or folder if not given."""
-    can_search = bool(loaded.task.assumable)
+    can_search = bool(loaded.task.assumable) and not loaded.task.label_decides
+    embeds = loaded.model.config.puzzle_emb_ndim > 0
     return ServedModel(
         name=name or (loaded.run.name if loaded.run else loaded.path.name),
         version=version_of(loaded.model),
@@ -24,6 +25,7 @@ def served_model(loaded: LoadedModel, name: str | None = None) -> ServedModel:
         budget=loaded.config.halting.halt_max_steps,
         search_budget=_search_budget(loaded) if can_search else None,
         trained_to_search=can_search and loaded.config.search.share > 0,
+        identifiers=len(loaded.model.puzzle_emb.weight) if embeds else loaded.task.identifiers,
         origin=f"{loaded.weights} weights of update {loaded.update:,}",
     )
 

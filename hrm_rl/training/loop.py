@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping
@@ -18,9 +20,9 @@ from hrm_rl.agents.tally import Tally, sum_over_ranks, summarise
 from hrm_rl.config import Config, CurriculumConfig
 from hrm_rl.data.curriculum import Counts, CurriculumState, advance, window_intervals
 from hrm_rl.data.streams import build_data
-from hrm_rl.evaluation.scores import Evaluation, evaluate
+from hrm_rl.evaluation.scores import evaluate, sums_of_parts
 from hrm_rl.evaluation.search import evaluate_search
-from hrm_rl.evaluation.summaries import evaluation_scalars
+from hrm_rl.evaluation.summaries import evaluation_scalars, score_of
 from hrm_rl.runs import checkpoint, selection
 from hrm_rl.runs.checkpoint import Agree, TrainingState, agree_alone
 from hrm_rl.runs.dependencies import digests
@@ -225,7 +227,7 @@ class Trainer:
         task, held_out = self.data.task, self.data.held_out
         update = learner.updates
         solver, stopping = Solver.of(config, learner.model, task), Stopping(config.halting.halt_max_steps)
-        mine = held_out.take(slice(worker.rank, None, worker.world_size))
+        sums = partial(sums_of_parts, held_out, len(task.levels), worker.rank, worker.world_size)
 
         def look(done: int = 0) -> None:
             if worker.is_hurried() and not last:
@@ -235,9 +237,10 @@ class Trainer:
         with learner.evaluation_weights():
             with suppress(_GivenUp):
                 look()
-                plain = evaluate(solver, mine, stopping, think_on=True, progress=look)
+                plain = sums(lambda part: evaluate(solver, part, stopping, think_on=True, progress=look))
                 if config.search.share:
-                    searched = evaluate_search(solver, mine, Search.of(config), progress=look).result
+                    search = Search.of(config)
+                    searched = sums(lambda part: evaluate_search(solver, part, search, progress=look).result)
             if self._any(plain is None or (searched is None and config.search.share > 0)):
                 return None
             if self.telemetry is not None:
@@ -250,7 +253,7 @@ class Trainer:
             halting = {tag.replace("eval/", "eval/without_search/"): v for tag, v in self.metrics.items()}
             self.metrics = self._over_ranks(searched) | halting
         self.evaluated_at = update
-        score = self.metrics["eval/solved"]
+        score = score_of(self.metrics)
         improved = self.best_score is None or score > self.best_score
         if self.telemetry is not None:
             self.telemetry.scalars(update, self.metrics)
@@ -260,12 +263,10 @@ class Trainer:
             self.best_score = score
         return improved
 
-    def _over_ranks(self, result: Evaluation) -> dict[str, float]:
-        """Scalars, by tag, of all workers' evaluations."""
-        task = self.data.task
-        sums = result.sums(len(task.levels))
+    def _over_ranks(self, sums: NDArray[np.float64]) -> dict[str, float]:
+        """Scalars, by tag, of all workers' evaluations. sums: `Evaluation.sums` of this one's."""
         total = sum_over_ranks(sums.ravel(), self.worker.device).reshape(sums.shape)
-        return evaluation_scalars(total, task)
+        return evaluation_scalars(total, self.data.task)
 
     def _save(self) -> Path | None:
         """Write a checkpoint of this update; its folder, if this run saves any."""
@@ -283,7 +284,7 @@ class Trainer:
             stage=self.curriculum.stage,
             curriculum=self.pending,
             config=self.config,
-            score=self.metrics["eval/solved"] if self.evaluated_at == update else None,
+            score=score_of(self.metrics) if self.evaluated_at == update else None,
             evaluation_owed=self.owed,
             digests=self.digests,
         )

@@ -4,6 +4,7 @@ report, which take a second or so to draw, too long for every evaluation of a sh
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,8 +33,19 @@ def board_grid(task: PuzzleTask, puzzles: PuzzleBatch, answers: NDArray[np.uint8
         question, solution = puzzles.inputs[n], puzzles.solution[n]
         pictures = [task.render_rgb(View(question))]
         pictures += [task.render_rgb(View(question, answer[n], solution)) for answer in answers]
-        rows.append(np.concatenate([_framed(p) for p in pictures], axis=1))
-    return np.concatenate(rows, axis=0)
+        rows.append(_joined([_framed(p) for p in pictures], axis=1))
+    return _joined(rows, axis=0)
+
+
+def _joined(images: Sequence[NDArray[np.uint8]], axis: int) -> NDArray[np.uint8]:
+    """Images below (axis 0) or beside (axis 1) one another, with white where one is smaller."""
+    most = max(image.shape[1 - axis] for image in images)
+    padded = []
+    for image in images:
+        missing = (0, most - image.shape[1 - axis])
+        edges = ((0, 0), missing, (0, 0)) if axis == 0 else (missing, (0, 0), (0, 0))
+        padded.append(np.pad(image, edges, constant_values=255))
+    return np.concatenate(padded, axis=axis)
 
 
 def _framed(picture: NDArray[np.uint8], margin: int = 6) -> NDArray[np.uint8]:
@@ -52,7 +64,7 @@ class Pictures:
     ) -> dict[str, NDArray[np.uint8]]:
         """Images (height, width, 3) by tag. last: the run ends here. Leaves the model in training mode."""
         images = {"eval/boards": self.boards(solver, held_out, config)}
-        if self.due(last):
+        if not solver.task.next_token and self.due(last):
             images |= self.figures(solver, held_out, config)
         return images
 

@@ -10,14 +10,14 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.tensorboard import SummaryWriter
 
 from hrm_rl.config import Config
-from hrm_rl.runs.folder import RunFolder, read_metrics
-from hrm_rl.utils.files import write_atomically
+from hrm_rl.runs.folder import RunFolder, parse_metrics
 
 LAYOUT = {
     "Halting": {
@@ -39,6 +39,8 @@ LAYOUT = {
     }
 }
 """Custom scalars: the tab that shows how halting behaves at a glance."""
+PIECE = 1 << 16
+"""Bytes of metrics.jsonl that are read at once."""
 
 
 class Telemetry:
@@ -165,6 +167,29 @@ def _plain(value: float) -> float | None:
 
 
 def _drop_after(path: Path, update: int) -> None:
-    if path.exists():
-        kept = [record for record in read_metrics(path) if record["update"] <= update]
-        write_atomically(path, "".join(json.dumps(record) + "\n" for record in kept))
+    """Cut off what was recorded after an update. Read from the end, as it takes as long as what is dropped,
+    however long the run was; records are there in their order."""
+    try:
+        with path.open("rb+") as file:
+            file.truncate(_end_of_last(file, update))
+    except FileNotFoundError:
+        pass
+
+
+def _end_of_last(file: BinaryIO, update: int) -> int:
+    """Where the last record up to an update ends; 0 for none. What is no record is passed over."""
+    end = start = file.seek(0, os.SEEK_END)
+    tail = b""  # from `start` on: the rest of a line whose beginning was not read yet, up to `end`
+    while start:
+        begin = max(0, start - PIECE)
+        file.seek(begin)
+        lines = (file.read(start - begin) + tail).splitlines(keepends=True)
+        tail = lines.pop(0) if begin else b""
+        for line in reversed(lines):
+            if line.endswith(b"\n") and any(
+                r["update"] <= update for r in parse_metrics(line.decode(errors="replace"))
+            ):
+                return end
+            end -= len(line)
+        start = begin
+    return 0

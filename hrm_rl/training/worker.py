@@ -62,7 +62,8 @@ class RunOutcome:
     solved: float | None
     """Share of the held-out puzzles that it solved by the task's rule."""
     best_solved: float | None
-    """The largest such share of any evaluation."""
+    """The best score of any evaluation: the largest such share; of a text, the fewest bits a byte, with a
+    minus."""
     segments_mean: float | None
     seconds: float
     """Time spent in the loop, from the first update of this process."""

@@ -58,8 +58,10 @@ def evaluation_line(update: int, metrics: Mapping[str, float], best: bool, secon
     headline = held_out_result(
         metrics["eval/exact_accuracy"], metrics["eval/solved"], " (best so far)" if best else ""
     )
+    bits = metrics.get("eval/bits_per_byte")
+    beside = f"cells {metrics['eval/cell_accuracy']:.1%}" if bits is None else f"{bits:.3f} bits a byte"
     return (
-        f"update {update}: held-out {headline}, cells {metrics['eval/cell_accuracy']:.1%}, "
+        f"update {update}: held-out {headline}, {beside}, "
         f"{metrics['eval/segments_mean']:.1f} segments  [evaluated in {duration(seconds)}]"
     )
 

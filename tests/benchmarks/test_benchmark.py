@@ -17,6 +17,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from hrm_rl.benchmarks import growth as benchmark_growth
 from hrm_rl.benchmarks import measure as benchmark_measure
+from hrm_rl.benchmarks import throughput as benchmark_throughput
 from hrm_rl.benchmarks import workers as benchmark_ray
 from hrm_rl.benchmarks.growth import draw, over_base, time_growth
 from hrm_rl.benchmarks.measure import Aim, flop_of, flop_of_update, peak_bytes
@@ -234,6 +235,8 @@ def test_the_benchmark_measures_every_part_and_its_shares_add_up(
         "twin": Measured(tiny_config(), of="tiny", ratio=0.01),
     }
     monkeypatch.setattr(benchmark_measure, "TURN_SECONDS", 0.0)
+    for name in ("PUZZLES", "FORMS"):
+        monkeypatch.setattr(benchmark_throughput, name, 10)
     monkeypatch.setattr(benchmark_command, "KINDS", kinds)
     monkeypatch.setattr(benchmark_command, "time_growth", partial(time_growth, values=small_growth))
     monkeypatch.setattr(benchmark_command, "time_ray", lambda: compare(PACES))

@@ -16,6 +16,7 @@ import pytest
 from envs import make_task
 from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.cli import evaluate as evaluate_command
+from hrm_rl.cli.flags.stopping import stopping_in_words
 from hrm_rl.evaluation.report import MOST_GROUPS, split
 from hrm_rl.training.local import LocalWorker
 from hrm_rl.training.loop import Trainer
@@ -76,6 +77,21 @@ def test_a_larger_budget_than_trainings_is_reported_at_each_of_its_multiples(
     shown = capsys.readouterr().out
     for part in ("64x", "rest solved", "exact after segment 1, 2, 4, 8, ..."):
         assert part in shown
+
+
+def test_each_group_says_what_a_larger_budget_brings_it(run: str, capsys: pytest.CaptureFixture[str]) -> None:
+    args = ("--checkpoint", run, *FEW, "--by", "clues", "--max-segments", "4x")
+    found = evaluated(capsys, *args)
+    assert len(found["clues"]) > 1
+    for row in found["clues"].values():
+        assert list(row["solved_within"]) == ["1", "2", "3", "4", "6", "8", "12"]
+        assert row["solved_within"]["12"] == pytest.approx(row["solved"])
+    share = {name: row["puzzles"] / found["all"]["puzzles"] for name, row in found["clues"].items()}
+    mean = sum(share[name] * row["solved_within"]["3"] for name, row in found["clues"].items())
+    assert mean == pytest.approx(found["all"]["solved_within"]["3"])
+    evaluate_command.main(list(args))
+    assert "solved, by clues" in capsys.readouterr().out
+    assert "solved_within" not in evaluated(capsys, *args[:-2])["all"]
 
 
 def test_rollouts_are_reported_beside_the_single_pass(run: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -308,7 +324,7 @@ def test_weights_of_another_network_are_one_line(run: str, tmp_path: Path) -> No
 
 
 def test_rules_are_told_in_words() -> None:
-    said = evaluate_command._in_words
+    said = stopping_in_words
     assert said(Stopping(8)) == "adaptive halting, at most 8 segments"
     rule = Stopping(8, threshold=0.5, min_segments=2)
     assert said(rule) == "adaptive halting, threshold 0.5, at least 2 segments, at most 8 segments"

@@ -14,6 +14,9 @@ from tests.helpers.paths import SHARED_DATA
 
 DATA = SHARED_DATA
 
+LEFT = {"size": 8, "placement": "left"}
+"""Patterns whose first cell is never padding."""
+
 # Every environment and source test runs on each of these: a new task joins by a line.
 # (gymnasium id, task name, task options, level)
 CASES = [
@@ -22,6 +25,8 @@ CASES = [
     pytest.param(("hrm_rl/Sudoku-v0", "sudoku", {"size": 9}, "hard"), id="sudoku-9"),
     pytest.param(("hrm_rl/Maze-v0", "maze", {"size": 6}, "easy"), id="maze-6"),
     pytest.param(("hrm_rl/Maze-v0", "maze", {"size": 10}, "medium"), id="maze-10"),
+    pytest.param(("hrm_rl/Patterns-v0", "patterns", LEFT | {"pattern": "copy"}, "n4"), id="copy"),
+    pytest.param(("hrm_rl/Patterns-v0", "patterns", LEFT | {"pattern": "repair"}, "n6"), id="repair"),
 ]
 
 

@@ -13,9 +13,9 @@ from envs.task import PuzzleTask
 from hrm_rl.serving.jobs import BackendError, Job, JobResult, JobSegment, Mode, ServedModel
 
 
-def fake_model(name: str, task: PuzzleTask, mode: Mode = "adaptive") -> ServedModel:
+def fake_model(name: str, task: PuzzleTask, mode: Mode = "adaptive", identifiers: int = 1) -> ServedModel:
     search = 12 if task.assumable else None
-    return ServedModel(name, "0123456789ab", task, 1000, 4, search, mode == "search", "a test")
+    return ServedModel(name, "0123456789ab", task, 1000, 4, search, mode == "search", "a test", identifiers)
 
 
 FOUR, MAZE = fake_model("four", make_task("sudoku", size=4)), fake_model("maze", make_task("maze", size=5))
@@ -75,7 +75,7 @@ class FakeBackend:
             self.in_use -= 1
 
     def _segment(self, task: PuzzleTask, job: Job, answer: np.ndarray, number: int) -> JobSegment:
-        solved = bool(task.solved(job.inputs[None], answer[None])[0])
+        solved = None if task.label_decides else bool(task.solved(job.inputs[None], answer[None])[0])
         probabilities = np.full((task.length, task.vocab_size), 1 / task.vocab_size, np.float32)
         return JobSegment(
             segment=number,

@@ -22,7 +22,7 @@ SCRIPTS = {
     "convert_checkpoint": "convert",
     "compare_recipes": "recipes",
     "make_weights": "weights",
-    **{name: name for name in ("evaluate", "solve", "serve", "analyze", "export", "benchmark")},
+    **{name: name for name in ("evaluate", "solve", "generate", "serve", "analyze", "export", "benchmark")},
 }
 """scripts/NAME.py -> the same command of hrm-rl."""
 

@@ -5,6 +5,7 @@ are told to be. It finds solutions with the tasks' own solvers.
 - `searcher4`: doubts its first start, then hands in the right answer.
 - `wrong4`: halts after three segments on an answer with two wrong cells.
 - `broken4`: its replica dies after two segments.
+- `tinter`, `flipper`: a grid of colours whose identity decides, and a string; as `steady4`.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from envs.puzzle import Tokens
 from envs.sudoku import SudokuTask
 from envs.task import PuzzleTask
 from hrm_rl.serving.jobs import BackendError, Decision, Job, JobResult, JobSegment, ServedModel
+from tests.helpers.drawn import FlipTask, TintTask
 
 LENGTH = 4
 
@@ -37,6 +39,8 @@ class ScriptedBackend:
             _model("broken4", four),
             _model("steady9", nine),
             _model("steady6", maze),
+            _model("flipper", FlipTask()),
+            _model("tinter", TintTask()),
         ]
 
     async def start(self) -> None:
@@ -73,7 +77,10 @@ class ScriptedBackend:
 
     def _segments(self, job: Job) -> Iterator[JobSegment]:
         task = next(model.task for model in self.models if model.name == job.model)
-        solution = task.parse(task.write_text(job.inputs)).solution[0]
+        if isinstance(task, TintTask):
+            solution = task.recoloured(job.inputs[None], np.array([job.identifier]))[0]
+        else:
+            solution = task.prove(job.inputs)
         start, length = 0, min(LENGTH, job.segments)
         for segment in range(1, job.segments + 1):
             assumed = np.zeros_like(job.inputs)
@@ -87,7 +94,7 @@ class ScriptedBackend:
                 share = 1.0 if ending else share
                 assumed = _first_open(job.inputs, solution, task, segment % 3)
             answer, probabilities = _answer(task, job.inputs, solution, share)
-            solved = bool(task.solved(job.inputs[None], answer[None])[0])
+            solved = None if task.label_decides else bool(task.solved(job.inputs[None], answer[None])[0])
             over = job.mode == "search" and segment == 2
             decision = _decision(job, segment, ending, solved, over)
             q = (6 * min(share, 1.0) - 3 if job.model != "wrong4" else 2.0, 1.0 - segment / 2)
@@ -109,10 +116,11 @@ def _model(name: str, task: PuzzleTask, trained_to_search: bool = False) -> Serv
         search_budget=16 if task.assumable else None,
         trained_to_search=trained_to_search,
         origin="a script",
+        identifiers=task.identifiers,
     )
 
 
-def _decision(job: Job, segment: int, ending: bool, solved: bool, over: bool) -> Decision:
+def _decision(job: Job, segment: int, ending: bool, solved: bool | None, over: bool) -> Decision:
     spent = segment == job.segments
     if over:
         return "start over"

@@ -51,6 +51,7 @@ def test_a_puzzle_is_solved_and_all_of_it_is_told() -> None:
         "answer": SOLUTION,
         "tokens": [int(digit) + 1 for digit in SOLUTION],
         "inputs": [1 if digit == "." else int(digit) + 1 for digit in PUZZLE],
+        "identifier": 0,
         "solved": True,
         "decision": "halt",
         "segments": 2,

@@ -19,7 +19,8 @@ from tensorboard.summary.writer import event_file_writer
 
 from envs import View, make_task
 from hrm_rl.agents.tally import Tally, summarise
-from hrm_rl.runs.folder import read_metrics
+from hrm_rl.runs.folder import parse_metrics, read_metrics
+from hrm_rl.training import telemetry as telemetry_module
 from hrm_rl.training.local import LocalWorker
 from hrm_rl.training.loop import Trainer
 from hrm_rl.training.pictures import board_grid
@@ -210,6 +211,40 @@ def test_resuming_drops_what_was_recorded_after_the_checkpoint(checkpoint: int, 
     assert [(h.step, h.histogram_value.num) for h in histograms] == [
         (update, expected[update][0]) for update in expected
     ]
+
+
+@pytest.mark.parametrize("piece", [1, 7, 40, 1 << 16])
+def test_what_is_dropped_is_found_from_the_end_whatever_lies_there(
+    piece: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(telemetry_module, "PIECE", piece)
+    path = tmp_path / "metrics.jsonl"
+    kept = '{"update": 1, "a": "\u00e9"}\nno record\n{"update": 2}\n{"update": 2, "eval/solved": 1.0}\n'
+    for dropped in (
+        "",
+        "\n",
+        '{"update": 3}\n{"update": 4}\n',
+        "\u00e9\n{}\n",
+        '{"update": 3}\n{"update": 2',
+    ):
+        path.write_text(kept + dropped)
+        Telemetry(tmp_path, TINY, 2).close()
+        assert path.read_text() == kept
+    Telemetry(tmp_path, TINY, 0).close()
+    assert path.read_text() == ""
+
+
+def test_a_long_run_resumes_without_reading_what_it_recorded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, read = tmp_path / "metrics.jsonl", []
+    path.write_text("".join(f'{{"update": {update}}}\n' for update in range(1, 100_001)))
+    monkeypatch.setattr(
+        telemetry_module, "parse_metrics", lambda text: read.append(text) or parse_metrics(text)
+    )
+    Telemetry(tmp_path, TINY, 99_990).close()
+    assert len(read) == 11
+    assert read_metrics(path)[-1] == {"update": 99_990}
 
 
 def test_a_line_cut_off_by_a_crash_is_dropped_and_the_rest_kept(tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def continue_value(next_q: Tensor, segment: Tensor, budget: int) -> Tensor:
     sigmoid(q_halt') where the budget ends here, else sigmoid(max(q_halt', q_continue')) (HRM, eq. for
     G_continue).
     """
-    halt, go_on = next_q[:, 0], next_q[:, 1]
+    halt, go_on = next_q[..., 0], next_q[..., 1]
     return torch.sigmoid(torch.where(segment >= budget, halt, torch.maximum(halt, go_on)))
 
 
@@ -76,7 +76,7 @@ class QTarget(ABC):
     def wants_to_halt(self, q: Tensor, threshold: float = 0.0) -> Tensor:
         """(B,) bool: halting is worth more than continuing. threshold: how much more, in logits; training
         knows no other than 0."""
-        return q[:, 0] > q[:, 1] + threshold
+        return q[..., 0] > q[..., 1] + threshold
 
     @abstractmethod
     def targets(self, q: Tensor, segment: Tensor, budget: int) -> Tensor | None:
@@ -146,7 +146,7 @@ class HaltOnly(QTarget):
     thresholds = (-2.0, -1.0, 0.0, 0.5, 1.0, 2.0, 4.0)
 
     def wants_to_halt(self, q: Tensor, threshold: float = 0.0) -> Tensor:
-        return q[:, 0] > threshold
+        return q[..., 0] > threshold
 
     def targets(self, q: Tensor, segment: Tensor, budget: int) -> None:
         return None

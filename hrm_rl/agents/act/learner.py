@@ -15,13 +15,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn.parallel import DistributedDataParallel
 
 from envs import PAD
 from envs.copies import writable
 from envs.episodes import PuzzleVectorEnv
 from hrm_rl.agents.act import halting
 from hrm_rl.agents.act.answers import fill_in, likeliest
+from hrm_rl.agents.act.gradients import average_over_ranks
 from hrm_rl.agents.act.losses import IGNORE, Losses, losses
 from hrm_rl.agents.act.noise import TrainingNoise
 from hrm_rl.agents.act.slots import Act, Slots, Thought, slices, slots_of_rank
@@ -66,13 +66,6 @@ class Learner:
         for p in model.parameters():
             p.requires_grad_(not frozen)
         self.training_model: Any = model
-        if world_size > 1 and not frozen:
-            self.training_model = DistributedDataParallel(
-                model,
-                device_ids=[device.index] if device.type == "cuda" else None,
-                broadcast_buffers=False,  # the buffers are constant or updated alike on all ranks
-                gradient_as_bucket_view=True,
-            )
         most_slots = slots_of_rank(config.train.global_batch_size, 0, world_size)
         self.optimisation = Optimisation(model, config, most_slots * config.halting.rollout_segments)
         self.noise = TrainingNoise(config, rank)
@@ -122,6 +115,8 @@ class Learner:
         self.noise.begin(self.updates + 1)
         with self.model.unchanging():
             self._learn()
+        if self.world_size > 1:
+            average_over_ranks(self.model.parameters())
         with self.phase("optimiser"):
             norm = self.optimisation.step(self.updates + 1)
         self.updates += 1
@@ -151,11 +146,10 @@ class Learner:
         parts = slices(self.env.num_envs, self.config.train.micro_batches)
         acts = []
         for rows in parts:
-            with self._gradients_stay_here() if rows is not parts[-1] else nullcontext():
-                thought = self._think(rows)
-                targets = self._targets(thought)  # asked for before the answer is waited for
-                act = self._answer(thought)
-                self._backward(self._loss(thought, act, targets))
+            thought = self._think(rows)
+            targets = self._targets(thought)  # asked for before the answer is waited for
+            act = self._answer(thought)
+            self._backward(self._loss(thought, act, targets))
             acts.append(act)
             del thought
         act = Act.join(acts)
@@ -196,17 +190,30 @@ class Learner:
             for a in (slots.puzzle[rows], self._labels(rows), slots.identifier[rows])
         )
         with self.phase("forward"):
-            carry, logits, q = self.training_model(self.noise.on_the_way(begun), tokens, identifier)
+            carry, logits, q = self._segment(
+                self.training_model, self.noise.on_the_way(begun), tokens, identifier
+            )
         self.optimisation.collect()
         # A carry is detached: what is read from it teaches the q-head alone.
-        q_taught = self.model.q_values(carry.z_h) if self.config.halting.q_detach else q
+        q_taught = self._q_of(carry) if self.config.halting.q_detach else q
         if self.q_target.teaches_previous:  # the continue values before this segment
-            q_taught = torch.stack((q_taught[:, 0], self.model.q_values(begun.z_h)[:, 1]), dim=1)
+            q_taught = torch.stack((q_taught[..., 0], self._q_of(begun)[..., 1]), dim=-1)
         puzzle, solution, segment = slots.puzzle[rows], slots.solution[rows], slots.segment[rows] + 1
         answer = ToCpu(likeliest(logits), q)
         return Thought(
             puzzle, solution, segment, tokens, labels, identifier, logits, q, q_taught, carry, answer
         )
+
+    def _segment(
+        self, model: Any, carry: Carry, tokens: Tensor, identifier: Tensor
+    ) -> tuple[Carry, Tensor, Tensor]:
+        """One segment of a model, as its `forward` gives it."""
+        found: tuple[Carry, Tensor, Tensor] = model(carry, tokens, identifier)
+        return found
+
+    def _q_of(self, carry: Carry) -> Tensor:
+        """The Q-values of a state, by the q-head as it is now."""
+        return self.model.q_values(carry.z_h)
 
     def _labels(self, rows: slice) -> NDArray[np.int64]:
         """(B, L) what the answer's loss compares with, IGNORE where it does not look."""
@@ -259,8 +266,12 @@ class Learner:
         q = thought.q.detach()
         if self.q_target.looks_ahead:
             with self.phase("bootstrap forward"), torch.no_grad():
-                q = self.model(thought.carry, thought.tokens, thought.identifier)[2]
-        return self.q_target.targets(q, self._on_device(thought.segment), budget)
+                q = self._segment(self.model, thought.carry, thought.tokens, thought.identifier)[2]
+        return self.q_target.targets(q, self._spent(thought), budget)
+
+    def _spent(self, thought: Thought) -> Tensor:
+        """(B,) the segments spent on each slot's puzzle."""
+        return self._on_device(thought.segment)
 
     def _loss(self, thought: Thought, act: Act, targets: Tensor | None) -> Tensor:
         """The loss summed over the thought's slots; its parts are counted."""
@@ -276,19 +287,13 @@ class Learner:
 
     def _backward(self, total: Tensor) -> None:
         """Add the gradient of a loss summed over slots of this worker."""
-        # DDP averages over ranks: times world_size / global slots makes that the gradient of (sum over all
-        # slots) / (all slots); a rollout's segments are averaged. A loss that is not finite makes every
-        # gradient NaN, on all ranks.
+        # Gradients are averaged over ranks: times world_size / global slots makes that the gradient of (sum
+        # over all slots) / (all slots); a rollout's segments are averaged. A loss that is not finite makes
+        # every gradient NaN, on all ranks.
         everyone = self.config.train.global_batch_size * self.config.halting.rollout_segments
         poison = torch.where(total.detach().isfinite(), 1.0, float("nan"))
         with self.phase("backward"):
             (total * (self.world_size / everyone) * poison).backward()
-
-    def _gradients_stay_here(self) -> AbstractContextManager[None]:
-        """Inside, backward passes add to this worker's gradients; the next one outside
-        adds up all workers'."""
-        model = self.training_model
-        return model.no_sync() if isinstance(model, DistributedDataParallel) else nullcontext()
 
     def _on_device(self, array: NDArray) -> Tensor:
         return to_device(torch.from_numpy(array), self.device)

@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from envs import PAD, DataError, PuzzleBatch, make_task
-from envs.puzzle import NO_LEVEL
+from envs.puzzle import NO_LEVEL, Tokens
+from envs.registration import TASKS
 from envs.search import Choice
 from envs.task import PuzzleTask
 from hrm_rl.analysis.boards import Step
@@ -69,6 +71,7 @@ def ask(question: RemoteQuestion, read: ReadPuzzle | None = None, level: str = "
             mode=question.mode,
             segments=question.segments,
             seed=question.seed,
+            identifier=int(puzzle.identifier[0]),
         ):
             if isinstance(event, BeginEvent):
                 begin = event
@@ -76,7 +79,8 @@ def ask(question: RemoteQuestion, read: ReadPuzzle | None = None, level: str = "
                 seen.append(event)
     if begin is None or not seen:
         raise UserError(f"{question.url} told of no segment")
-    return RemoteThoughts(begin, tasks[model.task], puzzle, steps_of_events(seen, begin.mode, puzzle))
+    task = tasks[model.task]
+    return RemoteThoughts(begin, task, puzzle, steps_of_events(seen, begin.mode, puzzle))
 
 
 def _first_that_fits(
@@ -93,22 +97,57 @@ def _first_that_fits(
     raise UserError(f"{refused}{trained_on(refused, tasks[models[0].task])}")
 
 
+class ToldTask(PuzzleTask):
+    """A task of which no more is known than a service tells: enough to read puzzles and to show them. A name
+    that a service tells is never imported."""
+
+    def __init__(self, info: TaskInfo):
+        self.name, self.characters, self.drawn_as = info.name, info.characters, info.drawn_as
+        self.grid_shape, self.levels = (info.rows, info.columns), tuple(info.levels)
+        self.label_decides = True  # as far as can be told from here
+
+    def solved(self, inputs: Tokens, answer: Tokens) -> NDArray[np.bool_]:
+        raise NotImplementedError("only the service knows the rule")
+
+    def unknown(self, inputs: Tokens) -> NDArray[np.bool_]:
+        raise NotImplementedError("only the service knows what an answer has to find")
+
+    def generate(
+        self, level: str, count: int, rng: np.random.Generator, held_out: bool = False
+    ) -> PuzzleBatch:
+        raise NotImplementedError("the service makes puzzles")
+
+
 def _task_of(info: TaskInfo) -> PuzzleTask:
-    """The task here that a service calls by this name."""
-    task = make_task(info.name, size=info.rows)
-    if task.characters != info.characters:
+    """The task of this project that a service calls by this name, if it is the same with its defaults; else
+    what the service tells of it. Raises UserError for a Sudoku or a maze of another version."""
+    if info.name not in TASKS:
+        return ToldTask(info)
+    try:
+        task = make_task(info.name, size=info.columns)
+    except UserError:
+        return ToldTask(info)
+    told = {identity.identifier: identity.name for identity in info.identities}
+    if (task.characters, task.grid_shape, dict(task.identities())) == (
+        info.characters,
+        (info.rows, info.columns),
+        told,
+    ):
+        return task
+    if info.drawn_as == "board":
         raise UserError(f"the service's task {info.task} is another than that of this version of hrm-rl")
-    return task
+    return ToldTask(info)
 
 
 def _made(client: Client, slug: str, level: str, seed: int) -> PuzzleBatch:
     made = client.random(slug, level, seed)
     tokens = np.array([made.tokens, made.solution], np.uint8)
-    return PuzzleBatch(tokens[:1], tokens[1:], np.full(1, NO_LEVEL), np.zeros(1, np.int64))
+    return PuzzleBatch(tokens[:1], tokens[1:], np.full(1, NO_LEVEL), np.array([made.identifier]))
 
 
 def steps_of_events(seen: Sequence[SegmentEvent], mode: Mode, puzzle: PuzzleBatch) -> list[Step]:
-    """The segments of a stream as pictures show them."""
+    """The segments of a stream as pictures show them. Where the service cannot tell what is right, a label
+    can, if there is one."""
     steps: list[Step] = []
     solution = puzzle.solution[0]
     labelled = solution != PAD
@@ -130,7 +169,7 @@ def steps_of_events(seen: Sequence[SegmentEvent], mode: Mode, puzzle: PuzzleBatc
                     halts=q_halt > (q_continue or 0.0) and not stopped,
                     spent=event is seen[-1],
                     thinks_on=stopped,
-                    solved=event.solved,
+                    solved=(None if wrong is None else wrong == 0) if event.solved is None else event.solved,
                     wrong=wrong,
                 )
             )
@@ -143,7 +182,7 @@ def steps_of_events(seen: Sequence[SegmentEvent], mode: Mode, puzzle: PuzzleBatc
                 before=before,
                 q_halt=q_halt,
                 q_continue=q_continue,
-                halts=event.solved,
+                halts=bool(event.solved),
                 spent=event.decision == "give up",
                 thinks_on=False,
                 solved=event.solved,

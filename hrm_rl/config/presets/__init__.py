@@ -5,12 +5,18 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from hrm_rl.config.config import Config
+from hrm_rl.config.presets.arc import ARC_PRESETS
 from hrm_rl.config.presets.base import Preset
 from hrm_rl.config.presets.maze import MAZE_PRESETS
+from hrm_rl.config.presets.patterns import PATTERN_PRESETS
 from hrm_rl.config.presets.sudoku import SUDOKU_PRESETS
+from hrm_rl.config.presets.text import TEXT_PRESETS
 from hrm_rl.utils.errors import unknown
 
-_ALL: dict[str, Preset] = {found.config.preset: found for found in (*SUDOKU_PRESETS, *MAZE_PRESETS)}
+_ALL: dict[str, Preset] = {
+    found.config.preset: found
+    for found in (*SUDOKU_PRESETS, *MAZE_PRESETS, *ARC_PRESETS, *PATTERN_PRESETS, *TEXT_PRESETS)
+}
 PRESETS: dict[str, Config] = {name: found.config for name, found in _ALL.items()}
 
 

@@ -21,9 +21,19 @@ export async function tasks() {
   return (await get("v1/tasks")).tasks;
 }
 
-/** A new puzzle with exactly one solution: {puzzle, tokens, solution, seed, ...}. */
+/** A new puzzle: {puzzle, tokens, identifier, solution, solutions, seed, ...}. */
 export async function random(task, level) {
   return get(`v1/puzzles/random?${new URLSearchParams({ task, level })}`);
+}
+
+/** What a text is to a task: {tokens, identifier}. Throws BackendError. */
+export async function read(task, puzzle) {
+  const response = await send("v1/puzzles/read", {
+    method: "POST",
+    headers: { "Content-Type": "application/json", Accept: "application/json" },
+    body: JSON.stringify({ task, puzzle }),
+  });
+  return response.json();
 }
 
 /** Think about one puzzle. Yields {event, data} for begin, segment and result; throws BackendError.

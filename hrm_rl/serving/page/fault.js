@@ -1,4 +1,7 @@
-// What goes wrong between the page and a model.
+// What goes wrong: between the page and a model, and in what a reader writes.
+
+/** A text that is no puzzle. */
+export class TextError extends Error {}
 
 /** Why a model did not answer. code: that of the service, or "offline", "lost". */
 export class BackendError extends Error {

@@ -22,9 +22,9 @@ export function asText(task, puzzle, lanes) {
 }
 
 /** A run as JSON: what was asked, and every event. */
-export function asJson(task, puzzle, lanes) {
+export function asJson(task, puzzle, lanes, identifier = 0) {
   const runs = lanes.map(({ asked, begun, segments, result }) => ({ asked, begin: begun, segments, result }));
-  return `${JSON.stringify({ task: task.task, puzzle: compact(task, puzzle), tokens: puzzle, runs })}\n`;
+  return `${JSON.stringify({ task: task.task, puzzle: compact(task, puzzle), tokens: puzzle, identifier, runs })}\n`;
 }
 
 /** Bytes of a GIF of the run. speed: segments a second. pause(): waits, so that the page stays alive. */
@@ -51,7 +51,7 @@ function panel(task, puzzle, lane, position) {
   const { text, kind } = verdict(segment, lane.result);
   const start = segment?.start ? `, start ${segment.start + 1}` : "";
   return {
-    task, puzzle, kind, cells: cellsOf(task, puzzle, segment),
+    task, puzzle, kind, cells: cellsOf(task, puzzle, segment, null, lane.unknown), answer: segment?.answer ?? puzzle,
     gone: Boolean(segment) && abandoned(segment),
     title: `${lane.asked.model}, ${lane.asked.mode}`,
     foot: segment ? `Segment ${segment.segment}${start}${text ? `: ${text.toLowerCase()}` : ""}` : "The puzzle",

@@ -1,9 +1,10 @@
 // One model at work: its settings, its board, its chart, and what it has thought so far.
 
+import { showAsked } from "./asked.js";
 import { Board } from "./board.js";
 import { Chart } from "./chart.js";
 import { offer } from "./dom.js";
-import { abandoned, candidates, cellsOf } from "./view.js";
+import { abandoned, candidates, cellsOf, judged } from "./view.js";
 import { errorSentence, modeSentence, segmentSentence, taskName, verdict } from "./words.js";
 
 const PATIENCE = 500; // milliseconds without an event after which the page says that it waits
@@ -16,6 +17,7 @@ export class Lane {
     Object.assign(this, { root, backend, model: part("model"), mode: part("mode"), budget: part("budget") });
     Object.assign(this, { verdict: part("verdict"), line: part("line"), message: part("message") });
     this.figure = chart;
+    this.asking = part("asked");
     this.board = new Board(part("board"), hears);
     this.chart = new Chart(chart.querySelector("svg"), hears.seek);
     this.models = [];
@@ -72,12 +74,13 @@ export class Lane {
     this.say("");
   }
 
-  /** Think about a puzzle. arrived(): a segment came. Resolves when it has ended, however it did. */
-  async think(task, puzzle, extra, arrived) {
+  /** Think about a puzzle {board, identifier, label}. arrived(): a segment came. Resolves when it has ended,
+   * however it did. */
+  async think({ board: puzzle, identifier, label }, extra, arrived) {
     this.clear();
     const control = new AbortController();
     this.control = control;
-    this.asked = { ...this.settings, ...extra };
+    this.asked = { ...this.settings, ...(identifier ? { identifier } : {}), ...extra };
     const waiting = setTimeout(() => this.say("Waiting for the model …"), PATIENCE);
     try {
       for await (const { event, data } of this.backend.think({ puzzle, ...this.asked }, control.signal)) {
@@ -87,8 +90,9 @@ export class Lane {
           if (this.message.textContent) this.say("");
         }
         if (event === "begin") this.begun = data;
-        if (event === "segment") this.segments.push({ ...data, fresh: data.start !== this.segments.at(-1)?.start });
-        if (event === "result") this.result = data;
+        const before = this.segments.at(-1);
+        if (event === "segment") this.segments.push({ ...data, ...judged(data, label), fresh: data.start !== before?.start });
+        if (event === "result") this.result = { ...data, solved: data.solved ?? before?.solved ?? null };
         arrived();
       }
     } catch (error) {
@@ -108,6 +112,11 @@ export class Lane {
     this.control = null;
   }
 
+  /** The cells that an answer has to find, as far as that was told. */
+  get unknown() {
+    return this.begun?.unknown ?? null;
+  }
+
   get thinking() {
     return Boolean(this.control);
   }
@@ -120,8 +129,10 @@ export class Lane {
   /** Show the puzzle or a segment. */
   show(task, puzzle, position, every) {
     const segment = this.at(position);
-    const cells = cellsOf(task, puzzle, segment, this.fault);
+    const cells = cellsOf(task, puzzle, segment, this.fault, this.unknown);
+    showAsked(this.asking, task, puzzle, Boolean(segment));
     this.board.show(task, puzzle, cells, {
+      answer: segment?.answer ?? null,
       thought: Boolean(segment),
       gone: Boolean(segment) && abandoned(segment),
       marks: every && segment ? (cell) => candidates(task, segment, cell) : null,

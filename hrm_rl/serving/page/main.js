@@ -6,11 +6,14 @@ import { $, download, offer } from "./dom.js";
 import { asGif, asJson, asText, copy } from "./keep.js";
 import { Lane } from "./lane.js";
 import * as link from "./link.js";
+import { isRuled } from "./kinds.js";
 import { listen } from "./open.js";
+import { listenToOwn, showOwn } from "./own.js";
 import { showPad } from "./pad.js";
+import { asRows, mayBe } from "./plain.js";
 import { Player } from "./player.js";
 import { Puzzle } from "./puzzle.js";
-import { extent, isMaze, problem } from "./rules.js";
+import { emptyBoard, extent, isMaze, problem } from "./rules.js";
 import { TextError, parse } from "./text.js";
 import { errorSentence, taskName } from "./words.js";
 
@@ -63,13 +66,15 @@ function show(position) {
 
 function showCells() {
   const runs = shown().map((lane) => [lane.asked?.model ?? "", lane.at(player.position)]);
-  if (puzzle.task) showCandidates($("candidates"), puzzle.task, puzzle.board, looked, runs);
+  if (puzzle.task) showCandidates($("candidates"), puzzle.task, puzzle.board, looked, runs, first.unknown);
 }
 
 /** What depends on the kind of puzzle. */
 function showTask() {
   const { task, board } = puzzle;
   $("note").textContent = puzzle.summary;
+  const models = known.models.filter((model) => task.models.includes(model.name));
+  showOwn(puzzle, models);
   const [size] = extent(task, board);
   if (task.task === showTask.shown && size === showTask.size) return;
   Object.assign(showTask, { shown: task.task, size });
@@ -81,10 +86,10 @@ function showTask() {
   $("size-field").hidden = !isMaze(task) || task.rows <= SMALLEST_MAZE;
   const sizes = Array.from({ length: Math.max(1, task.rows - SMALLEST_MAZE + 1) }, (_, i) => task.rows - i);
   offer($("size"), sizes.map((n) => [n, `${n}×${n}`]), String(size));
-  const models = known.models.filter((model) => task.models.includes(model.name));
   lanes.forEach((lane) => lane.setModels(models));
   document.body.classList.toggle("maze-page", isMaze(task));
-  $("every-field").hidden = isMaze(task);
+  document.body.classList.toggle("colours-page", task.drawn_as === "colours");
+  $("every-field").hidden = isMaze(task) || !isRuled(task);
   showPad(task, {
     write: (token) => {
       const { focused } = first.board;
@@ -135,7 +140,7 @@ async function think(extra = {}) {
   player.begin();
   history.replaceState(null, "", link.write(state()));
   const arrived = () => player.grow(Math.max(...shown().map((lane) => lane.segments.length)));
-  const ended = shown().map((lane) => lane.think(puzzle.task, puzzle.board, extra, arrived));
+  const ended = shown().map((lane) => lane.think(puzzle, extra, arrived));
   show(0);
   const errors = await Promise.all(ended);
   player.end();
@@ -173,35 +178,74 @@ async function random(task = puzzle.task) {
     const mine = ++changes;
     const made = await backend.random(task.task, level);
     if (mine !== changes) return;
-    const proof = isMaze(task) ? `Its shortest way has ${made.length} cells.` : "It has exactly one solution.";
-    puzzle.set(task, made.tokens, proof);
+    const proof = isMaze(task) ? `Its shortest way has ${made.length} cells.`
+      : made.solutions === 1 ? "It has exactly one solution." : task.label_decides ? "Its label is known." : "";
+    const label = task.label_decides ? made.solution : null;
+    puzzle.set(task, made.tokens, proof, { identifier: made.identifier, label });
     $("level").value = level;
   } catch (error) {
     complain(error, () => random(task));
   }
 }
 
-/** A text from outside: a puzzle, or a run that was saved here. Returns whether it was one. */
-function take(text, refuse = complain) {
+/** A text from outside: a puzzle, or a run that was saved here. Resolves to whether it was one. */
+async function take(text, refuse = complain) {
+  const mine = ++changes;
   try {
     if (/^\s*\{"task"/.test(text)) restore(JSON.parse(text));
     else {
-      const { task, board, more } = parse(text, known.tasks, puzzle.task);
-      puzzle.set(task, board, more ? `The first of ${more + 1} in the text.` : "");
+      const { task, board, more, about } = await read(text);
+      if (mine !== changes) return false;
+      puzzle.set(task, board, more ? `The first of ${more + 1} in the text.` : "", about);
       tell(`A puzzle was read. ${puzzle.summary}`);
     }
     first.board.focus();
     return true;
   } catch (error) {
-    refuse(error instanceof TextError ? error.message : "The text is no puzzle and no run that was saved here.");
+    const known = error instanceof TextError || error.code;
+    refuse(known ? errorSentence(error) : "The text is no puzzle and no run that was saved here.");
     return false;
   }
 }
 
-function restore({ task, tokens, runs }) {
+/** The puzzle of a text: of this kind, else of another. Throws what the first that was asked has to say. */
+async function read(text) {
+  const ruled = () => ({ about: {}, ...parse(text, known.tasks, puzzle.task) });
+  const asked = (task) => async () => {
+    if (!text.trim()) throw new TextError("There is no text to read a puzzle from.");
+    const { tokens, identifier } = await backend.read(task.task, asRows(task, text));
+    return { task, board: tokens, more: 0, about: identifier ? { identifier } : {} };
+  };
+  const others = known.tasks.filter((task) => !isRuled(task) && task !== puzzle.task && mayBe(task, text)).map(asked);
+  const ways = isRuled(puzzle.task) ? [ruled, ...others]
+    : [asked(puzzle.task), ...(known.tasks.some(isRuled) ? [ruled] : []), ...others];
+  let why = null;
+  for (const way of ways) {
+    try {
+      return await way();
+    } catch (error) {
+      if (!(error instanceof TextError) && error.code !== "invalid") throw error;
+      why ??= error;
+    }
+  }
+  throw why;
+}
+
+/** A string as it is typed. */
+async function write(text) {
+  const [{ task }, mine] = [puzzle, ++changes];
+  try {
+    const { tokens } = text ? await backend.read(task.task, text) : { tokens: emptyBoard(task) };
+    if (mine === changes) puzzle.set(task, tokens);
+  } catch (error) {
+    complain(error);
+  }
+}
+
+function restore({ task, tokens, identifier = 0, runs }) {
   const found = known.tasks.find((one) => one.task === task);
   if (!found || !Array.isArray(tokens) || !runs.length) throw new TextError("No model here knows puzzles of this kind.");
-  puzzle.set(found, tokens);
+  puzzle.set(found, tokens, "", { identifier });
   $("compare").checked = runs.length > 1;
   compare();
   runs.slice(0, 2).forEach(({ asked, begin, segments, result }, i) =>
@@ -213,7 +257,7 @@ function restore({ task, tokens, runs }) {
 }
 
 const state = () => ({
-  task: puzzle.task, puzzle: puzzle.board, lanes: shown().map((lane) => lane.settings),
+  task: puzzle.task, puzzle: puzzle.board, identifier: puzzle.identifier, lanes: shown().map((lane) => lane.settings),
   run: lanes.some((lane) => lane.segments.length || lane.thinking),
 });
 
@@ -222,7 +266,7 @@ function follow() {
   try {
     const found = link.read(location.hash, known.tasks);
     if (!found) return false;
-    puzzle.set(found.task, found.puzzle);
+    puzzle.set(found.task, found.puzzle, "", { identifier: found.identifier });
     $("compare").checked = found.lanes.length > 1;
     compare();
     found.lanes.forEach((settings, i) => (lanes[i].settings = settings));
@@ -265,7 +309,7 @@ async function keep(button) {
     history.replaceState(null, "", link.write(state()));
     say((await copy(location.href)) ? "Link copied." : "The link is in the address bar.");
   }
-  if (button.id === "json") download(`${name}.json`, "application/json", asJson(task, board, running));
+  if (button.id === "json") download(`${name}.json`, "application/json", asJson(task, board, running, puzzle.identifier));
   if (button.id === "gif") {
     say("Drawing …");
     const pause = () => new Promise((resolve) => setTimeout(resolve));
@@ -303,6 +347,7 @@ function wire() {
   });
   window.addEventListener("hashchange", follow);
   listen(take, complain);
+  listenToOwn(puzzle, write);
 }
 
 async function begin() {
@@ -314,7 +359,7 @@ async function begin() {
   offer($("task"), known.tasks.map((task) => [task.task, taskName(task)]));
   const { name } = known.models[0];
   const task = known.tasks.find((one) => one.models.includes(name)) ?? known.tasks[0];
-  puzzle.set(task, new Array(task.rows * task.columns).fill(isMaze(task) ? 2 : 1));
+  puzzle.set(task, emptyBoard(task));
   puzzle.past = [];
   $("think").disabled = false;
   document.body.dataset.ready = "yes";

@@ -51,9 +51,9 @@ export function listen(take, refuse) {
     else if (file) message.textContent = `${file.name} is too large for a puzzle.`;
     event.target.value = "";
   });
-  $("open-form").addEventListener("submit", (event) => {
+  $("open-form").addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (take($("open-text").value, (why) => (message.textContent = why))) {
+    if (await take($("open-text").value, (why) => (message.textContent = why))) {
       $("open-text").value = "";
       dialog.close();
     }

@@ -1,12 +1,14 @@
 // A segment drawn on a canvas, for the GIF: the same board as on the page, in light colours.
 
-import { BLANK, GOAL, PATH, START, WALL, extent, isMaze } from "./rules.js";
+import { COLOURS as TEN, colourOf, isRuled, kindOf, linesOf } from "./kinds.js";
+import { BLANK, GOAL, PATH, START, WALL, isMaze } from "./rules.js";
 import { glyph } from "./text.js";
 
 const INK = "#1c1e22";
 const COLOURS = { paper: "#fffdf8", line: "#cfcabf", thick: "#4a4a4a", model: "#1d4ea8", bad: "#b3261e",
   badGround: "#fbdcd7", changed: "#fff0c2", dim: "#6b6f76", good: "#19693a", wall: "#3b3f46" };
 const SIDE = 360;
+const WRAP = 16; // characters of a string in a line
 const EDGE = 14;
 const HEAD = 40;
 const FOOT = 30;
@@ -33,16 +35,24 @@ export function paint(context, panels) {
   });
 }
 
-function board(context, { task, puzzle, cells, gone }) {
-  const [rows, columns] = extent(task, puzzle);
-  const size = Math.floor(SIDE / Math.max(rows, columns));
-  for (let row = 0; row < rows; row++)
-    for (let column = 0; column < columns; column++) {
-      context.save();
-      context.translate(column * size, row * size);
-      cell(context, task, cells[row * task.columns + column], size);
-      context.restore();
-    }
+/** The cells of a picture, a list for each line: long strings are broken. */
+function placesOf(task, puzzle, answer) {
+  const lines = linesOf(task, answer, puzzle);
+  if (kindOf(task) !== "string") return lines;
+  return lines.flatMap((line) =>
+    Array.from({ length: Math.ceil(line.length / WRAP) }, (_, i) => line.slice(i * WRAP, (i + 1) * WRAP)));
+}
+
+function board(context, { task, puzzle, answer, cells, gone }) {
+  const places = placesOf(task, puzzle, answer);
+  const [rows, columns] = [places.length, Math.max(...places.map((line) => line.length))];
+  const size = Math.min(Math.floor(SIDE / Math.max(rows, columns)), isRuled(task) ? SIDE : 60);
+  places.forEach((line, row) => line.forEach((place, column) => {
+    context.save();
+    context.translate(column * size, row * size);
+    cell(context, task, cells[place], size);
+    context.restore();
+  }));
   const [boxRows, boxColumns] = task.box ?? [rows, columns];
   for (let row = 0; row <= rows; row++) rule(context, 0, row * size, columns * size, row * size, row % boxRows === 0);
   for (let column = 0; column <= columns; column++)
@@ -64,9 +74,10 @@ function cell(context, task, seen, size) {
     context.fillRect(0, 0, size, size);
   }
   const colour = seen.broken || seen.wrong ? COLOURS.bad : seen.given ? INK : seen.assumed ? COLOURS.dim : COLOURS.model;
+  if (kindOf(task) === "colours") return patch(context, task, seen, size);
   context.globalAlpha = seen.given ? 1 : 0.45 + 0.55 * seen.trust;
   if (isMaze(task)) passage(context, task, seen, size, colour);
-  else if (seen.token > BLANK) {
+  else if (seen.token > (isRuled(task) ? BLANK : 0)) {
     const weight = seen.given ? "600" : seen.assumed ? "italic 400" : "400";
     text(context, glyph(task, seen.token), size / 2, size / 2 + 1, `${weight} ${Math.round(size * 0.6)}px ${SERIF}`, colour);
   }
@@ -74,6 +85,31 @@ function cell(context, task, seen, size) {
   if (seen.wrong || seen.broken) {
     context.fillStyle = COLOURS.bad;
     context.fillRect(size * 0.22, size * 0.86, size * 0.56, Math.max(2, size * 0.05));
+  }
+}
+
+/** A cell of a grid of colours: changed has a corner, wrong a cross. */
+function patch(context, task, seen, size) {
+  const colour = colourOf(task, seen.token);
+  context.fillStyle = colour === null ? COLOURS.line : TEN[colour];
+  context.fillRect(0, 0, size, size);
+  if (seen.changed) {
+    context.fillStyle = COLOURS.changed;
+    context.beginPath();
+    context.moveTo(0, 0);
+    context.lineTo(size * 0.35, 0);
+    context.lineTo(0, size * 0.35);
+    context.fill();
+  }
+  if (!seen.wrong && !seen.broken) return;
+  for (const [width, style] of [[5, INK], [2.5, COLOURS.paper]]) {
+    Object.assign(context, { lineWidth: width, strokeStyle: style });
+    context.beginPath();
+    for (const [from, to] of [[0.25, 0.75], [0.75, 0.25]]) {
+      context.moveTo(size * 0.25, size * from);
+      context.lineTo(size * 0.75, size * to);
+    }
+    context.stroke();
   }
 }
 

@@ -1,17 +1,21 @@
 // The rules of the puzzles, without a server: which cells clash, which answers are right.
 // A board is an array of L tokens, row by row; a task is what GET /v1/tasks says of it.
 
+import { isRuled, kindOf } from "./kinds.js";
+import { blankPlain } from "./plain.js";
+
 export const PAD = 0;
 export const BLANK = 1; // Sudoku: digit d is token d + 1
 export const [WALL, FREE, START, GOAL, PATH] = [1, 2, 3, 4, 5]; // mazes
 
 export const isMaze = (task) => task.name === "maze";
 
-/** The token of a cell that an answer has to find. */
-export const openToken = (task) => (isMaze(task) ? FREE : BLANK);
+/** The token of a cell that an answer has to find; null where the page does not know the task. */
+export const openToken = (task) => (isMaze(task) ? FREE : isRuled(task) ? BLANK : null);
 
 /** A board without clues; of a maze `size` x `size` free cells at the top left. */
 export function emptyBoard(task, size = task.rows) {
+  if (!isRuled(task)) return blankPlain(task, size);
   const board = new Array(task.rows * task.columns).fill(PAD);
   for (let row = 0; row < Math.min(size, task.rows); row++)
     for (let column = 0; column < Math.min(size, task.columns); column++)
@@ -92,6 +96,7 @@ export function steps(task, start, open) {
 
 /** Cells of a puzzle that break the rule before anybody has thought. */
 export function clashes(task, puzzle) {
+  if (!isRuled(task)) return new Set();
   if (!isMaze(task)) return clashing(task, puzzle);
   const many = (token) => puzzle.flatMap((found, cell) => (found === token ? [cell] : []));
   return new Set([START, GOAL].map(many).flatMap((cells) => (cells.length > 1 ? cells : [])));
@@ -100,6 +105,7 @@ export function clashes(task, puzzle) {
 /** Why a puzzle cannot be thought about, in a sentence, or null. Whether a Sudoku has one solution is for
  * others to say. */
 export function problem(task, puzzle) {
+  if (kindOf(task) === "string" && !puzzle.some(Boolean)) return "There is no string yet: type one below.";
   if (!isMaze(task)) return null; // the backend names the cells
   const start = puzzle.indexOf(START);
   const goal = puzzle.indexOf(GOAL);

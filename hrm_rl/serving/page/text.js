@@ -1,10 +1,12 @@
 // Puzzles as people write, paste and link them, without a server. The forms are those of
 // envs/sudoku/text.py and envs/maze/files.py, and some more that a clipboard brings.
 
+import { TextError } from "./fault.js";
+import { character, isRuled, kindOf } from "./kinds.js";
+import { compactPlain, expandPlain, writePlain } from "./plain.js";
 import { BLANK, FREE, GOAL, PAD, START, WALL, extent, isMaze } from "./rules.js";
 
-/** A text that is no puzzle. */
-export class TextError extends Error {}
+export { TextError };
 
 const BLANKS = /[.0_*xX?\-·]/;
 const BETWEEN = /[|!,;│║┃¦\s[\](){}"']/g;
@@ -19,12 +21,12 @@ const MAZE = new Map([
   ["S", START], ["s", START], ["G", GOAL], ["g", GOAL],
 ]);
 
-/** The first puzzle of a text, for one of `tasks`, the one that is `current` before others.
+/** The first Sudoku or maze of a text, for one of `tasks`, the one that is `current` before others.
  * Returns {task, board, more}: `more` puzzles follow it. Throws TextError. */
 export function parse(text, tasks, current) {
+  const order = [current, ...tasks.filter((task) => task !== current)].filter(isRuled);
   const plain = text.normalize("NFKC").replace(/\r\n?/g, "\n").replace(/\ufeff/g, "");
   if (!plain.trim()) throw new TextError("There is no text to read a puzzle from.");
-  const order = [current, ...tasks.filter((task) => task !== current)];
   if (/[#█■]/.test(plain) && /s/i.test(plain) && /g/i.test(plain) && !/[1-9]/.test(plain))
     return parseMaze(plain, order.filter(isMaze));
   return parseSudoku(plain, order.filter((task) => !isMaze(task)));
@@ -114,17 +116,20 @@ function parseMaze(text, tasks) {
 }
 
 /** "Row 2, column 5". */
-export const place = (task, cell) =>
-  `Row ${Math.floor(cell / task.columns) + 1}, column ${(cell % task.columns) + 1}`;
+export const place = (task, cell) => kindOf(task) === "string" && task.rows === 1
+  ? `Character ${cell + 1}`
+  : `Row ${Math.floor(cell / task.columns) + 1}, column ${(cell % task.columns) + 1}`;
 
 /** What stands in a cell, in one character. */
 export function glyph(task, token) {
+  if (!isRuled(task)) return character(task, token);
   if (isMaze(task)) return ["", "#", " ", "S", "G", "o"][token] ?? "?";
   return token > BLANK ? String(token - 1) : token === BLANK ? "." : "?";
 }
 
 /** A board in lines, one for each row. */
 export function write(task, board) {
+  if (!isRuled(task)) return writePlain(task, board);
   const [rows, columns] = extent(task, board);
   return Array.from({ length: rows }, (_, row) =>
     Array.from({ length: columns }, (_, column) => glyph(task, board[row * task.columns + column]) || " ").join(""),
@@ -133,12 +138,14 @@ export function write(task, board) {
 
 /** A board in few characters, for a link: `53..7...`, or the rows of a maze with `/` between. */
 export function compact(task, board) {
+  if (!isRuled(task)) return compactPlain(task, board);
   const text = write(task, board);
   return isMaze(task) ? text.replaceAll("\n", "/").replaceAll(" ", ".") : text.replaceAll("\n", "");
 }
 
 /** The board of `compact`. Throws TextError. */
 export function expand(task, text) {
+  if (!isRuled(task)) return expandPlain(task, text);
   const found = parse(isMaze(task) ? text.replaceAll("/", "\n") : text, [task], task);
   return found.board;
 }

@@ -1,5 +1,6 @@
 // What the page says, in sentences: for the line under a board, for screen readers and for copied text.
 
+import { kindOf, isRuled, meaning } from "./kinds.js";
 import { abandoned, chance } from "./view.js";
 import { BLANK, FREE, GOAL, PATH, START, WALL, isMaze } from "./rules.js";
 import { place } from "./text.js";
@@ -9,11 +10,14 @@ export const percent = (share) =>
   share > 0.995 && share < 1 ? ">99 %" : share < 0.005 && share > 0 ? "<1 %" : `${Math.round(100 * share)} %`;
 
 /** "sudoku 9x9" as a reader knows it. */
-export const taskName = (task) =>
-  `${task.name[0].toUpperCase()}${task.name.slice(1)} ${task.rows}×${task.columns}`;
+export function taskName(task) {
+  const size = kindOf(task) === "string" && task.rows === 1 ? `to ${task.columns}` : `${task.rows}×${task.columns}`;
+  return `${task.name[0].toUpperCase()}${task.name.slice(1)} ${size}`;
+}
 
 /** What a token means. */
 export function tokenName(task, token) {
+  if (!isRuled(task)) return meaning(task, token);
   if (!isMaze(task)) return token > BLANK ? String(token - 1) : "empty";
   const names = { [WALL]: "wall", [FREE]: "free", [START]: "start", [GOAL]: "goal", [PATH]: "path" };
   return names[token] ?? "outside";
@@ -22,7 +26,7 @@ export function tokenName(task, token) {
 /** A cell for a screen reader. */
 export function cellName(task, cell, seen, thought) {
   const parts = [tokenName(task, seen.token)];
-  if (seen.given && !isMaze(task)) parts.push("given");
+  if (seen.given && !isMaze(task) && (thought || isRuled(task))) parts.push("given");
   if (thought && !seen.given) parts.push(`${percent(seen.trust)} sure`);
   if (seen.changed) parts.push("changed");
   if (seen.assumed) parts.push("assumed");
@@ -34,7 +38,7 @@ export function cellName(task, cell, seen, thought) {
 function ending(segment) {
   switch (segment.decision) {
     case "halt":
-      return segment.solved ? "It halts." : "It halts, on a wrong answer.";
+      return segment.solved === false ? "It halts, on a wrong answer." : "It halts.";
     case "spent":
       return "Its segments are spent.";
     case "hand in":
@@ -68,6 +72,8 @@ export function verdict(segment, result) {
     const after = count(segment.segment, "segment");
     return { text: last ? `Solved in ${after}` : "Right", kind: "good" };
   }
+  if (segment.solved === null)
+    return { text: last ? `Answered after ${count(segment.segment, "segment")}` : "", kind: "" };
   return last ? { text: `Not solved in ${count(segment.segment, "segment")}`, kind: "bad" } : { text: "", kind: "" };
 }
 

@@ -30,6 +30,8 @@ PLACES = (
     bad("benchmark --only env --seconds 0.1 --json-file numbers/env.json"),
     bad("benchmark --only adaptive --checkpoint runs/q"),
     bad("benchmark --faults -5"),
+    bad("benchmark --miniature"),
+    bad("benchmark --gpu-check out --miniature --steps speed"),
     bad("recipes --boards 5x5 --report"),
     bad("recipes --recipes hrm --report"),
     bad("recipes --report --results results.jsonl"),

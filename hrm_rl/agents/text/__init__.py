@@ -1,0 +1,1 @@
+"""An agent that continues text: every token is an episode of its own, which halts by itself."""
