@@ -14,8 +14,8 @@ def refuse_unfit(task: PuzzleTask, config: Config) -> None:
         kind = (
             "FILE, any text in UTF-8"
             if task.next_token
-            else "FILE.csv (columns puzzle,solution or question,answer; .gz is fine), or --data.path FOLDER made "
-            f"by {typed_command('dataset')}"
+            else "FILE.csv (columns puzzle,solution or question,answer; .gz is fine), or --data.path FOLDER "
+            f"made by {typed_command('dataset')}"
         )
         given = "a given text: name it" if task.next_token else "given puzzles: name them"
         raise UserError(f"preset '{config.preset}' trains on {given} with --data.path {kind}")
