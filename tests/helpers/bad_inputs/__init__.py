@@ -15,6 +15,7 @@ from tests.helpers.bad_inputs.serving import SERVING
 from tests.helpers.bad_inputs.settings import SETTINGS
 from tests.helpers.bad_inputs.sweeps import SWEEPS
 from tests.helpers.bad_inputs.tables import TABLES
+from tests.helpers.bad_inputs.texts import TEXTS
 from tests.helpers.bad_inputs.thinking import THINKING
 from tests.helpers.bad_inputs.weights import WEIGHTS
 
@@ -28,6 +29,7 @@ AREAS: dict[str, tuple[BadInput, ...]] = {
     "Files of puzzles": TABLES,
     "Data folders": FOLDERS,
     "ARC": ARC,
+    "Text": TEXTS,
     "Sweeps": SWEEPS,
     "Budgets, halting and search": THINKING,
     "Export and convert": EXPORTS,
