@@ -269,7 +269,8 @@ class PuzzleTask(ABC):
 
     def encode(self, text: str) -> Tokens:
         """(L,) the one puzzle that `text` is, as a person types it; line ends do not count, and padding
-        follows a string. Only its form is looked at. Raises DataError, in one line, for text that is no puzzle."""
+        follows a string. Only its form is looked at. Raises DataError, in one line, for text that is no
+        puzzle."""
         if self.drawn_as == "string":
             text = "".join(text.splitlines()).ljust(self.length, self.characters[0])
         return parse_cells(text, self.characters, self.length)[0]

@@ -18,6 +18,7 @@ from envs import PuzzleBatch
 from envs.arc.task import ArcTask
 from hrm_rl.agents.act.stopping import WITH_THRESHOLD, Stopping
 from hrm_rl.agents.search.search import Search
+from hrm_rl.agents.text.reading import counted
 from hrm_rl.cli.flags.arc import ArcFlags
 from hrm_rl.cli.flags.common import ALSO_MODEL, CHECKPOINT, DeviceFlag, ThreadsFlag, WeightsFlag, parse
 from hrm_rl.cli.flags.searching import SearchFlags, about_search
@@ -37,11 +38,12 @@ from hrm_rl.evaluation.puzzles import (
     without_training_puzzles,
 )
 from hrm_rl.evaluation.recording import record
-from hrm_rl.evaluation.report import Report, as_dictionary, split
+from hrm_rl.evaluation.report import Report, as_dictionary
 from hrm_rl.evaluation.rollouts import RolloutChoice, roll_out
 from hrm_rl.evaluation.scores import evaluate
 from hrm_rl.evaluation.search import evaluate_search
 from hrm_rl.evaluation.stream import StreamedReport, open_stream, streams
+from hrm_rl.evaluation.summaries import split
 from hrm_rl.evaluation.tradeoff import Point, curve
 from hrm_rl.evaluation.votes import Asker, MultiPass, offered, retry, vote
 from hrm_rl.runs.loading import LoadedModel, load_model, refuse_other_tasks
@@ -136,6 +138,8 @@ def main(args: Sequence[str]) -> int:
     judge = "--retry" if command.retry else "--choose rule" if command.choose == "rule" else None
     if judge and task.label_decides:
         raise UserError(f"{judge} needs a rule that tells right answers; in {task.name} labels do")
+    if command.rollouts and task.next_token:
+        raise UserError("--rollouts compares answers to puzzles; a text's tokens are each answered once")
     if command.retry or (command.vote and not isinstance(task, ArcTask)):
         offered(task, puzzles.inputs[:1], np.random.default_rng(0))  # refuses
     for model in models:
@@ -149,7 +153,7 @@ def main(args: Sequence[str]) -> int:
         for model, rule, how in zip(models, rules, searches, strict=True)
     ]
     if command.predictions:
-        write_predictions(Path(command.predictions), puzzles, reports[0])
+        write_predictions(Path(command.predictions), counted(task, puzzles), reports[0])
     if reports[0].arc is not None:
         facts = [report_module.headline(reports[0].about)]
         command.arc.write(reports[0].arc, models[0].name, facts, command.as_json)
@@ -278,8 +282,8 @@ def _evaluate(command: EvaluateCommand, model: LoadedModel, rule: Stopping, puzz
             asker = Asker(solver, rule, size, progress)
             for retries, found in enumerate(retry(asker, puzzles, result, command.retry, seed), start=1):
                 extra["1 retry" if retries == 1 else f"{retries} retries"] = found
-    about = _about(command, model, rule) | {"puzzles_per_s": len(puzzles) / seconds}
-    groups = split(command.by, model.task, puzzles)
+    about = _about(command, model, rule) | {"puzzles_per_s": len(result.level) / seconds}
+    groups = split(command.by, model.task, counted(model.task, puzzles))
     rows = by_depth(result, trained, seed)
     return Report(about, result, model.task, groups, seconds, seed, extra, rows, trained, arc=arc)
 
@@ -341,13 +345,14 @@ def _sweep(
         started = time.perf_counter()
         with progress_bar("evaluating", len(puzzles), command.as_json) as progress:
             recording = record(model.solver, puzzles, budgets[-1], command.batch_size, progress)
-        about = _about(command, model) | {"puzzles_per_s": len(puzzles) / (time.perf_counter() - started)}
+        asked = len(counted(model.task, puzzles))
+        about = _about(command, model) | {"puzzles_per_s": asked / (time.perf_counter() - started)}
         thresholds = command.thresholds or model.solver.q_target.thresholds
         points: list[Point] = curve(recording, rule, budgets, sorted(set(thresholds)))
         found.append({**about, "curve": [asdict(point) for point in points]})
         curves.append(points)
         if not command.as_json:
-            report_module.print_curve(points, about, len(puzzles), output)
+            report_module.print_curve(points, about, asked, output)
     _draw(command, curves)
     if command.as_json:
         print(json.dumps(found[0] if len(found) == 1 else found, indent=1))

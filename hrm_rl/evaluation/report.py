@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -15,7 +14,6 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Column, Table
 
-from envs import PuzzleBatch
 from envs.task import PuzzleTask
 from hrm_rl.evaluation.arc.report import ArcReport
 from hrm_rl.evaluation.depth import Depth, print_depths, print_solved_within, solved_within
@@ -23,24 +21,13 @@ from hrm_rl.evaluation.intervals import Interval, bootstrap
 from hrm_rl.evaluation.output.search_report import print_search
 from hrm_rl.evaluation.scores import Evaluation
 from hrm_rl.evaluation.search import Rows, Searched
-from hrm_rl.evaluation.summaries import Summary, by_group
+from hrm_rl.evaluation.summaries import Groups, Summary, by_group
 from hrm_rl.evaluation.tradeoff import Point
 from hrm_rl.evaluation.votes import MultiPass
 from hrm_rl.utils.console import duration, print_whole
-from hrm_rl.utils.errors import UserError
 
 WITH_INTERVAL = ("exact_accuracy", "solved", "segments_mean")
 """The figures that get an interval."""
-
-
-@dataclass(frozen=True)
-class Groups:
-    """Puzzles split by a level or a trait."""
-
-    by: str
-    of: NDArray[np.int64]
-    """(N,) index into names."""
-    names: tuple[str, ...]
 
 
 class Reported(Protocol):
@@ -121,33 +108,8 @@ class Report:
         return Summary.of(self.result.sums_by(one_group, 1)[0], self.task.measures)
 
 
-MOST_GROUPS = 10
 MOST_COLUMNS = 32
 """Segments that are printed one by one; of more, each power of two."""
-
-
-def split(by: str, task: PuzzleTask, puzzles: PuzzleBatch) -> Groups:
-    """The puzzles by level, or by a trait of their task: in the ranges that the task has for it, else a group
-    for each value, or, where there are more than MOST_GROUPS, for ranges of values with about as many puzzles
-    each. Raises UserError."""
-    if by == "level":
-        # NO_LEVEL = -1 is the last group.
-        return Groups(by, puzzles.level % (len(task.levels) + 1), (*task.levels, "other"))
-    if by not in task.traits:
-        raise UserError(
-            f"--by {by}: {task.name} puzzles can be split by {', '.join(('level', *task.traits))}"
-        )
-    values = task.trait(by, puzzles.inputs)
-    if (ranges := task.ranges_of(by)) is not None:
-        names = [*(str(a) if a + 1 == b else f"{a}-{b - 1}" for a, b in pairwise(ranges)), f"{ranges[-1]}+"]
-        return Groups(by, np.searchsorted(ranges, values, side="right") - 1, tuple(names))
-    different = np.unique(values)
-    starts = different
-    if len(different) > MOST_GROUPS:
-        starts = np.unique(np.quantile(values, np.arange(MOST_GROUPS) / MOST_GROUPS, method="inverted_cdf"))
-    lasts = [int(different[different < after][-1]) for after in starts[1:]] + [int(different[-1])]
-    names = [str(a) if a == b else f"{a}-{b}" for a, b in zip(starts.tolist(), lasts, strict=True)]
-    return Groups(by, np.searchsorted(starts, values, side="right") - 1, tuple(names))
 
 
 def as_dictionary(report: Reported) -> dict[str, Any]:

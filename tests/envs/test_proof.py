@@ -12,11 +12,17 @@ from hypothesis import strategies as st
 from envs import DataError, make_task
 from envs.sudoku import count_solutions
 from envs.sudoku.board import BLANK
+from tests.envs.conftest import RULED
 
 PROPERTY = settings(max_examples=150, deadline=None, derandomize=True)
 NINE, FOUR, MAZE = make_task("sudoku"), make_task("sudoku", size=4), make_task("maze", size=5)
 IMPOSSIBLE = ".....5.8....6.1.43..........1.5........1.6...3.......553.....61........4........."
 """Norvig's puzzle without a solution, which takes this solver 2.6 million guesses."""
+
+
+@pytest.fixture(params=RULED)
+def case(request):
+    return request.param
 
 
 def test_what_a_task_makes_has_the_form_of_a_puzzle_and_is_proven(task, pool):

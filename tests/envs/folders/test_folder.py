@@ -77,9 +77,8 @@ def test_what_is_written_is_what_upstream_writes(tmp_path: Path) -> None:
         assert one.dtype == other.dtype
         assert np.array_equal(one, other)
         assert (tmp_path / "ours" / name).read_bytes() == (theirs / name).read_bytes()
-    assert json.loads((tmp_path / "ours" / "dataset.json").read_text()) == METADATA | {
-        "total_puzzles": 12  # TinyRecursiveModels has it, sapientinc/HRM does not
-    }
+    about = json.loads((tmp_path / "ours" / "dataset.json").read_text())
+    assert about == METADATA | {"total_puzzles": 12}  # which TinyRecursiveModels asks for
     assert sorted(p.name for p in (tmp_path / "ours").iterdir()) == sorted(p.name for p in theirs.iterdir())
 
 

@@ -16,8 +16,9 @@ from hrm_rl.evaluation.output.cost_figure import (
     curves_of_sweep,
     write_figure,
 )
-from hrm_rl.evaluation.report import Report, split
+from hrm_rl.evaluation.report import Report
 from hrm_rl.evaluation.scores import evaluate
+from hrm_rl.evaluation.summaries import split
 from hrm_rl.evaluation.tradeoff import Point
 from hrm_rl.evaluation.votes import Asker, retry, vote
 from hrm_rl.utils.errors import UserError
