@@ -69,6 +69,7 @@ class TextTask(PuzzleTask):
     levels = ("short", "long")
     measures = ("bits_per_byte",)
     label_decides = True
+    drawn_as = "string"
     next_token = True
     drawn_as = "string"
 

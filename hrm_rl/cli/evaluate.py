@@ -28,6 +28,7 @@ from hrm_rl.config import PathText, Positive
 from hrm_rl.evaluation import report as report_module
 from hrm_rl.evaluation.arc.passes import passes_of
 from hrm_rl.evaluation.depth import by_depth, depths
+from hrm_rl.evaluation.output.predictions import write_predictions
 from hrm_rl.evaluation.puzzles import (
     PuzzleChoice,
     choose_puzzles,
@@ -37,11 +38,12 @@ from hrm_rl.evaluation.puzzles import (
     without_training_puzzles,
 )
 from hrm_rl.evaluation.recording import record
-from hrm_rl.evaluation.report import Report, as_dictionary, split
+from hrm_rl.evaluation.report import Report, as_dictionary
 from hrm_rl.evaluation.rollouts import RolloutChoice, roll_out
 from hrm_rl.evaluation.scores import evaluate
 from hrm_rl.evaluation.search import evaluate_search
 from hrm_rl.evaluation.stream import StreamedReport, open_stream, streams
+from hrm_rl.evaluation.summaries import split
 from hrm_rl.evaluation.tradeoff import Point, curve
 from hrm_rl.evaluation.votes import Asker, MultiPass, offered, retry, vote
 from hrm_rl.runs.loading import LoadedModel, load_model, refuse_other_tasks
@@ -112,7 +114,7 @@ def main(args: Sequence[str]) -> int:
     models = [load_model(name, command.weights) for name in command.checkpoint]
     refuse_other_tasks(models)
     task = models[0].task
-    command.arc.refuse_for(task, command.vote)
+    command.arc.refuse_for(models[0], command.data, command.vote)
     rules = [command.stopping_of(model) for model in models]
     for model in models:
         command.rollouts_of(model, command.chosen_seed)  # refuses
@@ -125,7 +127,9 @@ def main(args: Sequence[str]) -> int:
         else:
             report_module.print_table(streamed, Console(highlight=False))
         return 0
-    puzzles = command.arc.published(task) or choose_puzzles(command, models[0].config, task)
+    puzzles = command.arc.puzzles_of(models[0], None if command.puzzles else command.data)
+    if puzzles is None:
+        puzzles = choose_puzzles(command, models[0].config, task)
     for model in models[1:]:
         _warn_of_shared_streams(command, models[0], model)
         warn_of_moved(model, own_held_out=False)
@@ -149,8 +153,7 @@ def main(args: Sequence[str]) -> int:
         for model, rule, how in zip(models, rules, searches, strict=True)
     ]
     if command.predictions:
-        rows = counted(task, puzzles)
-        report_module.write_predictions(Path(command.predictions), rows, reports[0])
+        write_predictions(Path(command.predictions), counted(task, puzzles), reports[0])
     if reports[0].arc is not None:
         facts = [report_module.headline(reports[0].about)]
         command.arc.write(reports[0].arc, models[0].name, facts, command.as_json)
@@ -235,6 +238,8 @@ def _evaluate_stream(command: EvaluateCommand, model: LoadedModel, rule: Stoppin
     )
     if command.data is None or len(command.checkpoint) > 1 or together or not streams(command.by, model.task):
         return None
+    if isinstance(model.task, ArcTask):
+        return None
     found = open_stream(command.data, model.task)
     if found is None:
         return None
@@ -257,7 +262,7 @@ def _evaluate(command: EvaluateCommand, model: LoadedModel, rule: Stopping, puzz
         result = evaluate(solver, puzzles, rule, batch_size=size, progress=progress, depths=looked_at)
     seconds = time.perf_counter() - started
     extra: dict[str, MultiPass] = {}
-    arc = command.arc.judge(model, rule, size, puzzles, command.vote, seed, hidden)
+    arc = command.arc.judge(model, rule, size, puzzles, command.data, command.vote, seed, hidden)
     if arc is not None:
         extra |= passes_of(arc, puzzles, result)
     elif command.vote:
@@ -315,7 +320,7 @@ def _draw(command: EvaluateCommand, found: Sequence[Report | list[Point]]) -> No
     """Write --png, if it is asked for, of the report or the sweep of each model."""
     if command.png is None:
         return
-    from hrm_rl.evaluation import cost_figure  # and matplotlib with it
+    from hrm_rl.evaluation.output import cost_figure  # and matplotlib with it
 
     curves = [
         cost_figure.curves_of(one) if isinstance(one, Report) else cost_figure.curves_of_sweep(one)

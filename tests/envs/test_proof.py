@@ -28,7 +28,8 @@ def case(request):
 def test_what_a_task_makes_has_the_form_of_a_puzzle_and_is_proven(task, pool):
     for inputs, solution in zip(pool.inputs, pool.solution, strict=True):
         task.check(inputs)
-        assert np.array_equal(task.prove(inputs), solution)
+        known = np.zeros_like(solution) if task.label_decides else solution
+        assert np.array_equal(task.prove(inputs), known)
         assert np.array_equal(task.encode(task.write_text(inputs)), inputs)
 
 

@@ -95,10 +95,10 @@ class Kit:
         return self._part(f"record-{mode}", about, 45.0, "--trace", trace, reserved=20.0)
 
     def _group(self) -> GpuStep:
-        return self._part("group", f"{'gloo' if self.small else 'nccl'} with one rank", 30.0)
+        return self._part("group", f"{'gloo' if self.small else 'nccl'} with one rank", 45.0)
 
     def _train(self, name: str, preset: str, about: str, limit: float, *flags: str, **more: Any) -> GpuStep:
-        command = (*HRM_RL, "train", "--preset", preset, "--run-name", name)
+        command: tuple[str, ...] = (*HRM_RL, "train", "--preset", preset, "--run-name", name)
         command += ("--storage-path", str(self.out / "runs"), *flags)
         command += TINY if self.small else ()
         read = partial(trained, self.out / "runs" / name)
@@ -144,7 +144,13 @@ class Kit:
         return steps
 
     def _data(self, task: str, size: int | None, folder: str) -> GpuStep:
-        command = (*HRM_RL, "dataset", "--task", task, *(("--size", str(size)) if size else ()))
+        command: tuple[str, ...] = (
+            *HRM_RL,
+            "dataset",
+            "--task",
+            task,
+            *(("--size", str(size)) if size else ()),
+        )
         command += ("--level", make_task(task, size=size).levels[0], "--puzzles", "1000")
         command += ("--test-puzzles", "64", "--out", folder)
         return GpuStep(
@@ -153,11 +159,16 @@ class Kit:
 
     def _curriculum(self) -> list[GpuStep]:
         """Three minutes of training, or what is left, then the accuracy."""
-        flags = ("--num-workers", "0", "--train.device", self.device)
+        flags: tuple[str, ...] = ("--num-workers", "0", "--train.device", self.device)
         flags += self._short() if self.small else ("--train.checkpoint-every", NEVER)
         about = "three minutes of the 9x9 curriculum, or what is left of them"
         train = self._train("curriculum", CURRICULUM, about, 195.0, *flags, endless=True, reserved=140.0)
-        command = (*HRM_RL, "evaluate", "--checkpoint", str(self.out / "runs" / "curriculum"))
+        command: tuple[str, ...] = (
+            *HRM_RL,
+            "evaluate",
+            "--checkpoint",
+            str(self.out / "runs" / "curriculum"),
+        )
         command += ("--device", self.device, "--weights", "ema", "--json")
         accuracy = GpuStep(
             "accuracy", "of that run, on puzzles it held out", command, 45.0, judged, reserved=25.0

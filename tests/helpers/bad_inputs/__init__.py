@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.helpers.bad_inputs.arc import ARC
 from tests.helpers.bad_inputs.boards import BOARDS
 from tests.helpers.bad_inputs.exports import EXPORTS
 from tests.helpers.bad_inputs.flags import FLAGS
@@ -27,6 +28,7 @@ AREAS: dict[str, tuple[BadInput, ...]] = {
     "Puzzles and mazes as pasted": BOARDS,
     "Files of puzzles": TABLES,
     "Data folders": FOLDERS,
+    "ARC": ARC,
     "Text": TEXTS,
     "Sweeps": SWEEPS,
     "Budgets, halting and search": THINKING,
