@@ -54,7 +54,7 @@ def main(args: list[str]) -> None:
         axis.set_visible(False)
     for number, (axis, (pattern, numbers)) in enumerate(zip(axes.flat, found.items(), strict=False)):
         lengths = [middle(name) for name in numbers["lengths"]]
-        for i, times in enumerate((1, 2, 4, 8)):
+        for i, times in enumerate((1, 2, 4)):
             budget = str(times * numbers["trained_budget"])
             solved = [100 * row["solved_within"][budget] for row in numbers["lengths"].values()]
             axis.plot(
@@ -66,7 +66,7 @@ def main(args: list[str]) -> None:
         tidy(axis, x="length", y="solved, %" if number % COLUMNS == 0 else "", title=pattern)
         axis.set_ylim(-3, 103)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, ncols=4, frameon=False, fontsize="small", loc="outside lower center")
+    figure.legend(handles, labels, ncols=3, frameon=False, fontsize="small", loc="outside lower center")
     figure.text(0.999, 0.999, "grey: lengths of training", color=GREY, fontsize="small", ha="right", va="top")
     figure.savefig(PICTURE, dpi=100, pil_kwargs={"optimize": True})
 

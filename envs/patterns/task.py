@@ -12,7 +12,7 @@ from envs.errors import DataError, UserError, unknown
 from envs.patterns import files
 from envs.patterns.canvas import PatternSymmetries, Strings, canonical, pack
 from envs.patterns.catalogue import PATTERNS
-from envs.patterns.levels import LARGEST, SMALLEST, Level, default_levels, level_of, parse_levels
+from envs.patterns.levels import LARGEST, SMALLEST, LengthRange, default_levels, level_of, parse_levels
 from envs.puzzle import PAD, PuzzleBatch, Tokens
 from envs.task import PuzzleTask
 
@@ -114,6 +114,7 @@ class PatternsTask(PuzzleTask):
     name = "patterns"
     measures = ("right_before_mistake",)
     traits = ("length",)
+    drawn_as = "string"
 
     def __init__(
         self,
@@ -136,7 +137,7 @@ class PatternsTask(PuzzleTask):
         self.rules = self.pattern.rules
         self.columns = self.pattern.width(size)
         self.grid_shape = (self.pattern.rows, self.columns)
-        self.ranges: tuple[Level, ...] = parse_levels(levels, size) if levels else default_levels(size)
+        self.ranges: tuple[LengthRange, ...] = parse_levels(levels, size) if levels else default_levels(size)
         self.levels = tuple(level.name for level in self.ranges)
         self.placement = placement
         if not isinstance(strings, int) or strings < 1:

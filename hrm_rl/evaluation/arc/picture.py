@@ -13,7 +13,7 @@ from envs.arc.canvas import Grid
 from envs.arc.puzzles import ArcPuzzle
 from envs.drawing.colours import COLOURS
 from hrm_rl.evaluation.arc.asking import ATTEMPTS, ArcVotes
-from hrm_rl.evaluation.arc.page import by_task, told
+from hrm_rl.evaluation.arc.page import told
 from hrm_rl.evaluation.arc.report import ArcReport
 from hrm_rl.utils import plots
 from hrm_rl.utils.files import write_atomically
@@ -30,7 +30,7 @@ def write_pictures(
 ) -> None:
     """NAME.png of each task, into a folder that is made if need be. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
-    for done, (puzzle, votes) in enumerate(by_task(report), 1):
+    for done, (puzzle, votes) in enumerate(report.by_task(), 1):
         write_atomically(folder / f"{Path(puzzle.name).name}.png", plots.png(task_figure(puzzle, votes)))
         progress(done)
 
