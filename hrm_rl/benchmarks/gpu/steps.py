@@ -138,6 +138,8 @@ class Kit:
             flags: tuple[str, ...] = ("--num-workers", "0", "--train.device", self.device, *self._short())
             if large:
                 flags += ("--train.micro-batches", "4")
+            if self.small and env.task == "arc":
+                flags += ("--env.options", "dataset", "mini")
             if PRESETS[name].data.required:
                 folder = str(self.out / "data" / env.task)
                 if env.task not in made:
