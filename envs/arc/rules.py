@@ -166,12 +166,12 @@ def _lowered(grid: Grid) -> Grid:
 
 
 RULES = (
-    Rule("67a3c6ac", "mirror left to right", lambda grid: grid[:, ::-1], _dense, 3, 7),
-    Rule("74dd1130", "exchange rows and columns", lambda grid: grid.T, _dense, 3, 5),
-    Rule("3c9b0459", "turn upside down", lambda grid: grid[::-1, ::-1], _dense, 3, 5),
+    Rule("67a3c6ac", "mirror left to right", lambda grid: grid[:, ::-1], _dense, 3, 5),
+    Rule("74dd1130", "exchange rows and columns", lambda grid: grid.T, _dense, 3, 4),
+    Rule("3c9b0459", "turn upside down", lambda grid: grid[::-1, ::-1], _dense, 3, 4),
     Rule("d511f180", "swap grey and azure", _swapped, _with_both, 3, 6),
     Rule("0d3d703e", "recolour, each colour to its partner", lambda grid: PAIRED[grid], _dense, 3, 6),
-    Rule("1e0a9b12", "let all cells fall", _fallen, _sparse, 4, 7),
+    Rule("1e0a9b12", "let all cells fall", _fallen, _sparse, 4, 6),
     Rule("d037b0a7", "let colours drip down", _dripped, _sparse, 3, 6),
     Rule("25ff71a9", "move down by one", _lowered, _sparse, 3, 6),
     Rule("d631b094", "a row as long as there are cells", _counted, _one_colour, 3, 4),
