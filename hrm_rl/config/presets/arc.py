@@ -6,7 +6,7 @@ from typing import Any
 
 from hrm_rl.config.presets.base import PAPER, SMALL, TRM, every, merged, preset
 
-MINI = dict(task="arc", options={"dataset": "mini"})
+MINI = dict(task="arc", options={"dataset": "mini", "translate": False})
 
 FIELD: dict[str, Any] = dict(
     data=dict(augment=False),
@@ -37,6 +37,7 @@ ARC_PRESETS = (
         "arc-mini",
         "twelve rules of ARC-AGI-1, 10x10; hidden 128, two blocks; ten minutes on two cores",
         SMALL,
+        "83.5 % exact in 7 min 17 s on one busy core; a copy of the input 5.3 %",
         env=MINI,
         model=dict(
             name="transformer", hidden_size=128, h_layers=1, l_layers=1, h_cycles=1, swiglu_multiple=64
@@ -44,7 +45,7 @@ ARC_PRESETS = (
         | dict(pos_encodings="axial", gradient="last_cycle", puzzle_emb_ndim=128),
         halting=dict(q_target="delayed"),
         optim=dict(name="muon", lr=2e-3, warmup_updates=50, lr_min_ratio=0.05, ema_decay=0.99),
-        train=dict(max_updates=1200, **every(300)),
+        train=dict(global_batch_size=32, max_updates=1000, **every(250)),
         curriculum=dict(stages=("small=0.35,medium=0.4,large=0.25",)),
     ),
     preset(
