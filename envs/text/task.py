@@ -71,7 +71,6 @@ class TextTask(PuzzleTask):
     label_decides = True
     drawn_as = "string"
     next_token = True
-    drawn_as = "string"
 
     def __init__(self, size: int = 64, tokenizer: str | None = None) -> None:
         if not isinstance(size, int) or not 2 <= size <= LONGEST:
