@@ -32,7 +32,8 @@ class Contest:
     every: int
     """Updates of ours between two evaluations."""
     every_s: float
-    """CPU seconds of training between two evaluations of theirs."""
+    """CPU seconds of training between two evaluations of their small networks; published ones, whose
+    evaluation takes minutes, are evaluated at the end."""
     hidden: int
     """Width of the small versions of theirs."""
     goal: float
@@ -43,11 +44,11 @@ class Contest:
 CONTESTS = {
     "4x4": Contest(
         {"task": "sudoku", "size": 4}, "easy=1,medium=1,hard=1,extreme=1", 8192, 256,
-        preset="sudoku4-quick", every=25, every_s=2, hidden=64, goal=0.95, limit_s=60,
+        preset="sudoku4-quick", every=25, every_s=2.5, hidden=64, goal=0.95, limit_s=45,
     ),
     "6x6": Contest(
         {"task": "sudoku", "size": 6}, "easy=1,medium=1,hard=1,extreme=1", 32_768, 256,
-        preset="sudoku6", every=25, every_s=6, hidden=128, goal=0.90, limit_s=240,
+        preset="sudoku6", every=25, every_s=10, hidden=128, goal=0.90, limit_s=300,
     ),
     "9x9": Contest(
         {"task": "sudoku", "size": 9}, "easy", 32_768, 256,
@@ -70,15 +71,24 @@ class Opponent:
 README = {"lr": 1e-4, "puzzle_emb_lr": 1e-4, "weight_decay": 1.0, "puzzle_emb_weight_decay": 1.0}
 SMALL = {
     "global_batch_size": 64,
-    "lr": 1e-3,
+    "lr": 2e-3,
     "lr_warmup_steps": 50,
-    "puzzle_emb_lr": 1e-3,
+    "puzzle_emb_lr": 2e-3,
     "arch.num_heads": 4,
     "arch.halt_max_steps": 8,
     "arch.forward_dtype": "float32",
 }
 """One puzzle embedding, as wide as the network, is one more token; theirs cannot do without in HRM."""
-SMALL_TRM = {"arch.puzzle_emb_len": 0, "ema": True, "ema_rate": 0.98}
+SMALL_TRM = {
+    "lr": 4e-3,
+    "puzzle_emb_lr": 4e-3,
+    "arch.H_cycles": 1,
+    "arch.L_cycles": 3,
+    "arch.L_layers": 1,
+    "arch.puzzle_emb_len": 0,
+    "ema": True,
+    "ema_rate": 0.98,
+}
 MLP = {"arch.mlp_t": True, "arch.pos_encodings": "none"}
 
 OPPONENTS = {

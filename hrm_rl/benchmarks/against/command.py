@@ -16,7 +16,8 @@ from hrm_rl.benchmarks.against.theirs import check_checkout
 from hrm_rl.utils.errors import UserError, nearest
 
 
-def _flags(args: Sequence[str]) -> argparse.Namespace:
+def parser() -> argparse.ArgumentParser:
+    """The flags of the script."""
     parser = argparse.ArgumentParser(
         prog="scripts/time_to_accuracy.py",
         description="Train Sudoku with HRM's and TRM's own code beside ours, on the same puzzles and one "
@@ -42,12 +43,12 @@ def _flags(args: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--results", type=Path, default=Path("docs/data/time-to-accuracy.jsonl"))
     parser.add_argument("--picture", type=Path, default=Path("docs/images/time-to-accuracy.png"))
     parser.add_argument("--report", action="store_true", help="measure nothing; print and draw what there is")
-    return parser.parse_args(args)
+    return parser
 
 
 def main(args: Sequence[str]) -> int:
     """Run the command. Returns the exit status; raises UserError."""
-    flags = _flags(args)
+    flags = parser().parse_args(args)
     for name in flags.trainers:
         if name not in trainers():
             raise UserError(
@@ -78,7 +79,7 @@ def main(args: Sequence[str]) -> int:
                 if flags.most is not None and measured >= flags.most:
                     continue
                 race = measure(board, trainer, seed, limit, flags.work, checkouts, changes)
-                done = append(flags.results, done, race)
+                done = append(flags.results, race)
                 measured += 1
                 seconds = race.reached(contest(board).goal)
                 print(
@@ -108,5 +109,5 @@ def _changes(given: Sequence[str]) -> dict[str, Any]:
         name, equals, value = pair.partition("=")
         if not equals:
             raise UserError(f"--set takes NAME=VALUE, not '{pair}'")
-        found[name] = yaml.safe_load(value)
+        found[name] = float(value) if "e-" in value else yaml.safe_load(value)  # YAML takes 1e-3 for text
     return found

@@ -84,7 +84,8 @@ def _measure(
     else:
         assert checkout is not None
         settings = settings_of(board, trainer, changes)
-        curve = theirs.train(checkout, puzzles, seed, settings, kind.every_s, kind.goal, limit_s)
+        every_s = kind.every_s if OPPONENTS[trainer].small else limit_s
+        curve = theirs.train(checkout, puzzles, seed, settings, every_s, kind.goal, limit_s)
     return asdict(Race(board, trainer, seed, limit_s, provenance()["commit"], settings, curve))
 
 
@@ -119,10 +120,11 @@ def read(path: Path) -> list[Race]:
         ) from None
 
 
-def append(path: Path, done: list[Race], race: Race) -> list[Race]:
-    """Write all races and one more, instead of one of the same trainer, seed and settings."""
+def append(path: Path, race: Race) -> list[Race]:
+    """Write the races of a file and one more, instead of one of the same trainer, seed and settings; others
+    may have written since. Returns all."""
     same = (race.board, race.trainer, race.seed, race.settings)
-    done = [r for r in done if (r.board, r.trainer, r.seed, r.settings) != same] + [race]
+    done = [r for r in read(path) if (r.board, r.trainer, r.seed, r.settings) != same] + [race]
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, "".join(json.dumps(asdict(r)) + "\n" for r in done))
     return done
