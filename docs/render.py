@@ -21,7 +21,7 @@ from pydantic.fields import FieldInfo
 from hrm_rl.config import PRESETS, Config, Section, describe, flatten
 
 REFERENCE = Path(__file__).parent / "reference"
-COMMANDS = ("train", "tune", "evaluate", "solve", "serve", "analyze")
+COMMANDS = ("train", "tune", "evaluate", "solve", "generate", "serve", "analyze")
 COMMANDS += ("dataset", "convert", "export", "weights", "benchmark", "recipes")
 SECTIONS: dict[str, type[Section]] = {
     name: field.annotation

@@ -62,8 +62,6 @@ class Collection:
     """The examples to train on, chunk by chunk, with the number of examples of each group."""
     test: Iterable[tuple[PuzzleBatch, NDArray[np.int64]]]
     """Those held out."""
-    names: Sequence[str]
-    """What each identifier stands for."""
     files: Mapping[str, Any]
     """Further files: what to write as JSON, by name."""
 

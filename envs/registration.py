@@ -19,6 +19,7 @@ from envs.task import PuzzleTask
 TASKS = {
     "sudoku": "envs.sudoku:SudokuTask",
     "maze": "envs.maze:MazeTask",
+    "nonogram": "envs.nonogram:NonogramTask",
     "arc": "envs.arc:ArcTask",
     "patterns": "envs.patterns:PatternsTask",
     "text": "envs.text:TextTask",

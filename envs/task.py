@@ -166,6 +166,10 @@ class PuzzleTask(ABC):
         all puzzles share one."""
         return {}
 
+    def identity_names(self) -> Sequence[str]:
+        """What each identifier stands for, as identifiers.json of a folder has it."""
+        return ["<blank>"]
+
     @abstractmethod
     def unknown(self, inputs: Tokens) -> NDArray[np.bool_]:
         """(N, L) the cells that an answer has to find; the others are given."""
@@ -265,7 +269,8 @@ class PuzzleTask(ABC):
 
     def encode(self, text: str) -> Tokens:
         """(L,) the one puzzle that `text` is, as a person types it; line ends do not count, and padding
-        follows a string. Only its form is looked at. Raises DataError, in one line, for text that is no puzzle."""
+        follows a string. Only its form is looked at. Raises DataError, in one line, for text that is no
+        puzzle."""
         if self.drawn_as == "string":
             text = "".join(text.splitlines()).ljust(self.length, self.characters[0])
         return parse_cells(text, self.characters, self.length)[0]

@@ -31,37 +31,41 @@ def boxes_all(canvases, size, boxes):
 
 
 @compiled
-def canonical_all(canvases, size, boxes, smallest):
-    """The least form of each canvas (N, L), into smallest (N, L): at the top left, without end marks, under
-    whichever of the eight symmetries of the square, its colours but black numbered as they occur."""
-    form = np.zeros(size * size, np.uint8)
+def canonical_all(inputs, outputs, size, input_boxes, output_boxes, smallest):
+    """The least form of each pair of canvases (N, L), into smallest (N, 2 L): both grids at the top left,
+    without end marks, under whichever of the eight symmetries of the square, the colours of both but black
+    numbered as they occur."""
+    length = size * size
+    form = np.zeros(2 * length, np.uint8)
     code = np.zeros(FIRST_COLOUR + COLOURS, np.uint8)
-    for n in range(len(canvases)):
-        top, left, rows, columns = boxes[n, 0], boxes[n, 1], boxes[n, 2], boxes[n, 3]
+    for n in range(len(inputs)):
         for which in range(8):
             turned = which & 4 > 0
-            height, width = (columns, rows) if turned else (rows, columns)
             form[:] = 0
             code[:] = 0
             code[FIRST_COLOUR] = FIRST_COLOUR
             known = FIRST_COLOUR + 1
-            for i in range(height):
-                for j in range(width):
-                    row, column = (j, i) if turned else (i, j)
-                    if which & 1:
-                        row = rows - 1 - row
-                    if which & 2:
-                        column = columns - 1 - column
-                    token = canvases[n, (top + row) * size + left + column]
-                    if token < FIRST_COLOUR:
-                        continue
-                    if code[token] == 0:
-                        code[token] = known
-                        known += 1
-                    form[i * size + j] = code[token]
+            for part in range(2):
+                canvas, box = (inputs[n], input_boxes[n]) if part == 0 else (outputs[n], output_boxes[n])
+                top, left, rows, columns = box[0], box[1], box[2], box[3]
+                height, width = (columns, rows) if turned else (rows, columns)
+                for i in range(height):
+                    for j in range(width):
+                        row, column = (j, i) if turned else (i, j)
+                        if which & 1:
+                            row = rows - 1 - row
+                        if which & 2:
+                            column = columns - 1 - column
+                        token = canvas[(top + row) * size + left + column]
+                        if token < FIRST_COLOUR:
+                            continue
+                        if code[token] == 0:
+                            code[token] = known
+                            known += 1
+                        form[part * length + i * size + j] = code[token]
             less = which == 0
             if not less:
-                for cell in range(size * size):
+                for cell in range(2 * length):
                     if form[cell] != smallest[n, cell]:
                         less = form[cell] < smallest[n, cell]
                         break

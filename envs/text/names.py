@@ -1,6 +1,6 @@
 """Names that nobody bears, made by a grammar with a few rules that are worth thinking about.
 
-A name has two to four syllables: consonants, a vowel, and sometimes a consonant to close it. All of its
+A name has three to five syllables: consonants, a vowel, and sometimes a consonant to close it. All of its
 vowels are of one kind, front (e, i, y) or back (a, o, u), as in Finnish or Turkish. Its ending follows from
 that and from the number of syllables before it, even or odd. So the end of a name depends on all of it.
 """
@@ -19,7 +19,7 @@ CLOSED = 0.3
 """Share of the syllables that end in a consonant."""
 COUNT = 32_768
 """Names in all."""
-SHORT = 6
+SHORT = 9
 """Letters of a short name, at most."""
 HELD_OUT = COUNT // 8
 """Of these, names that are never trained on."""
@@ -27,7 +27,7 @@ HELD_OUT = COUNT // 8
 
 def name(rng: random.Random) -> str:
     """One name."""
-    kind, syllables = rng.randrange(2), rng.randint(1, 3)
+    kind, syllables = rng.randrange(2), rng.randint(2, 4)
     made = ""
     for _ in range(syllables):
         made += rng.choice(ONSETS) + rng.choice(VOWELS[kind]) + rng.choice(CODAS) * (rng.random() < CLOSED)
@@ -45,11 +45,11 @@ def follows_the_rules(text: str) -> bool:
 
 
 @cache
-def names(held_out: bool, short: bool = False) -> tuple[str, ...]:
+def names(held_out: bool, short: bool | None = None) -> tuple[str, ...]:
     """The names to train on or those held out: no name is in both, and all are different. short: those of at
-    most SHORT letters."""
-    if short:
-        return tuple(name for name in names(held_out) if len(name) <= SHORT)
+    most SHORT letters, or (False) the others alone."""
+    if short is not None:
+        return tuple(name for name in names(held_out) if (len(name) <= SHORT) == short)
     rng = random.Random("names")
     made: dict[str, None] = {}
     while len(made) < COUNT:

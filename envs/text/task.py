@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from envs.errors import MisfitError, UserError
-from envs.puzzle import PAD, PuzzleBatch, Tokens, View
+from envs.errors import DataError, MisfitError, UserError
+from envs.puzzle import NO_LEVEL, PAD, PuzzleBatch, Tokens
 from envs.task import PuzzleTask
-from envs.text import rendering
-from envs.text.names import names
+from envs.text.names import SHORT, names
 from envs.text.vocabulary import vocabulary
 from envs.text.windows import Windows, read_tokens, split, window
 
@@ -47,10 +46,10 @@ class TextTask(PuzzleTask):
 
     ## Starting State
 
-    - `names`: made-up names in random order, each between two marks (`envs.text.names`). An eighth of the
-      32,768 names is held out. `short`: those of at most six letters.
+    - `short` and `long`: made-up names in random order, each between two marks (`envs.text.names`); `short`
+      ones have at most nine letters. An eighth of the 32,768 names is held out.
     - A file (`--data.path`): windows that begin anywhere in its first nine tenths. The last tenth is held
-      out, in windows side by side. No window has tokens of both.
+      out, in windows side by side, but for those that also stand before. No window has tokens of both.
 
     ## Episode End
 
@@ -67,9 +66,10 @@ class TextTask(PuzzleTask):
     """
 
     name = "text"
-    levels = ("short", "names")
+    levels = ("short", "long")
     measures = ("bits_per_byte",)
     label_decides = True
+    drawn_as = "string"
     next_token = True
 
     def __init__(self, size: int = 64, tokenizer: str | None = None) -> None:
@@ -87,6 +87,16 @@ class TextTask(PuzzleTask):
     def unknown(self, inputs: Tokens) -> NDArray[np.bool_]:
         """(N, L) every token that is there: what follows it is to be found."""
         return inputs != PAD
+
+    def level_of(self, inputs: Tokens) -> NDArray[np.int64]:
+        """(N,) by the length of a window's first name; NO_LEVEL where no mark ends one."""
+        marks = inputs[:, 1:] == self.vocabulary.mark
+        letters = [
+            len(self.vocabulary.decode(row[: at + 1]))
+            for row, at in zip(inputs, marks.argmax(1), strict=True)
+        ]
+        found = (np.array(letters, np.int64) > SHORT).astype(np.int64)
+        return np.where(marks.any(axis=1), found, NO_LEVEL)
 
     def generate(
         self, level: str, count: int, rng: np.random.Generator, held_out: bool = False
@@ -134,13 +144,14 @@ class TextTask(PuzzleTask):
         return Windows.side_by_side(text, self.size, self.vocabulary.mark).take(slice(None))
 
     def read_training(self, path: Path) -> tuple[Windows, Windows]:
-        """The windows of a file to train on and those held out. Raises DataError."""
+        """The windows of a file to train on and those held out, without what stands word by word in the part
+        to train on. Raises DataError."""
         kept, held_out = split(read_tokens(path, self.vocabulary))
-        mark = self.vocabulary.mark
-        return (
-            Windows.anywhere(kept, self.size, mark),
-            Windows.side_by_side(held_out, self.size, mark),
-        )
+        train = Windows.anywhere(kept, self.size, self.vocabulary.mark)
+        new = Windows.side_by_side(held_out, self.size, self.vocabulary.mark).without(train)
+        if not len(new):
+            raise DataError(f"{path}: all of its end also stands before: nothing new is left to hold out")
+        return train, new
 
     def faults(self, inputs: Tokens, solution: Tokens) -> dict[int, str]:
         """Rows from a file whose solution is not what follows."""
@@ -151,11 +162,3 @@ class TextTask(PuzzleTask):
     def _next(self, inputs: Tokens) -> Tokens:
         """(N, L) what follows each token inside its window."""
         return np.concatenate([inputs[:, 1:], np.zeros((len(inputs), 1), np.uint8)], axis=1)
-
-    def render_text(self, view: View) -> str:
-        """The text so far, and below each of its tokens the answer to the one before."""
-        return rendering.render_text(self.characters, view)
-
-    def render_rgb(self, view: View) -> NDArray[np.uint8]:
-        """A cell for each token, in lines."""
-        return rendering.render_rgb(self.characters, view)

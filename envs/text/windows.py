@@ -5,7 +5,7 @@ Legend: N windows, L tokens each, T tokens of the text.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from envs.errors import DataError
-from envs.puzzle import NO_LEVEL, PAD, PuzzleBatch, Tokens
+from envs.puzzle import NO_LEVEL, PAD, PuzzleBatch, Tokens, fingerprint
 from envs.text.vocabulary import Vocabulary
 
 SHORTEST = 32
@@ -22,6 +22,9 @@ HELD_OUT = 10
 """One part in so many of a text is held out: its end."""
 MOST = 2**20
 """Windows of a text that are trained on at most; of a longer text they begin every few tokens."""
+
+CHUNK = 8192
+"""Windows that are in memory at a time."""
 
 
 def window(mark: int, text: Tokens, length: int) -> tuple[Tokens, Tokens]:
@@ -55,6 +58,15 @@ class Windows:
         inputs = np.concatenate([marks, solution[:, :-1]], axis=1)
         level, identifier = np.full(len(starts), NO_LEVEL, np.int64), np.zeros(len(starts), np.int64)
         return PuzzleBatch(inputs, solution.astype(np.uint8), level, identifier)
+
+    def keys(self) -> NDArray[np.uint64]:
+        """(N,) equal for equal windows."""
+        rows = range(0, len(self), CHUNK)
+        return np.concatenate([fingerprint(self.take(slice(n, n + CHUNK)).inputs) for n in rows])
+
+    def without(self, others: Windows) -> Windows:
+        """Those that are not among the others."""
+        return replace(self, starts=self.starts[~np.isin(self.keys(), others.keys())])
 
     @staticmethod
     def side_by_side(text: Tokens, length: int, mark: int) -> Windows:

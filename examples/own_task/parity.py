@@ -14,6 +14,7 @@ class ParityTask(PuzzleTask):
     characters = "_01"  # token t in files and pictures
     levels = ("short", "long")
     measures = ("first_mistake",)
+    drawn_as = "string"  # in pictures and on the page; else a board of cells
 
     def __init__(self, size: int = 16):
         self.grid_shape = (1, size)

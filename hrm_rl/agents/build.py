@@ -10,13 +10,12 @@ from hrm_rl.agents.act.halting import Q_TARGETS
 from hrm_rl.agents.act.learner import Learner, Phase, untimed
 from hrm_rl.agents.act.slots import slots_of_rank
 from hrm_rl.agents.search.learner import SearchLearner
-from hrm_rl.agents.text.learner import TextLearner, refuse_unreadable
+from hrm_rl.agents.text.learner import TextLearner
 from hrm_rl.config import Config
 from hrm_rl.data.streams import Data
 from hrm_rl.models import build_model
 from hrm_rl.models.compiled import compile_blocks
 from hrm_rl.models.graphs import SegmentGraphs
-from hrm_rl.utils.errors import UserError
 
 
 def build_learner(
@@ -25,13 +24,7 @@ def build_learner(
     """The learner of one worker, its slots not started yet."""
     slots, price = slots_of_rank(config.train.global_batch_size, rank, world_size), config.env.segment_cost
     torch.manual_seed(config.seed)  # the same weights on every rank
-    if data.task.next_token:
-        refuse_unreadable(config)
     model = build_model(config.model, data.task.vocab_size, data.task.coordinates(), data.identifiers)
-    if config.train.flat_share and not data.task.next_token:
-        raise UserError(
-            f"train.flat_share={config.train.flat_share:g} is for text: leave it at 0 with {data.task.name}"
-        )
     learner: Learner
     if config.search.share:
         refuse_unsearchable(data.task)

@@ -103,7 +103,7 @@ def by_cell(study: Study) -> Exhibit:
         figure,
         "An even picture is a model that treats all places alike; bright spots are places where it is weak. "
         "White cells were never to be found.",
-        f"Computed from the {len(wrong):,} answers that the rule rejects, where the model halts within the "
+        f"Computed from the {len(wrong):,} wrong answers with which the model halts within the "
         "budget of training; a cell is wrong if it differs from the label, of the cells that were not given.",
         ("row", "column", "wrong", "asked"),
         [(i // columns + 1, i % columns + 1, int(missed[i]), int(asked[i])) for i in range(len(asked))],

@@ -201,7 +201,7 @@ def calibration(studies: Sequence[Study]) -> Exhibit:
         basis(
             studies,
             "every segment of the training budget is one prediction, halted or not; right is what the "
-            "task's rule says",
+            "task's rule or label says",
         ),
         ("run", "predicted", "observed", "predictions"),
         rows,
@@ -257,7 +257,9 @@ def accuracy(studies: Sequence[Study]) -> Exhibit:
         figure,
         "Lines: every puzzle gets that many segments. A star left of and as high as its line's end has "
         "saved segments at no loss; a line that falls loses answers that it had.",
-        basis(studies, "solved by the task's rule; the CSV file has the share equal to the label too"),
+        basis(
+            studies, "solved by the task's rule or label; the CSV file has the share equal to the label too"
+        ),
         ("puzzles", "segments", "solved", "exact"),
         rows,
         " ".join(findings),
@@ -322,7 +324,8 @@ def regret(studies: Sequence[Study]) -> Exhibit:
         "or to make sure. Right: lost answers had been right before it halted; too early means that it "
         "would have been right later within the budget; never right no halting rule can help.",
         basis(
-            studies, "halting is adaptive, with the budget of training; right is what the task's rule says"
+            studies,
+            "halting is adaptive, with the budget of training; right is what the task's rule or label says",
         ),
         ("puzzles", "what", "which", "value"),
         rows,

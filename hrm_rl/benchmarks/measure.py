@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -126,6 +127,17 @@ def peak_bytes(work: Work, device: torch.device) -> int:
             allocated += event.nbytes()
             peak = max(peak, allocated)
     return peak
+
+
+def numpy_bytes(work: Work, device: torch.device) -> int:
+    """The most bytes of Python's objects and NumPy's arrays that a call has allocated at any time; on no
+    device."""
+    tracemalloc.start()
+    try:
+        work()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
 
 
 @contextmanager

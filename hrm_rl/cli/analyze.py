@@ -63,6 +63,12 @@ def main(args: Sequence[str]) -> int:
     choose_threads(command.threads)
     models = [load_model(folder, command.weights) for folder in folders]
     refuse_other_tasks(models)
+    if models[0].task.next_token:
+        raise UserError(
+            "analyze reports on puzzles, and this is a model of text: see where it thinks with "
+            f"{typed_command('generate')} --model {models[0].name} --show-thinking, and what that gives with "
+            f"{typed_command('evaluate')} --model {models[0].name} --sweep"
+        )
     searches = [
         command.searching.search_of(m, command.max_segments, command.chosen_seed)
         for m in models

@@ -22,7 +22,10 @@ from hrm_rl.benchmarks.growth import draw, time_growth
 from hrm_rl.benchmarks.measure import Aim
 from hrm_rl.benchmarks.report import print_part, summary
 from hrm_rl.benchmarks.roofline import KINDS, time_targets
+from hrm_rl.benchmarks.scaling.fleet import time_fleet
+from hrm_rl.benchmarks.scaling.length import time_length
 from hrm_rl.benchmarks.serving import time_serving
+from hrm_rl.benchmarks.start import time_start
 from hrm_rl.benchmarks.throughput import time_canonical, time_env, time_evaluation, time_generator
 from hrm_rl.benchmarks.update import time_update
 from hrm_rl.benchmarks.workers import time_ray
@@ -34,8 +37,8 @@ from hrm_rl.utils.errors import UserError
 from hrm_rl.utils.files import provenance, write_atomically
 
 PARTS = (
-    "generator", "canonical", "env", "update", "evaluation", "adaptive", "tracing", "growth", "targets",
-    "ray", "serving",
+    "generator", "canonical", "env", "update", "evaluation", "adaptive", "tracing", "start", "length",
+    "fleet", "growth", "targets", "ray", "serving",
 )  # fmt: skip
 
 
@@ -43,8 +46,8 @@ class Timing(Section):
     """What to time."""
 
     only: tuple[str, ...] = PARTS
-    """Parts to run: generator, canonical, env, update, evaluation, adaptive, tracing, and the four that take
-    minutes: growth, targets, ray, serving."""
+    """Parts to run: generator, canonical, env, update, evaluation, adaptive, tracing, start, length, fleet,
+    and the four that take minutes: growth, targets, ray, serving."""
     plot: PathText | None = None
     """Picture of part growth to write, a PNG; if part ray runs too, with a panel for its workers."""
     checkpoint: PathText | None = None
@@ -112,7 +115,10 @@ def main(args: Sequence[str]) -> int:
         "evaluation": lambda: time_evaluation(config, command.seconds),
         "adaptive": lambda: time_adaptive(command.checkpoint, slots, command.adaptive_puzzles, device),
         "tracing": lambda: time_tracing(command.checkpoint, slots, max(3, round(100 * command.seconds))),
+        "start": time_start,
         "growth": lambda: time_growth(choose_device(device)),
+        "length": time_length,
+        "fleet": lambda: time_fleet(config),
         "targets": lambda: time_targets(KINDS),
         "ray": time_ray,
         "serving": lambda: time_serving(command.checkpoint, command.seconds),

@@ -154,8 +154,9 @@ def _refuse_contradictions(command: DatasetCommand) -> None:
     given = [flag for flag, value in origins.items() if value is not None]
     if len(given) != 1:
         raise UserError(
-            "say where the puzzles come from with one of --level LEVEL (generated), --whole (all that the task "
-            f"has), --csv FILE and --hub OWNER/NAME{'' if not given else '; not with ' + ' and '.join(given)}"
+            "say where the puzzles come from with one of --level LEVEL (generated), --whole (all that the "
+            "task has), --csv FILE and --hub OWNER/NAME"
+            f"{'' if not given else '; not with ' + ' and '.join(given)}"
         )
     of_files: dict[str, object] = {"--subsample": command.subsample, "--min-rating": command.min_rating}
     of_csv: dict[str, object] = {"--test-csv": command.test_csv}
@@ -172,8 +173,15 @@ def _refuse_contradictions(command: DatasetCommand) -> None:
     }[given[0]]
     for flag, value in misfits.items():
         if value is not None:
-            instead = "--subsample" if flag == "--puzzles" else "--puzzles" if flag == "--subsample" else None
-            raise UserError(f"{flag} does not go with {given[0]}{f': use {instead}' if instead else ''}")
+            instead = {
+                "--puzzles": "--subsample",
+                "--subsample": "--puzzles",
+                "--num-aug": "--options augmentations N",
+            }
+            if given[0] == "--whole":
+                instead = {"--num-aug": instead["--num-aug"]}
+            advice = f": use {instead[flag]}" if flag in instead else ""
+            raise UserError(f"{flag} does not go with {given[0]}{advice}")
     if command.test_csv is not None and command.test_puzzles == 0:
         raise UserError("--test-csv with --test-puzzles 0 contradict each other: leave one out")
 
@@ -300,6 +308,8 @@ def _fitting(name: str, metadata: Metadata, command: DatasetCommand) -> Iterator
             task = _make_task(name, size, command.options)
         except UserError:
             continue
-        if encoding_of(metadata, task) is not None:
+        # Puzzles that need an identity have one in a folder; nano-trm's boards need none.
+        told = metadata.board is None and (metadata.num_puzzle_identifiers or 1) > 1
+        if (task.identifiers == 1 or told) and encoding_of(metadata, task) is not None:
             yield task
             return

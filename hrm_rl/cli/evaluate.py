@@ -18,6 +18,7 @@ from envs import PuzzleBatch
 from envs.arc.task import ArcTask
 from hrm_rl.agents.act.stopping import WITH_THRESHOLD, Stopping
 from hrm_rl.agents.search.search import Search
+from hrm_rl.agents.text.reading import counted
 from hrm_rl.cli.flags.arc import ArcFlags
 from hrm_rl.cli.flags.common import ALSO_MODEL, CHECKPOINT, DeviceFlag, ThreadsFlag, WeightsFlag, parse
 from hrm_rl.cli.flags.searching import SearchFlags, about_search
@@ -27,6 +28,7 @@ from hrm_rl.config import PathText, Positive
 from hrm_rl.evaluation import report as report_module
 from hrm_rl.evaluation.arc.passes import passes_of
 from hrm_rl.evaluation.depth import by_depth, depths
+from hrm_rl.evaluation.output.predictions import write_predictions
 from hrm_rl.evaluation.puzzles import (
     PuzzleChoice,
     choose_puzzles,
@@ -36,11 +38,12 @@ from hrm_rl.evaluation.puzzles import (
     without_training_puzzles,
 )
 from hrm_rl.evaluation.recording import record
-from hrm_rl.evaluation.report import Report, as_dictionary, split
+from hrm_rl.evaluation.report import Report, as_dictionary
 from hrm_rl.evaluation.rollouts import RolloutChoice, roll_out
 from hrm_rl.evaluation.scores import evaluate
 from hrm_rl.evaluation.search import evaluate_search
 from hrm_rl.evaluation.stream import StreamedReport, open_stream, streams
+from hrm_rl.evaluation.summaries import split
 from hrm_rl.evaluation.tradeoff import Point, curve
 from hrm_rl.evaluation.votes import Asker, MultiPass, offered, retry, vote
 from hrm_rl.runs.loading import LoadedModel, load_model, refuse_other_tasks
@@ -111,7 +114,7 @@ def main(args: Sequence[str]) -> int:
     models = [load_model(name, command.weights) for name in command.checkpoint]
     refuse_other_tasks(models)
     task = models[0].task
-    command.arc.refuse_for(task, command.vote)
+    command.arc.refuse_for(models[0], command.data, command.vote)
     rules = [command.stopping_of(model) for model in models]
     for model in models:
         command.rollouts_of(model, command.chosen_seed)  # refuses
@@ -124,7 +127,9 @@ def main(args: Sequence[str]) -> int:
         else:
             report_module.print_table(streamed, Console(highlight=False))
         return 0
-    puzzles = command.arc.published(task) or choose_puzzles(command, models[0].config, task)
+    puzzles = command.arc.puzzles_of(models[0], None if command.puzzles else command.data)
+    if puzzles is None:
+        puzzles = choose_puzzles(command, models[0].config, task)
     for model in models[1:]:
         _warn_of_shared_streams(command, models[0], model)
         warn_of_moved(model, own_held_out=False)
@@ -133,6 +138,8 @@ def main(args: Sequence[str]) -> int:
     judge = "--retry" if command.retry else "--choose rule" if command.choose == "rule" else None
     if judge and task.label_decides:
         raise UserError(f"{judge} needs a rule that tells right answers; in {task.name} labels do")
+    if command.rollouts and task.next_token:
+        raise UserError("--rollouts compares answers to puzzles; a text's tokens are each answered once")
     if command.retry or (command.vote and not isinstance(task, ArcTask)):
         offered(task, puzzles.inputs[:1], np.random.default_rng(0))  # refuses
     for model in models:
@@ -146,7 +153,7 @@ def main(args: Sequence[str]) -> int:
         for model, rule, how in zip(models, rules, searches, strict=True)
     ]
     if command.predictions:
-        report_module.write_predictions(Path(command.predictions), puzzles, reports[0])
+        write_predictions(Path(command.predictions), counted(task, puzzles), reports[0])
     if reports[0].arc is not None:
         facts = [report_module.headline(reports[0].about)]
         command.arc.write(reports[0].arc, models[0].name, facts, command.as_json)
@@ -231,6 +238,8 @@ def _evaluate_stream(command: EvaluateCommand, model: LoadedModel, rule: Stoppin
     )
     if command.data is None or len(command.checkpoint) > 1 or together or not streams(command.by, model.task):
         return None
+    if isinstance(model.task, ArcTask):
+        return None
     found = open_stream(command.data, model.task)
     if found is None:
         return None
@@ -253,7 +262,7 @@ def _evaluate(command: EvaluateCommand, model: LoadedModel, rule: Stopping, puzz
         result = evaluate(solver, puzzles, rule, batch_size=size, progress=progress, depths=looked_at)
     seconds = time.perf_counter() - started
     extra: dict[str, MultiPass] = {}
-    arc = command.arc.judge(model, rule, size, puzzles, command.vote, seed, hidden)
+    arc = command.arc.judge(model, rule, size, puzzles, command.data, command.vote, seed, hidden)
     if arc is not None:
         extra |= passes_of(arc, puzzles, result)
     elif command.vote:
@@ -273,8 +282,8 @@ def _evaluate(command: EvaluateCommand, model: LoadedModel, rule: Stopping, puzz
             asker = Asker(solver, rule, size, progress)
             for retries, found in enumerate(retry(asker, puzzles, result, command.retry, seed), start=1):
                 extra["1 retry" if retries == 1 else f"{retries} retries"] = found
-    about = _about(command, model, rule) | {"puzzles_per_s": len(puzzles) / seconds}
-    groups = split(command.by, model.task, puzzles)
+    about = _about(command, model, rule) | {"puzzles_per_s": len(result.level) / seconds}
+    groups = split(command.by, model.task, counted(model.task, puzzles))
     rows = by_depth(result, trained, seed)
     return Report(about, result, model.task, groups, seconds, seed, extra, rows, trained, arc=arc)
 
@@ -311,7 +320,7 @@ def _draw(command: EvaluateCommand, found: Sequence[Report | list[Point]]) -> No
     """Write --png, if it is asked for, of the report or the sweep of each model."""
     if command.png is None:
         return
-    from hrm_rl.evaluation import cost_figure  # and matplotlib with it
+    from hrm_rl.evaluation.output import cost_figure  # and matplotlib with it
 
     curves = [
         cost_figure.curves_of(one) if isinstance(one, Report) else cost_figure.curves_of_sweep(one)
@@ -336,13 +345,14 @@ def _sweep(
         started = time.perf_counter()
         with progress_bar("evaluating", len(puzzles), command.as_json) as progress:
             recording = record(model.solver, puzzles, budgets[-1], command.batch_size, progress)
-        about = _about(command, model) | {"puzzles_per_s": len(puzzles) / (time.perf_counter() - started)}
+        asked = len(counted(model.task, puzzles))
+        about = _about(command, model) | {"puzzles_per_s": asked / (time.perf_counter() - started)}
         thresholds = command.thresholds or model.solver.q_target.thresholds
         points: list[Point] = curve(recording, rule, budgets, sorted(set(thresholds)))
         found.append({**about, "curve": [asdict(point) for point in points]})
         curves.append(points)
         if not command.as_json:
-            report_module.print_curve(points, about, len(puzzles), output)
+            report_module.print_curve(points, about, asked, output)
     _draw(command, curves)
     if command.as_json:
         print(json.dumps(found[0] if len(found) == 1 else found, indent=1))

@@ -52,24 +52,25 @@ For zsh, into a folder of your $fpath:
 
 def main(args: Sequence[str] | None = None) -> int:
     """`hrm-rl`. Returns the exit status. Without `args` this process is the command: its arguments are taken,
-    its signals and its output are seen to."""
+    its signals and its output are seen to, and it ends here."""
     if args is None:
         args = sys.argv[1:]
         _begin(args[0] if args else "")
+        stops.leave(ended(_chosen, args))
+    return ended(_chosen, args)
 
-    def choose(args: Sequence[str]) -> int | None:
-        from hrm_rl.utils.console import commands_by_name
 
-        with commands_by_name():
-            return _choose(args)
+def _chosen(args: Sequence[str]) -> int | None:
+    from hrm_rl.utils.console import commands_by_name
 
-    return ended(choose, args)
+    with commands_by_name():
+        return _choose(args)
 
 
 def run_script(name: str) -> None:
-    """Run the command `name` for its file in scripts/, and exit."""
+    """Run the command `name` for its file in scripts/, and end the process."""
     _begin(name)
-    sys.exit(ended(lambda args: _run(name, args), sys.argv[1:]))
+    stops.leave(ended(lambda args: _run(name, args), sys.argv[1:]))
 
 
 def _begin(name: str) -> None:

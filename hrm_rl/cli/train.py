@@ -7,6 +7,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -121,10 +122,8 @@ def main(args: Sequence[str]) -> int:
 
 def _train(config: Config, launch: Launch, kept: Kept, args: Sequence[str]) -> int:
     """Train in a folder whose lock is held, or do a dry run."""
-    from hrm_rl.data.streams import build_data
     from hrm_rl.runs.folder import RunFolder
     from hrm_rl.runs.stored import refuse_nodes
-    from hrm_rl.training.plan import banner, dry_run
     from hrm_rl.training.resources import check, cluster_address, in_this_process, make_plan, this_machine
 
     run = RunFolder(kept.path)
@@ -141,6 +140,14 @@ def _train(config: Config, launch: Launch, kept: Kept, args: Sequence[str]) -> i
     )
     refuse_nodes(kept, len(machine.nodes))
     check(plan, machine, config.train.global_batch_size, retyped("train", without(args, RESOURCE_FLAGS)))
+    start = None
+    if plan.high and not remote and not launch.dry_run and stops.shields():  # Ray ends with this process
+        from hrm_rl.distributed.cluster import Start
+
+        start = Start(machine, launch.verbose, launch.verbose, _summon, partial(print, flush=True))
+    from hrm_rl.data.streams import build_data  # slow to import, beside the start of Ray
+    from hrm_rl.training.plan import banner, dry_run
+
     if launch.dry_run:
         dry_run(config, plan, machine, run.path)
         return 0
@@ -155,6 +162,8 @@ def _train(config: Config, launch: Launch, kept: Kept, args: Sequence[str]) -> i
     output.say_when_lost(f"nobody reads the output any more: the run goes on in {shown_path(run.path)}")
     print(about, *data.notes, sep="\n", flush=True)
     if plan.high:
+        if start is not None:
+            start.wait()
         from hrm_rl.distributed.cluster import connect
 
         connect(remote, machine, launch.verbose)
@@ -162,6 +171,14 @@ def _train(config: Config, launch: Launch, kept: Kept, args: Sequence[str]) -> i
     resume = resume_command("train", "run-name", run.path, args, RESOURCE_FLAGS)
     with stops.at_once(f"stopped at once; resume with: {resume}"):
         return _run(launch, config, plan, run, kept.store, resume)
+
+
+def _summon() -> None:
+    """Beside the preparation of a run with Ray workers: import what starts them, and start what they need."""
+    import hrm_rl.distributed.train  # noqa: F401
+    from hrm_rl.distributed.group import summon_coordinator
+
+    summon_coordinator()
 
 
 def _run(launch: Launch, config: Config, plan: Plan, run: RunFolder, store: Store | None, resume: str) -> int:

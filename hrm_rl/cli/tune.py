@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -136,9 +138,15 @@ def _search(command: TuneCommand, sweep: SweepPlan, args: Sequence[str], kept: K
         shown = yaml.safe_dump(sweep.content, sort_keys=False)
         dry_run(sweep.space, shown, sweep.seed, sweep.trials, resources, machine)
         return 0
-    notes = check_data(sweep.space, first_samples(sweep.space, sweep.seed, sweep.trials))
-    from hrm_rl.distributed.cluster import connect
+    from hrm_rl.distributed.cluster import Start, connect
 
+    start = None
+    if not remote and stops.shields():  # Ray ends with this process
+        then = partial(import_module, "hrm_rl.distributed.sweep")
+        start = Start(machine, command.verbose, True, then, partial(print, flush=True))
+    notes = check_data(sweep.space, first_samples(sweep.space, sweep.seed, sweep.trials))
+    if start is not None:
+        start.wait()
     connect(remote, machine, command.verbose)
     write_sweep(sweep.folder, sweep.content, sweep.file, sweep.space, sweep.seed, sweep.trials)
     book = Book.open(sweep.folder)

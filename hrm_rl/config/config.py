@@ -55,7 +55,10 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _sections_agree(self) -> Config:
-        if self.env.segment_cost and self.halting.q_target != "lambda":
+        pays = self.halting.q_target == "lambda" or (
+            self.env.task == "text" and self.halting.q_target != "halt_only"
+        )
+        if self.env.segment_cost and not pays:
             raise ValueError(
                 f"env.segment_cost={self.env.segment_cost:g} is paid with halting.q_target lambda only "
                 f"(now {self.halting.q_target})"

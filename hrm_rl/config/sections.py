@@ -21,7 +21,7 @@ class EnvConfig(Section):
     """Further options of the task, as `name value` pairs (Sudoku: min_guesses, catalogue)."""
     segment_cost: Annotated[float, Field(ge=0.0)] = 0.0
     """Price of one more segment: the reward of `continue` is minus this. Training pays
-    it with halting.q_target lambda."""
+    it with halting.q_target lambda; of text, with every one that values continuing."""
 
 
 class DataConfig(Section):

@@ -255,12 +255,13 @@ def write(task: PuzzleTask, base: Base, num_aug: int, seed: int, out: Path, prog
             progress("writing training puzzles", done, len(base.train))
 
     with new_folder(out) as folder:
-        identifiers = 1 + max(int(b.identifier.max(initial=0)) for b in (base.train, base.test))
+        known = 1 + max(int(b.identifier.max(initial=0)) for b in (base.train, base.test))
+        identifiers = max(task.identifiers, known)
         write_split(folder / "train", task, counted(), identifiers)
         if len(base.test):
             groups = np.ones(len(base.test), np.int64)
             write_split(folder / "test", task, [(base.test, groups)], identifiers)
-        write_identifiers(folder)
+        write_identifiers(folder, task.identity_names())
     return written
 
 
@@ -274,11 +275,10 @@ def write_collection(collection: Collection, task: PuzzleTask, out: Path, progre
             done += len(batch)
             progress(f"writing {what} examples", done, done)
 
-    identifiers = len(collection.names)
     with new_folder(out) as folder:
-        write_split(folder / "train", task, counted("training", collection.train), identifiers)
-        write_split(folder / "test", task, counted("test", collection.test), identifiers)
-        write_identifiers(folder, collection.names)
+        write_split(folder / "train", task, counted("training", collection.train))
+        write_split(folder / "test", task, counted("test", collection.test))
+        write_identifiers(folder, task.identity_names())
         write_json(folder, collection.files)
 
 

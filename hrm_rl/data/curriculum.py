@@ -1,15 +1,17 @@
 """The curriculum as a pure state machine: counts in, stage out.
 
 Workers send what they counted in each interval of `train.log_every` updates; summed over workers that is one
-call of `advance`. Who sums, an actor or nobody, is hrm_rl/distributed's business.
+call of `advance`. Who sums, an actor or nobody, is hrm_rl/distributed's business. The actor's process imports
+this module and what it imports, which is therefore little.
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from hrm_rl.config import CurriculumConfig
+if TYPE_CHECKING:
+    from hrm_rl.config import CurriculumConfig
 
 
 @dataclass(frozen=True)

@@ -37,6 +37,7 @@ from hrm_rl.data.held_out import (
     without_doubles,
     without_secrets,
 )
+from hrm_rl.data.kinds import refuse_unfit
 from hrm_rl.data.leaks import Keys
 from hrm_rl.utils.console import typed_command
 from hrm_rl.utils.errors import UserError
@@ -80,12 +81,7 @@ def build_data(
     """Task, training stream of `rank` and held-out puzzles. progress: told of slow work.
     Raises UserError for wrong files and levels."""
     task = build_task(config)
-    if config.data.required and config.data.path is None:
-        raise UserError(
-            f"preset '{config.preset}' trains on given puzzles: name them with --data.path FILE.csv (columns "
-            "puzzle,solution or question,answer; .gz is fine), or --data.path FOLDER made by "
-            f"{typed_command('dataset')}"
-        )
+    refuse_unfit(task, config)
     given = config.data.path or config.data.eval_path
     if config.data.eval_levels and given is not None:
         raise UserError(

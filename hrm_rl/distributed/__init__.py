@@ -3,6 +3,7 @@
 cluster.py           joining or starting Ray, its environment, the private parts of it that are used
 watch.py             waiting for Train or Tune, with lines shown and Ctrl-C heard
 train.py             the driver of a run
+group.py             the process group of its workers, and what of Ray Train it goes without
 train_worker.py      what each worker of a run runs
 curriculum_actor.py  the curriculum of a run with several workers
 sweep.py             the driver of a sweep

@@ -8,12 +8,14 @@ so a restarted actor, which has forgotten everything, knows it again with the fi
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ray
 
-from hrm_rl.config import CurriculumConfig
 from hrm_rl.data.curriculum import Counts, CurriculumState, advance
+
+if TYPE_CHECKING:
+    from hrm_rl.config import CurriculumConfig
 
 
 class Ledger:

@@ -31,6 +31,7 @@ from hrm_rl.sweeps.results.records import Book, trial_id
 from hrm_rl.sweeps.search import Tried, propose
 from hrm_rl.sweeps.space import Params, Space
 from hrm_rl.utils import stops
+from hrm_rl.utils.console import Patience
 from hrm_rl.utils.errors import UserError
 
 RETRIES = 2
@@ -164,8 +165,12 @@ def run_sweep(
     minutes = plan.space.file.stop.minutes
     began = time.monotonic()
 
+    waiting = Patience("starting the first trial", say)
+
     def look() -> None:
         show()
+        if not notes.has_begun():
+            waiting.look()
         if minutes is not None and time.monotonic() - began > minutes * 60 and not stop_request.exists():
             stop_request.touch()
             say("the time of the sweep is up: its trials end with a checkpoint")

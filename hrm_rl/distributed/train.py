@@ -13,22 +13,24 @@ import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import ray
 import ray.train
 from ray.train import UserCallback, WorkerGroupError
-from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2.api.config import FailureConfig, LoggingConfig, RunConfig, ScalingConfig
 
 from hrm_rl.config import Config
+from hrm_rl.distributed.cluster import ends_with_this_process
 from hrm_rl.distributed.curriculum_actor import CurriculumActor
-from hrm_rl.distributed.train_worker import work
+from hrm_rl.distributed.group import GroupConfig, GroupTrainer
 from hrm_rl.distributed.watch import watch
 from hrm_rl.runs.folder import RunFolder
 from hrm_rl.training.resources import Plan
 from hrm_rl.training.worker import RunOutcome
 from hrm_rl.utils import stops
+from hrm_rl.utils.console import Patience
 from hrm_rl.utils.errors import NotResumable, UserError, one_line, refused_by_disk
 
 MAX_FAILURES = 3
@@ -60,6 +62,7 @@ def train_with_ray(
     curriculum = start_curriculum(config, attempt)
     trainer = worker_group(config, run_dir, plan, attempt, run.stop_request, MAX_FAILURES, verbose)
     stopping = "stopping with a checkpoint"
+    waiting = Patience(f"starting {counted(plan)}", say)
     try:
         with run.console.open() as console:
             console.seek(0, os.SEEK_END)
@@ -67,6 +70,9 @@ def train_with_ray(
             def show() -> None:
                 for line in console:
                     say(line.rstrip("\n"))
+                    waiting.spoke()
+                if not run.begun.exists():
+                    waiting.look()
 
             result: Any = watch(trainer.fit, show, run.begun.exists, run.stop_request, say, stopping, at_once)
     finally:
@@ -78,6 +84,12 @@ def train_with_ray(
     if "error" in values:
         raise (UserError if values["resumable"] else NotResumable)(values["error"])
     return RunOutcome(**values)
+
+
+def counted(plan: Plan) -> str:
+    """The workers of a plan, in words."""
+    number = f"{plan.low} to {plan.high}" if plan.elastic else str(plan.high)
+    return f"{number} worker{'s' if plan.high > 1 else ''}"
 
 
 def _forget_stops(run: RunFolder) -> None:
@@ -94,7 +106,8 @@ def new_attempt(*names: str) -> str:
 def start_curriculum(config: Config, attempt: str) -> Any:
     """The curriculum's actor of one attempt at a run."""
     options = CurriculumActor.options(name=_curriculum_name(attempt))  # type: ignore[attr-defined]
-    return options.remote(config.curriculum, config.train.log_every)
+    rules = SimpleNamespace(**config.curriculum.model_dump())  # whose class is not imported for that
+    return options.remote(rules, config.train.log_every)
 
 
 def _curriculum_name(attempt: str) -> str:
@@ -110,11 +123,11 @@ def worker_group(
     max_failures: int,
     verbose: bool = False,
     trial_callback: UserCallback | None = None,
-) -> TorchTrainer:
+) -> GroupTrainer:
     """Ray Train's workers of a run, not started yet. attempt: a name that was never used before, also that of
     the curriculum's actor. trial_callback: hears of the evaluations, in a trial of a sweep."""
-    return TorchTrainer(
-        work,  # type: ignore[arg-type]
+    return GroupTrainer(
+        _work,
         train_loop_config={
             "config": config.model_dump(mode="json"),
             "run_dir": str(run_dir),
@@ -125,14 +138,15 @@ def worker_group(
             "stop_file": str(stop_file),
             "reports": trial_callback is not None,
         },
-        torch_config=TorchConfig(backend=plan.backend),
+        backend_config=GroupConfig(plan.backend),
+        cleans_up=not ends_with_this_process(),
         scaling_config=ScalingConfig(
             num_workers=(plan.low, plan.high) if plan.elastic else plan.high,
             use_gpu=plan.gpus_per_worker > 0,
             resources_per_worker={"CPU": plan.cpus_per_worker}
             | ({"GPU": plan.gpus_per_worker} if plan.gpus_per_worker else {}),
         ),
-        run_config=RunConfig(  # type: ignore[arg-type]
+        run_config=RunConfig(
             name=attempt,  # never an old one: resuming is done from our own checkpoints
             storage_path=str(RunFolder(run_dir).ray),
             failure_config=FailureConfig(max_failures=max_failures, controller_failure_limit=2),
@@ -140,6 +154,13 @@ def worker_group(
             callbacks=[trial_callback] if trial_callback else None,
         ),
     )
+
+
+def _work(settings: dict[str, Any]) -> dict[str, Any]:
+    """What each worker runs; only there is it imported, and torch with it."""
+    from hrm_rl.distributed.train_worker import work
+
+    return work(settings)
 
 
 _SECONDARY = ("Connection closed by peer", "Connection reset", "connection", "gloo", "NCCL", "ProcessGroup")

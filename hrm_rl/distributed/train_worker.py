@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import ray
 import ray.train
-import ray.train.torch
 import torch
 
 from hrm_rl.agents.tally import sum_over_ranks
@@ -80,7 +79,12 @@ def work(settings: dict[str, Any]) -> dict[str, Any]:
         os.chdir(settings["cwd"])
     use_threads(settings["threads"])
     config = validate(settings["config"], "driver")
-    device = ray.train.torch.get_device() if settings["gpu"] else choose_device("cpu")
+    device = choose_device("cpu")
+    if settings["gpu"]:
+        from ray.train.torch import get_device
+
+        device = get_device()
+        torch.cuda.set_device(device)
     worker = RayWorker(
         Path(settings["run_dir"]),
         settings["curriculum_actor"],
@@ -89,6 +93,9 @@ def work(settings: dict[str, Any]) -> dict[str, Any]:
         settings["reports"],
     )
     try:
+        if worker.rank == 0:
+            count = worker.world_size
+            worker.say(f"{count} worker{'s' if count > 1 else ''} up: making puzzles and network")
         trainer = Trainer(config, worker)
         if worker.rank == 0 and not settings["reports"]:
             RunFolder(worker.run_dir).begun.touch()

@@ -16,7 +16,7 @@ from hrm_rl.agents.act.answers import exact
 from hrm_rl.agents.act.engine import think
 from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping, StoppingRule, Thoughts
-from hrm_rl.evaluation.tokens import read_tokens
+from hrm_rl.agents.text.reading import read_tokens
 
 
 @dataclass(frozen=True)

@@ -5,12 +5,8 @@ Legend: N puzzles, L tokens.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from itertools import pairwise
-from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
@@ -18,33 +14,20 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Column, Table
 
-from envs import PuzzleBatch
 from envs.task import PuzzleTask
 from hrm_rl.evaluation.arc.report import ArcReport
 from hrm_rl.evaluation.depth import Depth, print_depths, print_solved_within, solved_within
 from hrm_rl.evaluation.intervals import Interval, bootstrap
+from hrm_rl.evaluation.output.search_report import print_search
 from hrm_rl.evaluation.scores import Evaluation
 from hrm_rl.evaluation.search import Rows, Searched
-from hrm_rl.evaluation.search_report import print_search
-from hrm_rl.evaluation.summaries import Summary, by_group
+from hrm_rl.evaluation.summaries import Groups, Summary, by_group
 from hrm_rl.evaluation.tradeoff import Point
 from hrm_rl.evaluation.votes import MultiPass
 from hrm_rl.utils.console import duration, print_whole
-from hrm_rl.utils.errors import UserError
-from hrm_rl.utils.files import write_atomically
 
 WITH_INTERVAL = ("exact_accuracy", "solved", "segments_mean")
 """The figures that get an interval."""
-
-
-@dataclass(frozen=True)
-class Groups:
-    """Puzzles split by a level or a trait."""
-
-    by: str
-    of: NDArray[np.int64]
-    """(N,) index into names."""
-    names: tuple[str, ...]
 
 
 class Reported(Protocol):
@@ -125,33 +108,8 @@ class Report:
         return Summary.of(self.result.sums_by(one_group, 1)[0], self.task.measures)
 
 
-MOST_GROUPS = 10
 MOST_COLUMNS = 32
 """Segments that are printed one by one; of more, each power of two."""
-
-
-def split(by: str, task: PuzzleTask, puzzles: PuzzleBatch) -> Groups:
-    """The puzzles by level, or by a trait of their task: in the ranges that the task has for it, else a group
-    for each value, or, where there are more than MOST_GROUPS, for ranges of values with about as many puzzles
-    each. Raises UserError."""
-    if by == "level":
-        # NO_LEVEL = -1 is the last group.
-        return Groups(by, puzzles.level % (len(task.levels) + 1), (*task.levels, "other"))
-    if by not in task.traits:
-        raise UserError(
-            f"--by {by}: {task.name} puzzles can be split by {', '.join(('level', *task.traits))}"
-        )
-    values = task.trait(by, puzzles.inputs)
-    if (ranges := task.ranges_of(by)) is not None:
-        names = [*(str(a) if a + 1 == b else f"{a}-{b - 1}" for a, b in pairwise(ranges)), f"{ranges[-1]}+"]
-        return Groups(by, np.searchsorted(ranges, values, side="right") - 1, tuple(names))
-    different = np.unique(values)
-    starts = different
-    if len(different) > MOST_GROUPS:
-        starts = np.unique(np.quantile(values, np.arange(MOST_GROUPS) / MOST_GROUPS, method="inverted_cdf"))
-    lasts = [int(different[different < after][-1]) for after in starts[1:]] + [int(different[-1])]
-    names = [str(a) if a == b else f"{a}-{b}" for a, b in zip(starts.tolist(), lasts, strict=True)]
-    return Groups(by, np.searchsorted(starts, values, side="right") - 1, tuple(names))
 
 
 def as_dictionary(report: Reported) -> dict[str, Any]:
@@ -357,49 +315,3 @@ def print_curve(points: Sequence[Point], about: dict[str, Any], puzzles: int, co
         )
     print_whole(console, table)
     console.print("fixed solves: what a fixed budget solves at the same mean number of segments")
-
-
-def write_predictions(path: Path, puzzles: PuzzleBatch, report: Report) -> None:
-    """A row for each puzzle, as CSV or npz by the name's ending. Raises UserError."""
-    result, task = report.result, report.task
-    columns: dict[str, NDArray[Any]] = {
-        "level": puzzles.level,
-        "segments": result.segments,
-        "exact": result.exact,
-        "solved": result.solved,
-        "q_halt": result.q[:, 0],
-        "q_continue": result.q[:, 1],
-    }
-    if report.search is not None:
-        columns |= {"handed_in": report.search.handed_in, "starts": report.search.starts}
-    # "answer" is another name of the solution in files of puzzles (envs/csv_files.py)
-    boards = {"question": puzzles.inputs, "solution": puzzles.solution, "prediction": result.answer}
-    for name, found in report.extra.items():
-        key = name.replace(" ", "_")
-        boards[f"{key}_prediction"] = found.answer
-        columns |= {f"{key}_solved": found.solved, f"{key}_segments": found.segments}
-    if path.suffix == ".npz":
-        buffer = io.BytesIO()
-        np.savez_compressed(buffer, allow_pickle=False, **boards, **columns)
-        content = buffer.getvalue()
-    else:
-        levels = np.array([*task.levels, ""])  # NO_LEVEL = -1 is the last
-        columns["level"] = levels[puzzles.level]
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow([*boards, *columns])
-        values = [[_plain(value) for value in column] for column in columns.values()]
-        written = [[task.write_text(board) for board in rows] for rows in boards.values()]
-        writer.writerows(zip(*written, *values, strict=True))
-        content = text.getvalue().encode()
-    try:
-        write_atomically(path, content)
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror}") from None
-
-
-def _plain(value: Any) -> Any:
-    """True as 1, a float with the digits that float32 has."""
-    if isinstance(value, np.bool_):
-        return int(value)
-    return f"{value:.7g}" if isinstance(value, np.floating) else value

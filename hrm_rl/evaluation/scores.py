@@ -17,7 +17,7 @@ from hrm_rl.agents.act.answers import exact
 from hrm_rl.agents.act.engine import think
 from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping
-from hrm_rl.evaluation.tokens import Read, read_tokens
+from hrm_rl.agents.text.reading import Read, read_tokens
 
 AT_ONCE = 4096
 """Puzzles of a part: so many have an `Evaluation` at a time."""
@@ -136,7 +136,7 @@ def evaluate(
     batch_size: puzzles thought about at once.
     progress: called with the number of puzzles done, whenever it changes.
     depths: numbers of segments, in order, after which the rule is to judge the answers held then.
-    Of a text, every token that has a successor counts as a puzzle (hrm_rl/evaluation/tokens.py).
+    Of a text, every token that has a successor counts as a puzzle (hrm_rl/agents/text/reading.py).
     """
     task, tokens = solver.task, puzzles.inputs.shape[1]
     if task.next_token:
@@ -197,5 +197,5 @@ def sums_of_parts(
     step = world_size * AT_ONCE
     starts = range(rank, max(len(puzzles), rank + 1), step)  # one part, if only an empty one
     parts = (puzzles.take(slice(start, start + step, world_size)) for start in starts)
-    found: NDArray[np.float64] = sum(judge(part).sums(levels) for part in parts)
+    found: NDArray[np.float64] = np.sum([judge(part).sums(levels) for part in parts], axis=0)
     return found

@@ -27,10 +27,10 @@ from hrm_rl.data.streams import training_puzzles
 from hrm_rl.evaluation.depth import Depth, depth, depths
 from hrm_rl.evaluation.intervals import Interval, bootstrap_of_counts
 from hrm_rl.evaluation.puzzles import refuse_strangers
-from hrm_rl.evaluation.report import WITH_INTERVAL, Groups, split
+from hrm_rl.evaluation.report import WITH_INTERVAL
 from hrm_rl.evaluation.scores import Evaluation, evaluate
 from hrm_rl.evaluation.search import Rows
-from hrm_rl.evaluation.summaries import Summary, by_group
+from hrm_rl.evaluation.summaries import Groups, Summary, by_group, split
 from hrm_rl.runs.loading import LoadedModel, trained_on
 from hrm_rl.utils.errors import UserError
 

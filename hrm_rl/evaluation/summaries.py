@@ -5,11 +5,50 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
+from envs import PuzzleBatch
 from envs.task import PuzzleTask
+from hrm_rl.utils.errors import UserError
+
+MOST_GROUPS = 10
+
+
+@dataclass(frozen=True)
+class Groups:
+    """Puzzles split by a level or a trait."""
+
+    by: str
+    of: NDArray[np.int64]
+    """(N,) index into names."""
+    names: tuple[str, ...]
+
+
+def split(by: str, task: PuzzleTask, puzzles: PuzzleBatch) -> Groups:
+    """The puzzles by level, or by a trait of their task: in the ranges that the task has for it, else a group
+    for each value, or, where there are more than MOST_GROUPS, for ranges of values with about as many puzzles
+    each. Raises UserError."""
+    if by == "level":
+        # NO_LEVEL = -1 is the last group.
+        return Groups(by, puzzles.level % (len(task.levels) + 1), (*task.levels, "other"))
+    if by not in task.traits:
+        raise UserError(
+            f"--by {by}: {task.name} puzzles can be split by {', '.join(('level', *task.traits))}"
+        )
+    values = task.trait(by, puzzles.inputs)
+    if (ranges := task.ranges_of(by)) is not None:
+        names = [*(str(a) if a + 1 == b else f"{a}-{b - 1}" for a, b in pairwise(ranges)), f"{ranges[-1]}+"]
+        return Groups(by, np.searchsorted(ranges, values, side="right") - 1, tuple(names))
+    different = np.unique(values)
+    starts = different
+    if len(different) > MOST_GROUPS:
+        starts = np.unique(np.quantile(values, np.arange(MOST_GROUPS) / MOST_GROUPS, method="inverted_cdf"))
+    lasts = [int(different[different < after][-1]) for after in starts[1:]] + [int(different[-1])]
+    names = [str(a) if a == b else f"{a}-{b}" for a, b in zip(starts.tolist(), lasts, strict=True)]
+    return Groups(by, np.searchsorted(starts, values, side="right") - 1, tuple(names))
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from envs.text import TextTask
 from envs.text.windows import Windows
 from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping
+from hrm_rl.agents.text.reading import Read, read_tokens
 from hrm_rl.agents.text.thinking import think_tokens
-from hrm_rl.evaluation.tokens import Read, read_tokens
 from hrm_rl.models.tracing import updates_of
 from hrm_rl.runs.checkpoint import Weights
 from hrm_rl.runs.loading import LoadedModel, load_model

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
-
-import torch
+from pathlib import Path
 
 from envs.cores import usable_cpus
 from hrm_rl.utils.errors import UserError
+
+GPU_DEVICES = ("/dev/nvidiactl", "/dev/nvhost-ctrl-gpu", "/dev/dxg", "/dev/kfd")
+"""One of these is there on a Linux whose GPUs torch can use: NVIDIA's, its Jetson's, Windows', AMD's."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,16 @@ class Plan:
 
 def this_machine() -> Machine:
     """The processors that this process may use."""
-    return Machine("this machine", usable_cpus(), torch.cuda.device_count())
+    return Machine("this machine", usable_cpus(), _gpus())
+
+
+def _gpus() -> int:
+    """GPUs that torch can use. It takes a second to import, and is not asked where there are surely none."""
+    if sys.platform == "linux" and not any(Path(device).exists() for device in GPU_DEVICES):
+        return 0
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def cluster_address(flag: str | None) -> str | None:

@@ -10,14 +10,16 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.tensorboard import SummaryWriter
 
 from hrm_rl.config import Config
 from hrm_rl.runs.folder import RunFolder, parse_metrics
+
+if TYPE_CHECKING:
+    from torch.utils.tensorboard import SummaryWriter
 
 LAYOUT = {
     "Halting": {
@@ -57,15 +59,15 @@ class Telemetry:
         self._losing = False
         _keep_writers_quiet()
         _drop_after(self.path, update)
-        self.writer = self._opened(update)
-        if not update:
-            self._show(lambda writer: writer.add_custom_scalars(LAYOUT))
-            self._show(lambda writer: writer.add_text("config", "```yaml\n" + config.to_yaml() + "```", 0))
-            self._show(lambda writer: writer.add_text("eval/weights", config.evaluated_weights, 0))
+        self._config = config
+        self._begins_at: int | None = update
+        """Where TensorBoard's file is to begin while it is not there: before the end of the first interval
+        it has nothing to say, and TensorBoard takes a while to import."""
+        self.writer: SummaryWriter | None = None
 
     def scalars(self, update: int, values: Mapping[str, float]) -> None:
         for tag, value in values.items():
-            self._show(partial(SummaryWriter.add_scalar, tag=tag, scalar_value=value, global_step=update))
+            self._show(partial(_add_scalar, tag=tag, value=value, update=update))
         self._append(json.dumps({"update": update, **{k: _plain(v) for k, v in values.items()}}) + "\n")
 
     def segments_histogram(self, update: int, halted_after: NDArray[np.float64]) -> None:
@@ -91,15 +93,11 @@ class Telemetry:
     def images(self, update: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
         """Images (height, width, 3) by tag."""
         for tag, image in images.items():
-            self._show(
-                partial(
-                    SummaryWriter.add_image, tag=tag, img_tensor=image, global_step=update, dataformats="HWC"
-                )
-            )
+            self._show(partial(_add_image, tag=tag, image=image, update=update))
 
     def flush(self, update: int) -> None:
         """Bring everything up to `update` to the disk; begin again where it was full."""
-        if self.writer is None:
+        if self.writer is None and self._begins_at is None:
             self.writer = self._opened(update)
         self._show(lambda writer: writer.flush())
 
@@ -109,9 +107,22 @@ class Telemetry:
             os.fsync(file.fileno())
 
     def close(self) -> None:
-        self._show(lambda writer: writer.close())
+        if self.writer is not None:
+            self._show(lambda writer: writer.close())
+
+    def _begin(self, update: int) -> None:
+        """Begin TensorBoard's file after `update`."""
+        self._begins_at = None
+        self.writer = self._opened(update)
+        if not update:
+            config = self._config
+            self._show(lambda writer: writer.add_custom_scalars(LAYOUT))
+            self._show(lambda writer: writer.add_text("config", "```yaml\n" + config.to_yaml() + "```", 0))
+            self._show(lambda writer: writer.add_text("eval/weights", config.evaluated_weights, 0))
 
     def _opened(self, update: int) -> SummaryWriter | None:
+        from torch.utils.tensorboard import SummaryWriter
+
         try:
             return SummaryWriter(str(self._folder), purge_step=update + 1, flush_secs=10)
         except OSError as error:
@@ -120,6 +131,8 @@ class Telemetry:
 
     def _show(self, what: Callable[[SummaryWriter], object]) -> None:
         """Write to TensorBoard's file, if there is one."""
+        if self._begins_at is not None:
+            self._begin(self._begins_at)
         if self.writer is None:
             return
         try:
@@ -145,6 +158,14 @@ class Telemetry:
         if not self._losing:
             self.say(f"records cannot be written ({error.strerror or error}): training goes on without them")
         self._losing = True
+
+
+def _add_scalar(writer: SummaryWriter, tag: str, value: float, update: int) -> None:
+    writer.add_scalar(tag, value, update)
+
+
+def _add_image(writer: SummaryWriter, tag: str, image: NDArray[np.uint8], update: int) -> None:
+    writer.add_image(tag, image, update, dataformats="HWC")
 
 
 def _keep_writers_quiet() -> None:

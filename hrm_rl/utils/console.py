@@ -6,6 +6,7 @@ import os
 import shlex
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -111,6 +112,30 @@ def slow_work() -> Iterator[Callable[[str, int, int], None]]:
                 console.print(f"{what}: {done:,} of {total:,} ...", soft_wrap=True)
 
         yield progress
+
+
+class Patience:
+    """Says what is waited for whenever the user has read nothing new for SILENT_SECONDS; after MANY_SECONDS,
+    less often."""
+
+    SILENT_SECONDS, MANY_SECONDS = 2.5, 30.0
+
+    def __init__(self, what: str, say: Callable[[str], None], clock: Callable[[], float] = time.monotonic):
+        self._what, self._say, self._clock = what, say, clock
+        self._began = self._spoke = clock()
+        say(what)
+
+    def spoke(self) -> None:
+        """The user has just read something."""
+        self._spoke = self._clock()
+
+    def look(self) -> None:
+        """Say it if it is time to. To be called now and then."""
+        now = self._clock()
+        waited = now - self._began
+        if now - self._spoke >= (self.SILENT_SECONDS if waited < self.MANY_SECONDS else self.MANY_SECONDS):
+            self._say(f"{self._what}: {duration(waited)} so far")
+            self._spoke = now
 
 
 def print_whole(console: Console, table: Table) -> None:

@@ -25,6 +25,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import NoReturn
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGXCPU")
 SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))
@@ -200,6 +201,19 @@ def let_go() -> None:
     said. Only in a process that listens."""
     if _state.listening:
         _state.answer, _state.line = _end, ""
+
+
+def leave(status: int) -> NoReturn:
+    """End a process that is a command and has done all of its work: at once, and with it what it has started.
+    Python would first call every function registered for its exit, Ray's among them, and take down thousands
+    of modules, which takes seconds and helps nobody."""
+    let_go()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):
+            stream.flush()
+    with suppress(Exception):
+        _state.before_end()
+    os._exit(status)
 
 
 def _hand_back() -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
@@ -11,9 +13,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
-from hrm_rl.agents.optim import AdamATan2, AveragedWeights, SignSGD, build_optimizer, clip_gradients, lr_scale
+from hrm_rl.agents.optim import (
+    AdamATan2,
+    AdamW,
+    AveragedWeights,
+    SignSGD,
+    build_optimizer,
+    clip_gradients,
+    lr_scale,
+)
 from hrm_rl.config import OptimConfig
 from hrm_rl.models.layers.puzzle_embedding import PuzzleEmbedding
+from tests.helpers.paths import ROOT
 
 
 def run_adam_atan2(gradients: torch.Tensor, start: torch.Tensor, **settings: float) -> torch.Tensor:
@@ -80,7 +91,8 @@ def test_adam_atan2_goes_on_from_its_saved_state_bit_for_bit() -> None:
 def test_built_optimizer_has_the_configured_settings(name: str) -> None:
     config = OptimConfig(name=name, lr=0.02, betas=(0.8, 0.7), weight_decay=0.3)
     optimizer = build_optimizer(nn.Linear(1, 1), config)
-    assert type(optimizer) is {"adamw": torch.optim.AdamW, "adam_atan2": AdamATan2}[name]
+    assert type(optimizer) is {"adamw": AdamW, "adam_atan2": AdamATan2}[name]
+    assert issubclass(AdamW, torch.optim.AdamW)
     group = optimizer.param_groups[0]
     assert (group["lr"], tuple(group["betas"]), group["weight_decay"]) == (0.02, (0.8, 0.7), 0.3)
 
@@ -233,3 +245,21 @@ def test_gradients_within_the_norm_are_left_as_they_are(largest: float) -> None:
 
 def test_norm_of_a_gradient_that_is_not_finite_is_not_finite() -> None:
     assert not math.isfinite(clip_gradients(with_gradients([1.0], [math.nan]), 1.0))
+
+
+def test_no_optimiser_imports_torchs_compiler() -> None:
+    code = """
+import sys, torch
+from torch import nn
+from hrm_rl.agents.optim import build_optimizer
+from hrm_rl.config import OptimConfig
+for name in ("adamw", "adam_atan2", "muon"):
+    model = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+    optimizer = build_optimizer(model, OptimConfig(name=name))
+    model(torch.ones(2, 3)).sum().backward()
+    optimizer.step()
+    optimizer.load_state_dict(optimizer.state_dict())
+    optimizer.zero_grad()
+print("torch._dynamo" in sys.modules)"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout == "False\n", done.stderr

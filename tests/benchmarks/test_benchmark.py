@@ -23,9 +23,12 @@ from hrm_rl.benchmarks.growth import draw, over_base, time_growth
 from hrm_rl.benchmarks.measure import Aim, flop_of, flop_of_update, peak_bytes
 from hrm_rl.benchmarks.report import print_part, shown, summary
 from hrm_rl.benchmarks.roofline import Measured
+from hrm_rl.benchmarks.scaling import fleet
+from hrm_rl.benchmarks.scaling.length import time_length
 from hrm_rl.benchmarks.update import PHASES, time_update
 from hrm_rl.benchmarks.workers import EVERY, SKIPPED, Pace, best, compare, read_pace, time_ray
 from hrm_rl.cli import benchmark as benchmark_command
+from hrm_rl.evaluation import scores
 from tests.helpers.commands import refusal
 from tests.helpers.tiny import CPU, tiny_config, tiny_learner
 
@@ -119,10 +122,25 @@ def test_growth_is_told_over_the_base() -> None:
 @pytest.fixture
 def small_growth(monkeypatch: pytest.MonkeyPatch) -> dict[str, tuple[int, ...]]:
     """A base network and values that take no time; every call takes a second by the clock."""
-    base = {"h_cycles": 2, "l_cycles": 1, "segments": 1, "tokens": 16, "hidden_size": 16, "slots": 16}
+    base = {
+        "h_cycles": 2,
+        "l_cycles": 1,
+        "segments": 1,
+        "tokens": 16,
+        "hidden_size": 16,
+        "slots": 16,
+        "held_out": 16,
+    }
+    monkeypatch.setattr(scores, "AT_ONCE", 16)
     monkeypatch.setattr(benchmark_growth, "BASE", base)
     monkeypatch.setattr(benchmark_growth, "fastest", lambda works, rounds, device: dict.fromkeys(works, 1.0))
-    return {"h_cycles": (2, 4), "segments": (1, 2), "tokens": (16, 36, 64), "slots": (16, 32)}
+    return {
+        "h_cycles": (2, 4),
+        "segments": (1, 2),
+        "tokens": (16, 36, 64),
+        "slots": (16, 32),
+        "held_out": (16, 64),
+    }
 
 
 def test_each_quantity_grows_alone_and_the_picture_has_a_panel_for_each(
@@ -136,7 +154,13 @@ def test_each_quantity_grows_alone_and_the_picture_has_a_panel_for_each(
     assert 1 < flop["h_cycles", 4] < 2  # what runs with gradient does not grow
     assert flop["tokens", 36] > 36 / 16
     assert memory["h_cycles", 4] == pytest.approx(1, rel=0.01)
-    assert [aim.reached for aim in growth["aims"]] == [True]
+    assert len(growth["aims"]) == len(small_growth) + 2
+    assert all(aim.reached for aim in growth["aims"] if not aim.what.startswith("held_out up to"))
+    assert memory["held_out", 64] < 2, "four parts of 16 puzzles: a part is hardly more than its sums"
+    powers = {row["quantity"]: row for row in growth["exponents"]}
+    assert powers["slots"]["products"] == pytest.approx(1)
+    assert powers["tokens"]["products"] > 1
+    assert powers["slots"]["time"] == pytest.approx(0), "every call takes as long"
     for ray in (None, compare(PACES)):
         draw(growth, ray, tmp_path / "growth.png")
         assert (tmp_path / "growth.png").read_bytes().startswith(b"\x89PNG")
@@ -239,6 +263,8 @@ def test_the_benchmark_measures_every_part_and_its_shares_add_up(
         monkeypatch.setattr(benchmark_throughput, name, 10)
     monkeypatch.setattr(benchmark_command, "KINDS", kinds)
     monkeypatch.setattr(benchmark_command, "time_growth", partial(time_growth, values=small_growth))
+    monkeypatch.setattr(benchmark_command, "time_length", partial(time_length, updates=(40, 80)))
+    monkeypatch.setattr(fleet, "time_messages", lambda: {1000: 2e-3, 1_000_000: 3e-3})
     monkeypatch.setattr(benchmark_command, "time_ray", lambda: compare(PACES))
     served = {"puzzles_per_s": 1.0, "aims": []}  # minutes: tests/benchmarks/test_serving.py has its parts
     monkeypatch.setattr(benchmark_command, "time_serving", lambda checkpoint, seconds: served)
@@ -270,7 +296,11 @@ def test_the_benchmark_measures_every_part_and_its_shares_add_up(
     reached = {aim["what"]: aim["reached"] for aim in found["aims"]}
     assert reached["tiny: share of the peak"] == (tiny["share_of_peak"] >= 0.5)
     assert reached["twin: time over tiny"] is False
-    assert len(reached) == 2 + 1 + 2 + 3
+    assert len(reached) == 2 + 7 + 1 + 2 + 3
+    short, long = found["length"]["rows"]
+    assert long["metrics_mb"] > 1.5 * short["metrics_mb"]
+    assert long["checkpoints_mb"] == pytest.approx(short["checkpoints_mb"], rel=0.01)
+    assert found["fleet"]["modelled"][0]["segments_per_s_over_one"] == 1
     table = capsys.readouterr().out
     for part in ("9x9 extreme", "slot_steps_per_s", "bootstrap forward", "share_of_peak", "reached"):
         assert part in table

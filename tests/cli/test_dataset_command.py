@@ -270,7 +270,10 @@ def test_a_full_disk_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("--task soduku --out x --level easy", "did you mean 'sudoku'?"),
         ("--task sudoku --size 5 --out x --level easy", "(--task, --size, --options)"),
         ("--task sudoku --level easy", "say where to write"),
-        ("--task sudoku --out x", "one of --level LEVEL (generated), --csv FILE and --hub OWNER/NAME"),
+        (
+            "--task sudoku --out x",
+            "one of --level LEVEL (generated), --whole (all that the task has), --csv FILE and --hub OWNER/N",
+        ),
         ("--task sudoku --out x --level easy --csv y", "not with --level and --csv"),
         ("--task sudoku --out x --level eassy", "unknown level 'eassy'; did you mean 'easy'?"),
         ("--task sudoku --out x --level easy=0.5,hrad=1", "unknown level 'hrad'; did you mean 'hard'?"),

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import csv
+import json
 from functools import partial
 from pathlib import Path
 
 import pytest
 
+from envs.arc.folders import to_json
 from envs.arc.task import ArcTask
 from hrm_rl.cli import evaluate as evaluate_command
+from hrm_rl.data.builder import write_collection
 from hrm_rl.evaluation.arc.submission import read_submission
 from hrm_rl.training.local import LocalWorker
 from hrm_rl.training.loop import Trainer
@@ -68,6 +71,9 @@ def test_votes_are_scored_beside_the_single_pass_with_their_files(
         solved = [part["score"] for part in row["pass_at"].values()]
         assert solved == sorted(solved)
     assert [row["segments_mean"] for row in arc["rows"]] == [0, 4, 1, 4]
+    assert {name: row["test_grids"] for name, row in arc["by_task"].items()} == {
+        puzzle.name: len(puzzle.test) for puzzle in TASK.puzzles
+    }
     beside = found["beside_the_single_pass"]["vote of 4"]
     assert beside["passes_mean"] == beside["segments_mean"] == 4
     submission = read_submission(files["s.json"], {p.name: len(p.test) for p in TASK.puzzles})
@@ -86,7 +92,7 @@ def test_held_out_grids_are_printed_against_the_baseline_and_without_identifiers
     shown = capsys.readouterr().out
     for part in ("ARC: ", "pass@1000", "copy of the input", "2 forms, no identifier", "whole tasks", "95 %"):
         assert part in shown
-    evaluate_command.main(["--checkpoint", run, run, "--no-blank", "--max-segments", "1"])
+    evaluate_command.main(["--checkpoint", run, run, "--no-blank", "--max-segments", "1", "--puzzles", "4"])
     shown = capsys.readouterr().out
     assert shown.count("copy of the input") == 4, "two tables a model"
     assert "no identifier" not in shown
@@ -100,6 +106,34 @@ def test_a_model_without_embeddings_says_that_identifiers_tell_it_nothing(
     )
     assert "the model has no puzzle embeddings: identifiers tell it nothing" in found["arc"]["notes"]
     assert [row["identifier"] for row in found["arc"]["rows"]] == [False, True, True]
+
+
+def test_a_folder_with_all_forms_is_asked_about_its_plain_grids_with_its_own_numbers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    public = tmp_path / "public"
+    for place, puzzle in enumerate(TASK.puzzles[:4]):
+        subset = public / ("training" if place < 2 else "evaluation")
+        subset.mkdir(parents=True, exist_ok=True)
+        (subset / f"{puzzle.name}.json").write_text(json.dumps(to_json(puzzle)))
+    task = ArcTask(str(public), size=10, augmentations=2)
+    collection = task.collection(0)
+    assert collection is not None
+    folder = tmp_path / "folder"
+    write_collection(collection, task, folder, lambda what, done, total: None)
+    options = {"dataset": str(public), "augmentations": 2}
+    run = trained(
+        tmp_path / "runs" / "f",
+        env={"task": "arc", "size": 10, "options": options},
+        data={"path": str(folder), "eval_puzzles": 4, "exclude_twins": False},
+        curriculum={"stages": ("all=1",)},
+    )
+    grids = sum(len(puzzle.test) for puzzle in TASK.puzzles[2:4])
+    for puzzles in (("--data", str(folder)), ("--test-grids",)):
+        found = evaluated(capsys, "--checkpoint", run, "--max-segments", "1", *puzzles)
+        assert found["all"]["puzzles"] == found["arc"]["test_grids"] == grids
+        assert [row["forms"] for row in found["arc"]["rows"]] == [0, 3, 1, 3]
+        assert "demonstrations" in " ".join(found["arc"]["notes"])
 
 
 def test_flags_that_say_nothing_are_refused(run: str, tmp_path: Path) -> None:
@@ -116,3 +150,9 @@ def test_flags_that_say_nothing_are_refused(run: str, tmp_path: Path) -> None:
     for others in (("--sweep",), ("--checkpoint", run, run)):
         assert refused(*here, *page, *others).startswith("--page writes the votes of one model")
     assert "belongs to the task arc, not to sudoku" in refused("--model", "sudoku4", *page)
+    grids = TASK.tests()
+    lines = [f"{TASK.write_text(grids.inputs[0])},{TASK.write_text(grids.solution[0])}"]
+    (tmp_path / "p.csv").write_text("\n".join(["question,answer", *lines]))
+    nameless = (*here, "--data", str(tmp_path / "p.csv"))
+    assert refused(*nameless, "--vote", "2").startswith("--vote needs puzzles with an identity")
+    assert refused(*nameless, *page).startswith("--page needs puzzles with an identity")

@@ -23,6 +23,8 @@ TASKS = {
     "sudoku": {"env": {"task": "sudoku", "size": 4}},
     "maze": {"env": {"task": "maze", "size": 6}},
     "mirror": {"env": {"task": "tests.helpers.mirror:Mirror", "size": None}},
+    "flip": {"env": {"task": "tests.helpers.drawn:FlipTask", "size": 40}},
+    "tint": {"env": {"task": "tests.helpers.drawn:TintTask", "size": 6}},
 }
 
 
@@ -44,7 +46,8 @@ refused = partial(refusal, solve_command.main)
 def test_every_task_is_shown_segment_by_segment_with_a_picture_and_an_animation(
     name: str, folders: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    level = {"sudoku": "easy", "maze": "easy", "mirror": "only"}[name]
+    levels = {"sudoku": "easy", "maze": "easy", "mirror": "only", "flip": "long", "tint": "small"}
+    level = levels[name]
     png, gif = tmp_path / "new" / "p.png", tmp_path / "p.gif"
     out = solved(
         capsys, "--checkpoint", folders[name], "--random", level, "--png", str(png), "--gif", str(gif)
@@ -56,6 +59,19 @@ def test_every_task_is_shown_segment_by_segment_with_a_picture_and_an_animation(
     with Image.open(gif) as animation:
         assert animation.n_frames == 4  # the question and three segments
         assert animation.info["loop"] == 0
+
+
+def test_an_answer_that_only_a_label_could_judge_is_answered(
+    folders: dict[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = ("--checkpoint", folders["tint"], "--max-segments", "2")
+    out = solved(capsys, *model, "--puzzle", "12/34", "--gif", str(tmp_path / "a.gif"))
+    assert out.count("answered") == 3  # two segments, and the last line
+    assert "wrong:" not in out
+    assert "answered (only a label could tell whether it is right)" in out
+    out = solved(capsys, *model, "--random", "small")
+    assert "answered" not in out
+    assert out.rstrip().endswith("not solved")
 
 
 def test_it_stops_where_the_model_halts_unless_told_to_think_on(

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from envs import DataError, PuzzleBatch, make_task
+from envs import TASKS, DataError, PuzzleBatch, make_task
 from envs.folders.folder import PuzzleFolder, Splits, find_splits
 from envs.folders.opening import open_puzzles
 from envs.sudoku.board import BLANK
@@ -190,7 +190,7 @@ def test_the_advice_does_not_go_in_a_circle(tmp_path: Path, boards: dict[int, Sp
     file.write_text(json.dumps(about))
     with pytest.raises(DataError, match=r"the command dataset --check names what fits"):
         PuzzleFolder(root / "train", SUDOKU9)
-    with pytest.raises(
-        UserError, match=r"fit none of the tasks sudoku, maze in any size: for puzzles of another"
-    ):
+    names = ", ".join(TASKS)
+    reason = rf"fit none of the tasks {names} in any size: for puzzles of another"
+    with pytest.raises(UserError, match=reason):
         dataset_command.main(["--check", str(root / "train")])

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from envs import PuzzleBatch, PuzzleTask, make_task
+from envs.registration import task_class
 from tests.helpers.paths import SHARED_DATA
 
 DATA = SHARED_DATA
@@ -25,9 +26,17 @@ CASES = [
     pytest.param(("hrm_rl/Sudoku-v0", "sudoku", {"size": 9}, "hard"), id="sudoku-9"),
     pytest.param(("hrm_rl/Maze-v0", "maze", {"size": 6}, "easy"), id="maze-6"),
     pytest.param(("hrm_rl/Maze-v0", "maze", {"size": 10}, "medium"), id="maze-10"),
+    pytest.param(("hrm_rl/Nonogram-v0", "nonogram", {"size": 5}, "medium"), id="nonogram-5"),
     pytest.param(("hrm_rl/Patterns-v0", "patterns", LEFT | {"pattern": "copy"}, "n4"), id="copy"),
     pytest.param(("hrm_rl/Patterns-v0", "patterns", LEFT | {"pattern": "repair"}, "n6"), id="repair"),
+    pytest.param(("hrm_rl/Arc-v0", "arc", {"augmentations": 2, "translate": False}, "medium"), id="arc-mini"),
+    pytest.param(("hrm_rl/Text-v0", "text", {"size": 24}, "long"), id="text-24"),
 ]
+
+SEARCHED = [case for case in CASES if case.values[0][1] in ("sudoku", "maze")]
+"""Those of tasks that can be searched."""
+RULED = [case for case in CASES if not task_class(case.values[0][1]).label_decides]
+"""Those of tasks whose rule decides, and not the label."""
 
 
 @pytest.fixture(params=CASES)

@@ -9,6 +9,7 @@ import pytest
 
 from envs import PAD, PuzzleTask, View
 from envs.drawing import DIM
+from tests.envs.conftest import RULED
 
 
 class DefaultPictures:
@@ -18,6 +19,11 @@ class DefaultPictures:
         self.characters, self.grid_shape, self.drawn_as = task.characters, task.grid_shape, task.drawn_as
 
     render_text, render_rgb = PuzzleTask.render_text, PuzzleTask.render_rgb
+
+
+@pytest.fixture(params=RULED)
+def case(request):
+    return request.param
 
 
 @pytest.fixture(params=[False, True], ids=["own", "default"])

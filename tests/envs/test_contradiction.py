@@ -13,8 +13,14 @@ from envs.maze.grid import CHARACTERS, PATH, START
 from envs.search import refuse_unsearchable
 from envs.sudoku import count_solutions
 from envs.sudoku.board import BLANK, board_of_size
+from tests.envs.conftest import SEARCHED
 
 PROPERTY = settings(max_examples=100, deadline=None, derandomize=True)
+
+
+@pytest.fixture(params=SEARCHED)
+def case(request):
+    return request.param
 
 
 def with_some(boards: np.ndarray, filled: np.ndarray, share: float, rng: np.random.Generator) -> np.ndarray:

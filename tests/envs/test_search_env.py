@@ -16,10 +16,16 @@ from gymnasium.vector import AutoresetMode, SyncVectorEnv
 import envs
 from envs import ActEnv, ActVectorEnv, Choice, PoolSource, SearchEnv, SearchVectorEnv
 from envs.drawing import DIM
+from tests.envs.conftest import SEARCHED
 from tests.helpers.paths import ROOT
 
 SLOTS = 5
 BUDGET = 6
+
+
+@pytest.fixture(params=SEARCHED)
+def case(request):
+    return request.param
 
 
 @pytest.fixture

@@ -10,8 +10,14 @@ from hypothesis import strategies as st
 from envs import PuzzleTask, make_task
 from envs.maze.grid import CHARACTERS
 from envs.sudoku.board import BLANK
+from tests.envs.conftest import RULED
 
 PROPERTY = settings(max_examples=100, deadline=None, derandomize=True)
+
+
+@pytest.fixture(params=RULED)
+def case(request):
+    return request.param
 
 
 def test_no_cell_breaks_the_rule_exactly_where_none_is_broken(task, pool):

@@ -255,3 +255,9 @@ def test_a_line_cut_off_by_a_crash_is_dropped_and_the_rest_kept(tmp_path: Path) 
     record(tmp_path, 2, 4, value=2.0)
     found: list[Any] = [(r["update"], r["train/loss"]) for r in read_metrics(path)]
     assert found == [(1, 1.0), (2, 1.0), (3, 2.0), (4, 2.0)]
+
+
+def test_there_is_no_tensorboard_before_there_is_something_to_show(tmp_path: Path) -> None:
+    telemetry = Telemetry(tmp_path, TINY, 0)
+    telemetry.close()
+    assert not (tmp_path / "tensorboard").exists()

@@ -86,3 +86,26 @@ def test_a_command_of_a_package_without_scripts_is_the_installed_program_or_the_
     monkeypatch.setenv("PATH", str(bin_folder))
     assert typed_command("evaluate") == "hrm-rl evaluate"
     assert shutil.which("hrm-rl") is not None
+
+
+def test_patience_says_what_is_waited_for_whenever_nothing_else_was_said_for_a_while() -> None:
+    said: list[str] = []
+    now = [0.0]
+    waiting = console.Patience("starting Ray", said.append, clock=lambda: now[0])
+
+    def look(*times: float) -> None:
+        for now[0] in times:
+            waiting.look()
+
+    look(1.0, 2.0, 2.6, 3.0, 5.0, 5.2)
+    assert said == ["starting Ray", "starting Ray: 2.6 s so far", "starting Ray: 5.2 s so far"]
+    now[0] = 7.0
+    waiting.spoke()
+    look(9.0, 9.4)
+    assert len(said) == 3
+    look(9.6)
+    assert said[3:] == ["starting Ray: 9.6 s so far"]
+    look(31.0, 39.5, 40.0, 60.0, 69.0, 71.0)
+    assert said[4:] == ["starting Ray: 40.0 s so far", "starting Ray: 1 min 11 s so far"], (
+        "a busy cluster is waited for in few words"
+    )

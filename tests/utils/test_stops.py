@@ -12,6 +12,7 @@ import time
 import pytest
 
 from hrm_rl.utils import stops
+from tests.helpers.paths import ROOT
 from tests.helpers.processes import ended, start
 
 SHIELDED = pytest.mark.parametrize("shielded", [False, True])
@@ -236,3 +237,21 @@ def test_a_stop_in_a_librarys_callback_shows_no_traceback(monkeypatch: pytest.Mo
     for error in (stops.Stopped(signal.SIGINT), fault):
         Library(error)
     assert seen == [fault]
+
+
+def test_a_process_that_leaves_writes_what_it_has_said_and_takes_along_what_it_started() -> None:
+    code = """
+import atexit, subprocess, sys
+from hrm_rl.utils import stops
+atexit.register(lambda: print("never"))
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+stops.before_end(child.kill)
+print(child.pid)
+stops.leave(3)"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=30)
+    assert (done.returncode, done.stderr) == (3, "")
+    pid = int(done.stdout)  # and nothing else
+    deadline = time.monotonic() + 10
+    while os.path.exists(f"/proc/{pid}") and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert time.monotonic() < deadline

@@ -15,7 +15,7 @@ from torch import Tensor
 
 
 def average_over_ranks(params: Iterable[Tensor]) -> None:
-    """Replace the gradients of `params` by their average over all ranks. Each rank must have them for the same
+    """Replace the gradients of `params` by their average over all ranks, which must have them for the same
     parameters. What is not finite on one rank is not finite on all."""
     grads = [p.grad for p in params if p.grad is not None]
     if not grads:

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
-from envs.puzzle import Tokens
+from envs.puzzle import PAD, Tokens
 from envs.task import PuzzleTask
 from hrm_rl.agents.act.answers import Loss, LossOn, fill_in
 from hrm_rl.agents.act.halting import Q_TARGETS, QTarget
 from hrm_rl.config import Config
-from hrm_rl.models import RecurrentModel
+from hrm_rl.models import Carry, RecurrentModel
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,16 @@ class Solver:
     @property
     def device(self) -> torch.device:
         return next(self.model.parameters()).device
+
+    def think(self, carry: Carry, tokens: Tensor, identifier: Tensor) -> tuple[Carry, Tensor, Tensor]:
+        """One segment, as the model's `forward`: of a text, with the Q-values (B, 2) of its last token, for
+        what comes after it."""
+        if not self.task.next_token:
+            found: tuple[Carry, Tensor, Tensor] = self.model(carry, tokens, identifier)
+            return found
+        carry, logits, q = self.model(carry, tokens, identifier, each=True)
+        last = (tokens != PAD).sum(-1).clamp_min(1) - 1
+        return carry, logits, q[torch.arange(len(q), device=q.device), last]
 
     def answer(self, tokens: Tokens, puzzle: Tokens) -> Tokens:
         """The answer (B, L) that is handed in, from the likeliest tokens and the puzzles, each (B, L)."""

@@ -84,7 +84,7 @@ class ThinkingSlots:
         before = met = self.carry
         if self.noise is not None:
             met = self.noise.on_the_way(before, self.index, self.segment)
-        self.carry, logits, q = self.solver.model(met, self.tokens, self.identifier)
+        self.carry, logits, q = self.solver.think(met, self.tokens, self.identifier)
         self.logits = logits
         entropy = mean_entropy(logits, self.blank, self.solver.loss)
         tokens, q, change, entropy = ToCpu(

@@ -19,9 +19,7 @@ from hrm_rl.agents.act import halting
 from hrm_rl.agents.act.learner import Learner
 from hrm_rl.agents.act.losses import IGNORE, NO_TARGET, Losses, cross_entropy
 from hrm_rl.agents.act.slots import Act, Slots, Thought
-from hrm_rl.config import Config
 from hrm_rl.models import Carry
-from hrm_rl.utils.errors import UserError
 
 MOST = 0.5
 """A slot halts where more than this share of its tokens want to."""
@@ -65,6 +63,14 @@ class TextLearner(Learner):
         held_back = most & (segment < floor)
         self.slots = replace(slots, min_segments=floor, explored=slots.explored | held_back)
         return most & (segment >= floor)
+
+    def _targets(self, thought: Thought) -> Tensor | None:
+        """As `Learner._targets`, less the price of a segment: (B, L). Which token comes next is often
+        uncertain however long one thinks; without a price, continuing is worth as much as halting there."""
+        targets, price = super()._targets(thought), self.env.segment_cost
+        if targets is None or not price:
+            return targets
+        return torch.where(targets == NO_TARGET, targets, (targets - price).clamp_min(0))
 
     def _loss(self, thought: Thought, act: Act, targets: Tensor | None) -> Tensor:
         solved = self._on_device(act.solved)
@@ -134,14 +140,3 @@ def token_losses(
     taught = labelled & (target_continue != NO_TARGET)
     q_continue = mean_of_slots(bce(q[..., 1], target_continue, reduction="none"), taught)
     return Losses(lm, q_halt, q_continue)
-
-
-def refuse_unreadable(config: Config) -> None:
-    """Refuse settings with which no text can be learnt. Raises UserError."""
-    if not config.model.causal:
-        raise UserError("a text is learnt by a causal network, others see what comes next: --model.causal")
-    if config.halting.q_target == "lambda":
-        raise UserError(
-            "halting.q_target lambda plays rollouts of puzzles; for a text choose delayed, bootstrap or "
-            "halt_only"
-        )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import os
 import platform
 import subprocess
@@ -17,7 +18,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-import numpy as np
 import torch
 import torch.distributed as dist
 from torch.nn.parallel import DistributedDataParallel
@@ -101,7 +101,8 @@ def update(mode: str, device: str, small: bool) -> None:
             learner.update()
         memory = peak_bytes(learner.update, on)
         most = torch.cuda.max_memory_allocated() if on.type == "cuda" else 0
-        peak, times = 0.0, []
+        peak = 0.0
+        times: list[float] = []
         for _ in range(3):  # the peak in turns with the updates: clocks change with heat
             size = 256 if small else PEAK_SIZE
             peak = max(peak, matmul_peak(on, getattr(torch, config.model.dtype), size, times=1))
@@ -150,7 +151,7 @@ def group(device: str, small: bool) -> None:
         grads = [p.grad for p in learner.model.parameters() if p.grad is not None]
         norms.append(float(torch.stack([g.float().norm() for g in grads]).norm()))
     dist.destroy_process_group()
-    right = sums.tolist() == [0.0, 1.0, 2.0, 3.0] and bool(np.isclose(*norms, rtol=1e-3))
+    right = sums.tolist() == [0.0, 1.0, 2.0, 3.0] and math.isclose(*norms, rel_tol=1e-3)
     print(json.dumps({"backend": backend, "gradient norm alone": norms[0], "in the group": norms[1]}))
     if not right:
         sys.exit("the group of one rank changes numbers")

@@ -5,17 +5,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from envs import PuzzleBatch, PuzzleTask
+from envs import PuzzleBatch
 from envs.arc.task import ArcTask
+from envs.folders.folder import is_folder
 from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.cli.flags.writing import refuse_file
-from hrm_rl.config import PathText, Section
+from hrm_rl.config import Config, PathText, Section
 from hrm_rl.evaluation.arc.asking import ArcVotes, ask
+from hrm_rl.evaluation.arc.choice import plain, published
 from hrm_rl.evaluation.arc.notes import notes_of
-from hrm_rl.evaluation.arc.page import by_task, write_up
+from hrm_rl.evaluation.arc.page import write_up
 from hrm_rl.evaluation.arc.questions import questions_of
 from hrm_rl.evaluation.arc.report import ArcReport
+from hrm_rl.evaluation.arc.roster import Roster
 from hrm_rl.evaluation.arc.submission import read_submission, submission_of, write_submission
+from hrm_rl.evaluation.puzzles import without_training_puzzles
 from hrm_rl.evaluation.votes import Asker, sizes
 from hrm_rl.runs.loading import LoadedModel
 from hrm_rl.utils.console import progress_bar
@@ -42,12 +46,13 @@ class ArcFlags(Section):
 
     def given(self) -> list[str]:
         """The flags that say something."""
+        chosen = {"--test-grids": self.test_grids, "--no-blank": not self.blank}
+        return [flag for flag, given in chosen.items() if given] + self._written()
+
+    def _written(self) -> list[str]:
+        """Those that name something to write."""
         named = {"--submission": self.submission, "--page": self.page, "--pictures": self.pictures}
-        return [
-            *(["--test-grids"] if self.test_grids else []),
-            *([] if self.blank else ["--no-blank"]),
-            *(flag for flag, value in named.items() if value is not None),
-        ]
+        return [flag for flag, value in named.items() if value is not None]
 
     def refuse_contradictions(self, elsewhere: Mapping[str, bool], others: Mapping[str, bool]) -> None:
         """Refuse flags that say nothing together, and files that cannot be written. elsewhere: what has no
@@ -60,30 +65,39 @@ class ArcFlags(Section):
         refuse_file("--page", self.page, (".html",))
         if self.pictures is not None and Path(self.pictures).is_file():
             raise UserError(f"--pictures {self.pictures} is a file; it must be a folder")
-        written = [flag for flag in self.given() if flag in ("--submission", "--page", "--pictures")]
         for what, meant in elsewhere.items():
-            if meant and written:
+            if meant and (written := self._written()):
                 raise UserError(f"{written[0]} writes the votes of one model: leave it out with {what}")
 
-    def refuse_for(self, task: PuzzleTask, forms: int | None) -> None:
-        """Refuse these flags for another task, and more votes than there are forms with an identity. Raises
-        UserError."""
+    def refuse_for(self, model: LoadedModel, data: str | None, forms: int | None) -> None:
+        """Refuse these flags for a model of another task, and more votes than there are forms with an
+        identifier. data: --data. Raises UserError."""
+        task = model.task
         if not isinstance(task, ArcTask):
             if self.given():
                 raise UserError(
                     f"{self.given()[0]} belongs to the task arc, not to {task.name}: leave it out"
                 )
-        elif forms is not None and forms > 1 + task.augmentations:
-            most = 1 + task.augmentations
+        elif forms is not None and forms > (most := _roster(task, data, model.config).most):
+            advice = f"at most --vote {most}" if most > 1 else "leave it out"
             raise UserError(
                 f"--vote {forms}: the model knows {most} form{'s' * (most > 1)} of each ARC puzzle "
-                f"(env.options augmentations={task.augmentations}): "
-                + (f"at most --vote {most}" if most > 1 else "leave it out")
+                f"(augmentations of its env.options or its data): {advice}"
             )
 
-    def published(self, task: PuzzleTask) -> PuzzleBatch | None:
-        """The puzzles that --test-grids means, None without it. Raises UserError."""
-        return task.tests() if self.test_grids and isinstance(task, ArcTask) else None
+    def puzzles_of(self, model: LoadedModel, data: str | None) -> PuzzleBatch | None:
+        """The puzzles that --test-grids means, or those of a whole folder, given as `data`, that are as they
+        are published, since votes ask about their forms anyway; None where neither is meant. Raises
+        UserError."""
+        task = model.task
+        if not isinstance(task, ArcTask):
+            return None
+        roster = _roster(task, data, model.config)
+        if self.test_grids:
+            return published(roster)
+        if data is None or not is_folder(data):
+            return None
+        return without_training_puzzles(plain(roster, Path(data)), model.config, task)
 
     def judge(
         self,
@@ -91,25 +105,32 @@ class ArcFlags(Section):
         rule: Stopping,
         batch_size: int,
         puzzles: PuzzleBatch,
+        data: str | None,
         forms: int | None,
         seed: int,
         hidden: bool,
     ) -> ArcReport | None:
         """The votes of a model on puzzles of ARC, None for those of another task and where none has an
-        identity. forms: of each test grid. hidden: without progress bars."""
+        identity. data: --data. forms: of each test grid. hidden: without progress bars."""
         task = model.task
         if not isinstance(task, ArcTask):
             return None
-        questions, _ = questions_of(task, puzzles)
+        roster = _roster(task, data, model.config)
+        questions, _ = questions_of(roster, puzzles)
         if not questions:
+            if asked := [*(["--vote"] if forms else []), *self._written()]:
+                raise UserError(
+                    f"{asked[0]} needs puzzles with an identity, to ask for other forms of them, and none of "
+                    "these has one: a column `identity` with names of tasks gives it"
+                )
             return None
-        counted = sorted({1, *sizes(forms or min(FORMS, 1 + task.augmentations))})
+        counted = sorted({1, *sizes(forms or min(FORMS, roster.most))})
 
         def votes(what: str, blank: bool) -> list[ArcVotes]:
-            total = sum(len(task.augmentations_of(one.puzzle)[: counted[-1]]) for one in questions)
+            total = sum(len(roster.forms(one.puzzle)[: counted[-1]]) for one in questions)
             with progress_bar(what, total, hidden) as progress:
                 asker = Asker(model.solver, rule, batch_size, progress)
-                return list(ask(asker, task, questions, counted, blank))
+                return list(ask(asker, roster, questions, counted, blank))
 
         told = hasattr(model.model, "puzzle_emb")
         notes = notes_of(task, model.config, questions)
@@ -117,7 +138,7 @@ class ArcFlags(Section):
             notes.append("the model has no puzzle embeddings: identifiers tell it nothing")
         own = votes("asking for votes", blank=False)
         others = votes("asking without identifiers", blank=True) if told and self.blank else []
-        return ArcReport.of(task, own, others, counted, notes, seed)
+        return ArcReport.of(roster, own, others, counted, notes, seed)
 
     def write(self, report: ArcReport, title: str, facts: Sequence[str], hidden: bool) -> None:
         """The files that are asked for. Raises UserError."""
@@ -135,7 +156,7 @@ class ArcFlags(Section):
     @staticmethod
     def _write_submission(path: Path, report: ArcReport) -> None:
         """Write it and read it back, as a judge would."""
-        submission = submission_of(report.task.puzzles, report.votes)
+        submission = submission_of(report.roster.task.puzzles, report.votes)
         write_submission(path, submission)
         read_submission(path, {name: len(tests) for name, tests in submission.items()})
 
@@ -143,5 +164,11 @@ class ArcFlags(Section):
 def _draw(folder: Path, report: ArcReport, hidden: bool) -> None:
     from hrm_rl.evaluation.arc.picture import write_pictures  # and matplotlib with it
 
-    with progress_bar("drawing", len(by_task(report)), hidden) as progress:
+    with progress_bar("drawing", report.tasks, hidden) as progress:
         write_pictures(folder, report, progress)
+
+
+def _roster(task: ArcTask, data: str | None, config: Config) -> Roster:
+    """Of the folder to evaluate on, else of that which the run was trained on, else of the task. Raises
+    UserError."""
+    return Roster.of(task, data, config.data.path)

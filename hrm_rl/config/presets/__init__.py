@@ -1,4 +1,5 @@
-"""Named configurations: what each sets, what it is for, and what it was seen to reach. One module a task."""
+"""Named configurations: what each sets, what it is for, and what it was seen to reach. One module a task,
+or a file in the task's folder."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from typing import NamedTuple
 from hrm_rl.config.config import Config
 from hrm_rl.config.presets.arc import ARC_PRESETS
 from hrm_rl.config.presets.base import Preset
+from hrm_rl.config.presets.folders import all_presets
 from hrm_rl.config.presets.maze import MAZE_PRESETS
 from hrm_rl.config.presets.patterns import PATTERN_PRESETS
 from hrm_rl.config.presets.sudoku import SUDOKU_PRESETS
@@ -15,7 +17,14 @@ from hrm_rl.utils.errors import unknown
 
 _ALL: dict[str, Preset] = {
     found.config.preset: found
-    for found in (*SUDOKU_PRESETS, *MAZE_PRESETS, *ARC_PRESETS, *PATTERN_PRESETS, *TEXT_PRESETS)
+    for found in (
+        *SUDOKU_PRESETS,
+        *MAZE_PRESETS,
+        *ARC_PRESETS,
+        *PATTERN_PRESETS,
+        *TEXT_PRESETS,
+        *all_presets(),
+    )
 }
 PRESETS: dict[str, Config] = {name: found.config for name, found in _ALL.items()}
 

@@ -14,13 +14,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from envs import PuzzleBatch
-from envs.arc.augmentation import Augmentation
 from envs.arc.canvas import Grid
 from envs.arc.task import ArcTask
 from envs.puzzle import Tokens
 from hrm_rl.agents.act.engine import answers
 from hrm_rl.evaluation.arc.ballot import Ballot, Candidate
 from hrm_rl.evaluation.arc.questions import ArcQuestion
+from hrm_rl.evaluation.arc.roster import Form, Roster
 from hrm_rl.evaluation.votes import Asker
 
 ATTEMPTS = 2
@@ -56,7 +56,7 @@ class _Poll:
     """A question whose forms are being answered."""
 
     question: ArcQuestion
-    forms: Sequence[Augmentation]
+    forms: Sequence[Form]
     sizes: Sequence[int]
     ballot: Ballot = field(default_factory=Ballot)
     answered: int = 0
@@ -72,7 +72,7 @@ class _Poll:
         """The answer (L,) to the next form."""
         grid = task.grid(answer)
         if grid is not None:
-            self.ballot.cast(self.forms[self.answered].undo(grid), q_halt)
+            self.ballot.cast(self.forms[self.answered][1].undo(grid), q_halt)
         self.answered += 1
         self.spent += segments
         if self.answered in self.sizes or self.closed:
@@ -94,7 +94,7 @@ def _rank(ranked: Sequence[Candidate], right: Grid | None) -> int | None:
 
 
 def ask(
-    asker: Asker, task: ArcTask, questions: Sequence[ArcQuestion], sizes: Sequence[int], blank: bool = False
+    asker: Asker, roster: Roster, questions: Sequence[ArcQuestion], sizes: Sequence[int], blank: bool = False
 ) -> Iterator[ArcVotes]:
     """The votes on each question, in order. sizes: numbers of forms at which the votes are counted, in order;
     the last is how many are asked, of puzzles that have so many. The first form is the puzzle as it is.
@@ -103,13 +103,13 @@ def ask(
 
     def forms() -> Iterator[PuzzleBatch]:
         for question in questions:
-            chosen = task.augmentations_of(question.puzzle)[: sizes[-1]]
+            chosen = roster.forms(question.puzzle)[: sizes[-1]]
             open_.append(_Poll(question, chosen, sizes))
-            yield question.painted(task, chosen, blank)
+            yield question.painted(roster.task.size, chosen, blank)
 
     for found in answers(asker.solver, forms(), asker.stopping, asker.batch_size):
         for answer, q, segments in zip(found.answer, found.q, found.segment, strict=True):
-            open_[0].take(task, answer, float(q[0]), int(segments))
+            open_[0].take(roster.task, answer, float(q[0]), int(segments))
             if open_[0].closed:
                 yield open_.popleft().result()
         asker.progress(int(found.index[-1]) + 1)

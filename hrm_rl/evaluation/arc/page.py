@@ -58,7 +58,7 @@ figure.wrong figcaption {{ color: #a84300; font-weight: 600; }}
 def write_up(report: ArcReport, title: str, facts: Sequence[str]) -> str:
     """The HTML file. facts: sentences for its top."""
     sections, links = [], []
-    for puzzle, votes in by_task(report):
+    for puzzle, votes in report.by_task():
         solved = [one.solved(ATTEMPTS) for one in votes if one.question.output is not None]
         outcome = f"{sum(solved)} of {len(solved)} solved" if solved else "answers not known"
         mark = "?" if not solved else "✓" if all(solved) else "✗" if not any(solved) else "~"
@@ -69,14 +69,6 @@ def write_up(report: ArcReport, title: str, facts: Sequence[str]) -> str:
     key = "<p>✓ all test grids solved, ~ some, ✗ none, ? not known</p>"
     body = f"{said}{_scores(report)}{key}<nav>{' '.join(links)}</nav>{''.join(sections)}"
     return _PAGE.format(title=html.escape(title), body=body)
-
-
-def by_task(report: ArcReport) -> list[tuple[ArcPuzzle, list[ArcVotes]]]:
-    """Each task that was asked about, with the votes on its test grids."""
-    found: dict[int, list[ArcVotes]] = {}
-    for one in report.votes:
-        found.setdefault(one.question.puzzle, []).append(one)
-    return [(report.task.puzzles[place], votes) for place, votes in found.items()]
 
 
 def told(number: int, candidate: Candidate | None, one: ArcVotes) -> tuple[str, bool | None]:

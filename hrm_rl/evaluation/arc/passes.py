@@ -17,7 +17,7 @@ from hrm_rl.evaluation.votes import MultiPass
 def passes_of(report: ArcReport, puzzles: PuzzleBatch, single: Evaluation) -> dict[str, MultiPass]:
     """The answer with most votes to each of the puzzles that a report is of, at each number of forms but one.
     single: whose answer stands where there is no other."""
-    task, numbers = report.task, questions_of(report.task, puzzles)[1]
+    roster, numbers = report.roster, questions_of(report.roster, puzzles)[1]
     found: dict[str, MultiPass] = {}
     for at, forms in enumerate(report.sizes):
         if forms == 1:
@@ -27,7 +27,8 @@ def passes_of(report: ArcReport, puzzles: PuzzleBatch, single: Evaluation) -> di
         for row in np.flatnonzero(numbers != NOBODY).tolist():
             one = report.votes[numbers[row]]
             segments[row], asked[row], best = one.segments[at], one.asked[at], one.best[at]
-            if best is not None:
-                answer[row] = as_answer(task, puzzles.inputs[row], int(puzzles.identifier[row]), best)
-        found[f"vote of {forms}"] = MultiPass.of(task, puzzles, answer, segments, asked, "vote")
+            named = roster.find(int(puzzles.identifier[row]))
+            if best is not None and named is not None:
+                answer[row] = as_answer(roster.task.size, puzzles.inputs[row], named[1], best)
+        found[f"vote of {forms}"] = MultiPass.of(roster.task, puzzles, answer, segments, asked, "vote")
     return found

@@ -13,7 +13,7 @@ from envs.arc.canvas import Grid
 from envs.arc.puzzles import ArcPuzzle
 from envs.drawing.colours import COLOURS
 from hrm_rl.evaluation.arc.asking import ATTEMPTS, ArcVotes
-from hrm_rl.evaluation.arc.page import by_task, told
+from hrm_rl.evaluation.arc.page import told
 from hrm_rl.evaluation.arc.report import ArcReport
 from hrm_rl.utils import plots
 from hrm_rl.utils.files import write_atomically
@@ -30,7 +30,7 @@ def write_pictures(
 ) -> None:
     """NAME.png of each task, into a folder that is made if need be. Raises OSError."""
     folder.mkdir(parents=True, exist_ok=True)
-    for done, (puzzle, votes) in enumerate(by_task(report), 1):
+    for done, (puzzle, votes) in enumerate(report.by_task(), 1):
         write_atomically(folder / f"{Path(puzzle.name).name}.png", plots.png(task_figure(puzzle, votes)))
         progress(done)
 
@@ -66,7 +66,7 @@ def _draw(axis: Axes, grid: Grid | None, words: str, colour: str = "0.2") -> Non
     rows, columns = grid.shape
     axis.set_axis_on()
     axis.imshow(PALETTE[grid], interpolation="nearest")
-    axis.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
-    axis.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
-    axis.tick_params(which="both", length=0, labelleft=False, labelbottom=False)
-    axis.grid(which="minor", color="0.35", linewidth=0.4)
+    axis.set_xticks(np.arange(1, columns) - 0.5)
+    axis.set_yticks(np.arange(1, rows) - 0.5)
+    axis.tick_params(length=0, labelleft=False, labelbottom=False)
+    axis.grid(color="0.4", linewidth=0.5)

@@ -9,8 +9,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Column, Table
 
-from envs.arc.task import ArcTask
+from envs.arc.puzzles import ArcPuzzle
 from hrm_rl.evaluation.arc.asking import ATTEMPTS, ArcVotes
+from hrm_rl.evaluation.arc.roster import Roster
 from hrm_rl.evaluation.arc.scores import PASS_AT, ArcRow, copy_row, rows_of
 from hrm_rl.utils.console import print_whole
 
@@ -19,7 +20,7 @@ from hrm_rl.utils.console import print_whole
 class ArcReport:
     """The votes of one model and their scores."""
 
-    task: ArcTask
+    roster: Roster
     votes: Sequence[ArcVotes]
     """With identifiers."""
     sizes: Sequence[int]
@@ -31,7 +32,7 @@ class ArcReport:
 
     @staticmethod
     def of(
-        task: ArcTask,
+        roster: Roster,
         votes: Sequence[ArcVotes],
         blank: Sequence[ArcVotes],
         sizes: Sequence[int],
@@ -45,11 +46,18 @@ class ArcReport:
         unknown = sum(one.question.output is None for one in votes)
         if unknown:
             notes = [*notes, f"{unknown} of the test grids have no known answer and are not scored"]
-        return ArcReport(task, votes, sizes, [*rows, *rows_of(votes, sizes, True, seed)], notes)
+        return ArcReport(roster, votes, sizes, [*rows, *rows_of(votes, sizes, True, seed)], notes)
 
     @property
     def tasks(self) -> int:
         return len({one.question.puzzle for one in self.votes})
+
+    def by_task(self) -> list[tuple[ArcPuzzle, list[ArcVotes]]]:
+        """Each task that was asked about, with the votes on its test grids."""
+        found: dict[int, list[ArcVotes]] = {}
+        for one in self.votes:
+            found.setdefault(one.question.puzzle, []).append(one)
+        return [(self.roster.task.puzzles[place], votes) for place, votes in found.items()]
 
     def as_dictionary(self) -> dict[str, Any]:
         """For JSON."""
@@ -60,6 +68,10 @@ class ArcReport:
             "attempts": ATTEMPTS,
             "notes": list(self.notes),
             "rows": [row.as_dictionary() for row in self.rows],
+            "by_task": {
+                puzzle.name: {"test_grids": len(votes), "solved": sum(v.solved(ATTEMPTS) for v in votes)}
+                for puzzle, votes in self.by_task()
+            },
         }
 
     def print(self, console: Console) -> None:

@@ -1,7 +1,8 @@
 """A table with one learned vector for each puzzle identity.
 
 A batch touches few rows, so the table is a buffer, not a parameter: it takes part neither in the average of
-gradients nor in the dense optimisers. Its rows' gradients are collected here and applied by hrm_rl.agents.optim.SignSGD.
+gradients nor in the dense optimisers. Its rows' gradients are collected here and applied by
+hrm_rl.agents.optim.SignSGD.
 """
 
 from __future__ import annotations

@@ -45,7 +45,7 @@ def test_what_is_written_is_read_back(task: PuzzleTask, pool: PuzzleBatch, tmp_p
     assert len(folder) == 32
     assert same(folder.take(slice(None)), pool)
     assert folder.groups.tolist() == np.repeat(np.arange(8), 4).tolist()
-    assert folder.identifiers == 1
+    assert folder.identifiers == task.identifiers
     summary = check_folder(tmp_path / "train", task, quiet)
     assert (summary.examples, summary.puzzles, summary.groups) == (32, 32, 8)
     assert sum(summary.levels.values()) == 32
@@ -83,7 +83,7 @@ def test_what_is_written_is_what_upstream_writes(tmp_path: Path) -> None:
 
 
 def test_identifiers_json_is_that_of_upstream(tmp_path: Path) -> None:
-    write_identifiers(tmp_path)
+    write_identifiers(tmp_path, TASK.identity_names())
     assert json.loads((tmp_path / "identifiers.json").read_text()) == ["<blank>"]
 
 

@@ -18,6 +18,7 @@ from hrm_rl.evaluation.arc.asking import ArcVotes, ask
 from hrm_rl.evaluation.arc.passes import passes_of
 from hrm_rl.evaluation.arc.questions import NOBODY, ArcQuestion, questions_of
 from hrm_rl.evaluation.arc.report import ArcReport
+from hrm_rl.evaluation.arc.roster import Roster
 from hrm_rl.evaluation.arc.scores import PASS_AT
 from hrm_rl.evaluation.scores import evaluate
 from hrm_rl.evaluation.votes import Asker
@@ -25,7 +26,8 @@ from tests.helpers.scripted_arc import Say, scripted
 
 TASK = ArcTask("mini", size=10, augmentations=11)
 TESTS = TASK.tests()
-QUESTIONS = questions_of(TASK, TESTS)[0]
+ROSTER = Roster(TASK)
+QUESTIONS = questions_of(ROSTER, TESTS)[0]
 ANSWERS = {one.input.tobytes(): one.output for one in QUESTIONS}
 RULE = Stopping(1)
 
@@ -37,7 +39,7 @@ def votes(
     batch_size: int = 32,
     blank: bool = False,
 ) -> list[ArcVotes]:
-    return list(ask(Asker(scripted(TASK, say), RULE, batch_size), TASK, questions, sizes, blank))
+    return list(ask(Asker(scripted(TASK, say), RULE, batch_size), ROSTER, questions, sizes, blank))
 
 
 def right(grid: Grid, name: str, form: Augmentation) -> tuple[Grid | None, float]:
@@ -120,7 +122,7 @@ def test_a_grid_is_asked_about_once_whichever_forms_it_comes_in() -> None:
     forms = TASK.forms(3, 0, [0, 5, 7])
     strangers = replace(forms.take(slice(1)), identifier=np.zeros(1, np.int64))
     batch = PuzzleBatch.concatenate([forms, TASK.forms(4, 0, [2]), strangers])
-    questions, numbers = questions_of(TASK, batch)
+    questions, numbers = questions_of(ROSTER, batch)
     assert numbers.tolist() == [0, 0, 0, 1, NOBODY]
     for one, place in zip(questions, (3, 4), strict=True):
         pair = TASK.puzzles[place].test[0]
@@ -139,12 +141,12 @@ def test_the_voted_answer_is_one_to_each_puzzle_in_its_form_and_place() -> None:
         moved[0][None], moved[1][None], np.zeros(1, np.int64), np.array([TASK.identifier_of(0, 4)])
     )
     batch = PuzzleBatch.concatenate([forms, other])
-    questions, _ = questions_of(TASK, batch)
+    questions, _ = questions_of(ROSTER, batch)
     assert len(questions) == 1
     solver = scripted(TASK, lambda *asked: right(*asked) if asked[2] != IDENTITY else (asked[0], 9.0))
     single = evaluate(solver, batch, RULE)
-    found = list(ask(Asker(solver, RULE), TASK, questions, (1, 4)))
-    report = ArcReport.of(TASK, found, [], (1, 4), [], 0)
+    found = list(ask(Asker(solver, RULE), ROSTER, questions, (1, 4)))
+    report = ArcReport.of(ROSTER, found, [], (1, 4), [], 0)
     passes = passes_of(report, batch, single)
     assert list(passes) == ["vote of 4"]
     assert passes["vote of 4"].solved.all()
@@ -166,7 +168,7 @@ def test_votes_are_forgotten_as_soon_as_a_question_is_answered(monkeypatch: pyte
     monkeypatch.setattr(asking, "_Poll", Counted)
     asker = Asker(scripted(TASK, right), RULE, 24)
     done = 0
-    for _ in ask(asker, TASK, QUESTIONS * 5, (12,)):
+    for _ in ask(asker, ROSTER, QUESTIONS * 5, (12,)):
         done += 1
         open_ -= 1
     assert done == 5 * len(QUESTIONS)

@@ -23,6 +23,7 @@ from hrm_rl.evaluation.arc.page import pixel_per_cell, write_up
 from hrm_rl.evaluation.arc.picture import write_pictures
 from hrm_rl.evaluation.arc.questions import ArcQuestion
 from hrm_rl.evaluation.arc.report import ArcReport
+from hrm_rl.evaluation.arc.roster import Roster
 from hrm_rl.evaluation.arc.submission import NOTHING, read_submission, submission_of, write_submission
 
 TASK = ArcTask("mini")
@@ -50,7 +51,7 @@ COUNTS = {TASK.puzzles[place].name: len(TASK.puzzles[place].test) for place in r
 
 
 def report(votes: list[ArcVotes] = VOTES) -> ArcReport:
-    return ArcReport.of(TASK, votes, [], (8,), ["a note < this"], 0)
+    return ArcReport.of(Roster(TASK), votes, [], (8,), ["a note < this"], 0)
 
 
 def test_a_submission_is_read_back_as_it_was_written(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from tests.helpers.bad_inputs.arc import ARC
 from tests.helpers.bad_inputs.boards import BOARDS
 from tests.helpers.bad_inputs.exports import EXPORTS
 from tests.helpers.bad_inputs.flags import FLAGS
@@ -14,6 +15,7 @@ from tests.helpers.bad_inputs.serving import SERVING
 from tests.helpers.bad_inputs.settings import SETTINGS
 from tests.helpers.bad_inputs.sweeps import SWEEPS
 from tests.helpers.bad_inputs.tables import TABLES
+from tests.helpers.bad_inputs.texts import TEXTS
 from tests.helpers.bad_inputs.thinking import THINKING
 from tests.helpers.bad_inputs.weights import WEIGHTS
 
@@ -26,6 +28,8 @@ AREAS: dict[str, tuple[BadInput, ...]] = {
     "Puzzles and mazes as pasted": BOARDS,
     "Files of puzzles": TABLES,
     "Data folders": FOLDERS,
+    "ARC": ARC,
+    "Text": TEXTS,
     "Sweeps": SWEEPS,
     "Budgets, halting and search": THINKING,
     "Export and convert": EXPORTS,

@@ -60,6 +60,7 @@ FLAGS = (
     bad("train --env.size 5 --preset sudoku4-quick"),
     bad("train --env.size 9x9"),
     bad("train --env.task maze --env.size 400 --num-workers 0"),
+    bad("train --env.task patterns --num-workers 0"),
     bad("train --env.options min_guesses"),
     bad("train --env.options min_guess 3"),
     bad("train --env.options min_guesses -1"),

@@ -118,4 +118,7 @@ FOLDERS = (
     bad("dataset --task sudoku --size 9 --options min_guesses many --level hard --out data/new"),
     bad("dataset --task maze --options rule shortest --level easy --out data/new"),
     bad("dataset --task maze --size 9 --options levels tiny:9:2 --level tiny --out data/new"),
+    bad("dataset --task patterns --options pattern coppy --level n4 --out data/new"),
+    bad("dataset --task patterns --options pattern repair kinds 9 --level n4 --out data/new"),
+    bad("dataset --task patterns --options levels short:1-8 --level short --out data/new"),
 )

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from envs import PAD, PuzzleBatch
+from envs import PAD, PuzzleBatch, PuzzleTask
 from hrm_rl.agents.act.solver import Solver
 from hrm_rl.agents.act.stopping import Stopping
 from hrm_rl.agents.text.thinking import think_tokens
@@ -56,6 +56,16 @@ class Read:
         """(T,) whether each token stopped before the budget was spent, or with its last segment by itself."""
         found: NDArray[np.bool_] = self.stops.sum(axis=0) > 0
         return found
+
+
+def counted(task: PuzzleTask, puzzles: PuzzleBatch) -> PuzzleBatch:
+    """What counts as a puzzle: of a text, every token that has a successor (T puzzles of one token)."""
+    if not task.next_token:
+        return puzzles
+    there = puzzles.solution != PAD
+    each = there.sum(axis=1)
+    level, identifier = np.repeat(puzzles.level, each), np.repeat(puzzles.identifier, each)
+    return PuzzleBatch(puzzles.inputs[there][:, None], puzzles.solution[there][:, None], level, identifier)
 
 
 def read_tokens(

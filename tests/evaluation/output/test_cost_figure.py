@@ -8,10 +8,17 @@ import numpy as np
 import pytest
 
 from hrm_rl.agents.act.stopping import Stopping
-from hrm_rl.evaluation.cost_figure import CostCurve, cost_figure, curves_of, curves_of_sweep, write_figure
 from hrm_rl.evaluation.depth import by_depth, depths
-from hrm_rl.evaluation.report import Report, split
+from hrm_rl.evaluation.output.cost_figure import (
+    CostCurve,
+    cost_figure,
+    curves_of,
+    curves_of_sweep,
+    write_figure,
+)
+from hrm_rl.evaluation.report import Report
 from hrm_rl.evaluation.scores import evaluate
+from hrm_rl.evaluation.summaries import split
 from hrm_rl.evaluation.tradeoff import Point
 from hrm_rl.evaluation.votes import Asker, retry, vote
 from hrm_rl.utils.errors import UserError

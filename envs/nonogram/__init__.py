@@ -1,0 +1,5 @@
+"""Nonograms: rule, line logic, symmetries."""
+
+from envs.nonogram.task import NonogramTask
+
+__all__ = ["NonogramTask"]

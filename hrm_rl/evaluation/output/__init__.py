@@ -1,0 +1,1 @@
+"""What an evaluation leaves beside its table: pictures, files, and what search adds."""
