@@ -130,7 +130,7 @@ class ArcTask(PuzzleTask):
                 bound = "0 or more" if most is None else f"0 to {most}"
                 raise UserError(f"{option} is {value!r}; it must be a whole number, {bound}")
         if type(translate) is not bool:
-            raise UserError(f"translate is {translate!r}; it must be true or false")
+            raise UserError(f"translate is {translate!r}; it must be True or False")
         self.dataset, self.size, self.augmentations, self.translate = dataset, size, augmentations, translate
         self.grid_shape = (size, size)
         self._bounds = tuple((size * n // 3 + 1, size * (n + 1) // 3) for n in range(3))
