@@ -13,12 +13,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from hrm_rl.utils.plots import CYCLE, GREY, LINES, MARKERS, canvas, tidy
+from hrm_rl.utils.plots import CYCLE, LINES, MARKERS, canvas, tidy
 
 DOCS = Path(__file__).parent
 NUMBERS = DOCS / "data" / "patterns-length.json"
 PICTURE = DOCS / "images" / "patterns-length.png"
 COLUMNS = 5
+BUDGETS = (1, 2, 4, 16, 64)
+"""Segments; training has 16."""
 
 
 def numbers_of(trained: int, report: dict[str, Any]) -> dict[str, Any]:
@@ -27,10 +29,7 @@ def numbers_of(trained: int, report: dict[str, Any]) -> dict[str, Any]:
         name: {"puzzles": row["puzzles"], "solved_within": row["solved_within"]}
         for name, row in report["length"].items()
     }
-    first = report["by_budget"][0]["budget"]
-    trained_budget = next(row["budget"] for row in report["by_budget"] if row["times"] == 1)
-    assert first == 1
-    return {"trained": trained, "trained_budget": trained_budget, "lengths": rows}
+    return {"trained": trained, "lengths": rows}
 
 
 def middle(name: str) -> float:
@@ -54,20 +53,18 @@ def main(args: list[str]) -> None:
         axis.set_visible(False)
     for number, (axis, (pattern, numbers)) in enumerate(zip(axes.flat, found.items(), strict=False)):
         lengths = [middle(name) for name in numbers["lengths"]]
-        for i, times in enumerate((1, 2, 4)):
-            budget = str(times * numbers["trained_budget"])
-            solved = [100 * row["solved_within"][budget] for row in numbers["lengths"].values()]
+        for i, budget in enumerate(BUDGETS):
+            solved = [100 * row["solved_within"][str(budget)] for row in numbers["lengths"].values()]
             axis.plot(
-                lengths, solved, LINES[i], marker=MARKERS[i], color=CYCLE[i], markersize=3.5,
-                label=f"{times}x the segments of training",
+                lengths, solved, LINES[i % 4], marker=MARKERS[i], color=CYCLE[i], markersize=3.5,
+                label=f"within {budget} segment{'s' * (budget > 1)}",
             )  # fmt: skip
-        axis.axvspan(0, numbers["trained"] + 0.5, color="0.93", zorder=0)
+        axis.axvspan(0, numbers["trained"] + 0.5, color="0.93", zorder=0, label="lengths of training")
         axis.set_xlim(0, max(lengths) + 1)
         tidy(axis, x="length", y="solved, %" if number % COLUMNS == 0 else "", title=pattern)
         axis.set_ylim(-3, 103)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, ncols=3, frameon=False, fontsize="small", loc="outside lower center")
-    figure.text(0.999, 0.999, "grey: lengths of training", color=GREY, fontsize="small", ha="right", va="top")
+    figure.legend(handles, labels, ncols=6, frameon=False, fontsize="small", loc="outside lower center")
     figure.savefig(PICTURE, dpi=100, pil_kwargs={"optimize": True})
 
 

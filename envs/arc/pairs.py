@@ -22,7 +22,7 @@ from envs.arc.kernels import boxes_all, canonical_all
 from envs.arc.puzzles import EVALUATION, ArcPair, ArcPuzzle
 from envs.arc.rules import RULES
 from envs.errors import DataError
-from envs.puzzle import PAD, PuzzleBatch, Tokens, fingerprint
+from envs.puzzle import PAD, Tokens, fingerprint
 
 
 @dataclass(frozen=True)
@@ -52,14 +52,14 @@ def moved(inputs: Tokens, size: int) -> Tokens:
     return out
 
 
-def forms_of(inputs: Tokens, outputs: Tokens, size: int) -> list[int]:
-    """N keys, equal for pairs (N, L) of grids that are symmetric forms of each other: both mirrored or turned
-    alike, or both with the same other colours in place of all but black. Where they lie does not matter."""
+def forms_of(inputs: Tokens, outputs: Tokens, size: int) -> NDArray[np.uint64]:
+    """(N,) keys, equal for pairs (N, L) of grids that are symmetric forms of each other: both mirrored or
+    turned alike, or both with the same other colours in place of all but black. Where they lie does not
+    matter."""
     smallest = np.zeros((len(inputs), 2 * inputs.shape[1]), np.uint8)
     ins, outs = np.ascontiguousarray(inputs), np.ascontiguousarray(outputs)
     canonical_all(ins, outs, size, boxes(ins, size), boxes(outs, size), smallest)
-    found: list[int] = fingerprint(smallest).tolist()
-    return found
+    return fingerprint(smallest)
 
 
 def sides(puzzles: Sequence[ArcPuzzle], size: int) -> tuple[tuple[Example, ...], tuple[Example, ...]]:
@@ -72,17 +72,13 @@ def sides(puzzles: Sequence[ArcPuzzle], size: int) -> tuple[tuple[Example, ...],
             if fits(pair, size) and pair.output is not None:
                 side = held_out if puzzle.subset == EVALUATION else train
                 side.append(Example(index, pair, True))
-    known = set(_keys(held_out, size))
-    kept = zip(_keys(train, size), train, strict=True)
-    return tuple(example for key, example in kept if key not in known), tuple(held_out)
+    leaks = np.isin(keys(train, size), keys(held_out, size)).tolist()
+    kept = (example for example, leak in zip(train, leaks, strict=True) if not leak)
+    return tuple(kept), tuple(held_out)
 
 
-def are_held_out(puzzles: PuzzleBatch, held_out: Sequence[Example], size: int) -> NDArray[np.bool_]:
-    """(N,) which of some puzzles are a symmetric form of a held-out pair, wherever their grids lie."""
-    return np.isin(forms_of(puzzles.inputs, puzzles.solution, size), _keys(held_out, size))
-
-
-def _keys(examples: Sequence[Example], size: int) -> list[int]:
+def keys(examples: Sequence[Example], size: int) -> NDArray[np.uint64]:
+    """(N,) `forms_of` examples."""
     canvases = [painted(example.pair, size) for example in examples]
     sides = np.reshape(canvases, (-1, 2, size * size)).astype(np.uint8)
     return forms_of(sides[:, 0], sides[:, 1], size)

@@ -17,10 +17,11 @@ from envs.arc.identities import Identities
 from envs.arc.pairs import (
     Drawer,
     RuleDrawer,
-    are_held_out,
     boxes,
     fits,
+    forms_of,
     in_form,
+    keys,
     moved,
     painted,
     refuse_no_grid,
@@ -129,12 +130,13 @@ class ArcTask(PuzzleTask):
                 bound = "0 or more" if most is None else f"0 to {most}"
                 raise UserError(f"{option} is {value!r}; it must be a whole number, {bound}")
         if type(translate) is not bool:
-            raise UserError(f"translate is {translate!r}; it must be true or false")
+            raise UserError(f"translate is {translate!r}; it must be True or False")
         self.dataset, self.size, self.augmentations, self.translate = dataset, size, augmentations, translate
         self.grid_shape = (size, size)
         self._bounds = tuple((size * n // 3 + 1, size * (n + 1) // 3) for n in range(3))
         self.puzzles: tuple[ArcPuzzle, ...] = _mini_puzzles() if self._mini else load(dataset)
         self._train, self._held_out = sides(self.puzzles, size)
+        self._secrets = keys(self._held_out, size)
         self._identities = Identities(self.puzzles, augmentations, seed)
         self.identifiers = len(self._identities)
         self.remarks = () if self._mini else remarks(self.puzzles, self._train, size)
@@ -234,7 +236,7 @@ class ArcTask(PuzzleTask):
 
     def secret(self, puzzles: PuzzleBatch) -> NDArray[np.bool_]:
         """(N,) which are, in any form, a held-out test grid of an evaluation puzzle with its solution."""
-        return are_held_out(puzzles, self._held_out, self.size)
+        return np.isin(forms_of(puzzles.inputs, puzzles.solution, self.size), self._secrets)
 
     def faults(self, inputs: Tokens, solution: Tokens) -> dict[int, str]:
         """Rows of a file without a grid, or without a label: there is nothing else to tell them by."""

@@ -103,8 +103,8 @@ class PatternsTask(PuzzleTask):
       usually 10), or the base of addition (2 to 10); 0 for the usual number.
     - `placement` (`"anywhere"`): where generated strings lie on the canvas; `"left"` puts all at its left.
 
-    - `strings` (`1`): the most strings that are generated side by side, a column of padding or more between
-      them; a puzzle is solved where all are.
+    - `strings` (`1`): the most strings that lie side by side on a canvas made for training, a column of
+      padding or more between them; such a puzzle is solved where all are. Held-out ones are alone.
 
     ## Version History
 
@@ -201,13 +201,14 @@ class PatternsTask(PuzzleTask):
                 f"level '{level}': {self.pattern.name} has no string of {wanted.fewest} to {wanted.most}"
             )
         made = np.zeros((0, self.length), np.uint8)
+        most = 1 if held_out else self.strings
         empty = 0
         while len(made) < count:
-            tries = (count - len(made)) * self.strings * (HELD_OUT_ONE_IN if held_out else 2) + 8
+            tries = (count - len(made)) * most * (HELD_OUT_ONE_IN if held_out else 2) + 8
             boards = self.pattern.questions(rng.choice(lengths, tries), rng)
             boards = boards[self._is_held_out(boards) == held_out]
             anywhere = self.placement == "anywhere"
-            inputs = pack(boards, self.columns, self.strings, anywhere, rng)
+            inputs = pack(boards, self.columns, most, anywhere, rng)
             made = np.concatenate([made, inputs[: count - len(made)]])
             empty = 0 if len(inputs) else empty + 1
             if empty == MOST_ROUNDS:

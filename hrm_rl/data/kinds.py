@@ -11,14 +11,15 @@ from hrm_rl.utils.errors import UserError
 def refuse_unfit(task: PuzzleTask, config: Config) -> None:
     """Refuse settings with which this task cannot be learnt, or that do nothing there. Raises UserError."""
     if config.data.required and config.data.path is None:
-        kind = (
-            "FILE, any text in UTF-8"
-            if task.next_token
-            else "FILE.csv (columns puzzle,solution or question,answer; .gz is fine), or --data.path FOLDER "
-            f"made by {typed_command('dataset')}"
+        if task.next_token:
+            raise UserError(
+                f"preset '{config.preset}' trains on a given text: name it with --data.path FILE (UTF-8)"
+            )
+        raise UserError(
+            f"preset '{config.preset}' trains on given puzzles: name them with --data.path FILE.csv (columns "
+            "puzzle,solution or question,answer; .gz is fine), or --data.path FOLDER made by "
+            f"{typed_command('dataset')}"
         )
-        given = "a given text: name it" if task.next_token else "given puzzles: name them"
-        raise UserError(f"preset '{config.preset}' trains on {given} with --data.path {kind}")
     if not task.next_token:
         if config.train.flat_share:
             share = f"train.flat_share={config.train.flat_share:g}"

@@ -153,8 +153,14 @@ class RecurrentModel(nn.Module, ABC):
         if config.pos_encodings == "learned":
             vectors = torch.empty(self.positions, config.hidden_size)
             self.embed_pos = nn.Parameter(init_truncated_normal_(vectors, config.hidden_size**-0.5))
-        if not self.rotates:
-            return
+        if self.rotates:
+            # On the CPU first: on a model's way there by the device "meta", which has shapes only, torch's
+            # operations would import its compiler.
+            with torch.device("cpu"):
+                self._build_rotation(coordinates, pairs)
+
+    def _build_rotation(self, coordinates: NDArray[Any], pairs: int) -> None:
+        config = self.config
         if config.pos_encodings == "rope":
             places = torch.arange(self.positions)[:, None]
             frequencies = [rope_frequencies(pairs, config.rope_theta)]

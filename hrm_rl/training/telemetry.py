@@ -8,6 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -66,7 +67,7 @@ class Telemetry:
 
     def scalars(self, update: int, values: Mapping[str, float]) -> None:
         for tag, value in values.items():
-            self._show(lambda writer, tag=tag, value=value: writer.add_scalar(tag, value, update))
+            self._show(methodcaller("add_scalar", tag, value, update))
         self._append(json.dumps({"update": update, **{k: _plain(v) for k, v in values.items()}}) + "\n")
 
     def segments_histogram(self, update: int, halted_after: NDArray[np.float64]) -> None:
@@ -92,7 +93,7 @@ class Telemetry:
     def images(self, update: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
         """Images (height, width, 3) by tag."""
         for tag, image in images.items():
-            self._show(lambda writer, t=tag, i=image: writer.add_image(t, i, update, dataformats="HWC"))
+            self._show(methodcaller("add_image", tag, image, update, dataformats="HWC"))
 
     def flush(self, update: int) -> None:
         """Bring everything up to `update` to the disk; begin again where it was full."""

@@ -51,6 +51,21 @@ print(json.dumps([name for name in {HEAVY!r} if name in sys.modules]))"""
     assert json.loads(done.stdout.splitlines()[-1]) == [], done.stderr
 
 
+def test_a_run_imports_nothing_slow_that_it_does_not_need(tmp_path: Path) -> None:
+    args = [
+        *("train", "--preset", "sudoku4-quick", "--num-workers", "0", "--max-updates", "1"),
+        *("--data.eval-puzzles", "8", "--train.device", "cpu", "--storage-path", str(tmp_path)),
+    ]
+    code = f"""
+import json, sys
+from hrm_rl.cli.main import main
+assert main({args!r}) == 0
+slow = ("torch._dynamo", "sympy", "ray", "matplotlib", "pandas", "optuna")
+print(json.dumps([name for name in slow if name in sys.modules]))"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT)
+    assert json.loads(done.stdout.splitlines()[-1]) == [], done.stderr
+
+
 def test_without_a_command_the_commands_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
     for args in ([], ["--help"], ["-h"]):
         status, out, _ = said(capsys, *args)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 import ray
@@ -72,13 +73,8 @@ print([name for name in ("torch", "numba", "hrm_rl.config") if name in sys.modul
 
 
 @pytest.mark.slow
-def test_a_question_about_the_cluster_is_answered_where_another_one_left_its_address_behind(
-    tmp_path: Path,
-) -> None:
-    (tmp_path / "ray").mkdir()
-    (tmp_path / "ray/ray_current_cluster").write_text("192.0.2.1:6379")  # as `ray start` does
-    done = python(
-        """
+def test_a_question_about_the_cluster_is_answered_where_another_one_left_its_address_behind() -> None:
+    code = """
 import json, os, time, ray
 from ray.util.state import get_actor
 from hrm_rl.distributed.cluster import connect, kill_descendants
@@ -95,9 +91,11 @@ connect(None, Machine("this machine", 1, 0), False)
 answer = ray.get(Asking.remote().ask.remote(), timeout=40)
 print(json.dumps([answer, os.environ.get("RAY_ADDRESS")]), flush=True)
 kill_descendants()
-os._exit(0)""",
-        RAY_TMPDIR=str(tmp_path),
-    )
+os._exit(0)"""
+    with TemporaryDirectory(dir="/tmp") as short:  # for the names of Ray's sockets
+        (Path(short) / "ray").mkdir()
+        (Path(short) / "ray/ray_current_cluster").write_text("192.0.2.1:6379")  # as `ray start` does
+        done = python(code, RAY_TMPDIR=short)
     assert done.returncode == 0, done.stderr
     (state, seconds), address = json.loads(done.stdout.splitlines()[-1])
     assert state == "ALIVE"

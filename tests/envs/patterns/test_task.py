@@ -191,3 +191,27 @@ def test_strings_lie_anywhere_or_at_the_left():
         task = make_task("patterns", pattern="parity", placement=placement)
         inputs = task.generate("n8", 500, np.random.default_rng(0)).inputs
         assert len(np.unique((inputs[:, :32] != 0).argmax(axis=1))) >= places
+
+
+def test_several_strings_lie_side_by_side_in_training_alone():
+    task = make_task("patterns", pattern="sort", size=24, strings=4)
+    batch = task.generate("n6", 300, np.random.default_rng(0))
+    there = np.pad(batch.inputs != 0, ((0, 0), (1, 1))).astype(int)
+    strings = (np.diff(there, axis=1) == 1).sum(axis=1)
+    assert set(strings) == {1, 2, 3, 4}
+    lengths = task.trait("length", batch.inputs)
+    assert set(lengths) == {4, 5, 6}
+    assert task.solved(batch.inputs, batch.solution).all()
+    spoilt = batch.solution.copy()
+    last = batch.inputs.shape[1] - 1 - (batch.inputs != 0)[:, ::-1].argmax(axis=1)
+    spoilt[np.arange(300), last] = 3 + (spoilt[np.arange(300), last] - 2) % 10  # another symbol
+    assert not task.solved(batch.inputs, spoilt).any(), "one wrong string is enough"
+    parts = ["".join(part) for part in task.write_text(batch.inputs[strings == 2][0]).split("_") if part]
+    assert len(parts) == 2
+    alone = [task.encode(part) for part in parts]
+    np.testing.assert_array_equal(
+        [task.write_text(task.prove(one)) for one in alone],
+        [p for p in task.write_text(batch.solution[strings == 2][0]).split("_") if p],
+    )
+    kept = task.generate("n6", 100, np.random.default_rng(0), held_out=True).inputs
+    assert ((np.diff(np.pad(kept != 0, ((0, 0), (1, 1))).astype(int), axis=1) == 1).sum(axis=1) == 1).all()
