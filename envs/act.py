@@ -65,8 +65,8 @@ class ActEnv(PuzzleEnv):
     - `segment_cost` (`0.0`): taken off the reward of every step that continues.
     - `render_mode` (`None`): `"ansi"` or `"rgb_array"`. Both show the last answer, wrong cells marked.
 
-    `gymnasium.make` takes `level` (`"easy"`, or weights by level), `halt_max_steps` (`16`), `segment_cost`,
-    `render_mode` and the task's own arguments, and generates the puzzles.
+    `gymnasium.make` takes `level` (`"easy"` or the task's first level, or weights by level), `halt_max_steps`
+    (`16`), `segment_cost`, `render_mode` and the task's own arguments, and generates the puzzles.
 
     ## Version History
 

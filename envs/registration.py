@@ -57,7 +57,7 @@ def task_class(name: str) -> type[PuzzleTask]:
 
 def make_act_env(
     task: str,
-    level: str | Mapping[str, float] = "easy",
+    level: str | Mapping[str, float] | None = None,
     halt_max_steps: int = 16,
     segment_cost: float = 0.0,
     render_mode: str | None = None,
@@ -65,8 +65,8 @@ def make_act_env(
 ) -> ActEnv:
     """Entry point of the ids: an ActEnv on freshly generated puzzles.
 
-    level: a level's name, or weights by level. options: those of the task. Puzzles are random until
-    `reset(seed=...)` fixes the stream.
+    level: a level's name, or weights by level; easy, or the task's first level, if not given. options: those
+    of the task. Puzzles are random until `reset(seed=...)` fixes the stream.
     """
     built = make_task(task, **options)
     return ActEnv(built, _generated(built, level), halt_max_steps, segment_cost, render_mode)
@@ -75,7 +75,7 @@ def make_act_env(
 def make_act_vector_env(
     task: str,
     num_envs: int = 1,
-    level: str | Mapping[str, float] = "easy",
+    level: str | Mapping[str, float] | None = None,
     halt_max_steps: int = 16,
     segment_cost: float = 0.0,
     render_mode: str | None = None,
@@ -89,7 +89,7 @@ def make_act_vector_env(
 
 def make_search_env(
     task: str,
-    level: str | Mapping[str, float] = "easy",
+    level: str | Mapping[str, float] | None = None,
     budget: int = 64,
     segment_cost: float = 0.0,
     render_mode: str | None = None,
@@ -103,7 +103,7 @@ def make_search_env(
 def make_search_vector_env(
     task: str,
     num_envs: int = 1,
-    level: str | Mapping[str, float] = "easy",
+    level: str | Mapping[str, float] | None = None,
     budget: int = 64,
     segment_cost: float = 0.0,
     render_mode: str | None = None,
@@ -114,7 +114,9 @@ def make_search_vector_env(
     return SearchVectorEnv(built, _generated(built, level), num_envs, budget, segment_cost, render_mode)
 
 
-def _generated(task: PuzzleTask, level: str | Mapping[str, float]) -> MixedSource:
+def _generated(task: PuzzleTask, level: str | Mapping[str, float] | None) -> MixedSource:
+    if level is None:
+        level = "easy" if "easy" in task.levels else task.levels[0]
     weights = {level: 1.0} if isinstance(level, str) else level
     seed = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
     children = {name: GeneratedSource(task, name, seed) for name in weights}

@@ -99,7 +99,7 @@ class SearchEnv(PuzzleEnv):
     - `render_mode` (`None`): `"ansi"` or `"rgb_array"`. Both show the last answer, wrong cells marked and
       assumed ones dimmed.
 
-    `gymnasium.make` takes `level` (`"easy"`, or weights by level), `budget` (`64`), `segment_cost`,
+    `gymnasium.make` takes `level` (as for `envs.ActEnv`), `budget` (`64`), `segment_cost`,
     `render_mode` and the task's own arguments, and generates the puzzles.
 
     ## Version History

@@ -268,11 +268,12 @@ class PuzzleTask(ABC):
         return {int(row): "the solution does not solve the puzzle" for row in wrong}
 
     def encode(self, text: str) -> Tokens:
-        """(L,) the one puzzle that `text` is, as a person types it; line ends do not count, and padding
-        follows a string. Only its form is looked at. Raises DataError, in one line, for text that is no
-        puzzle."""
+        """(L,) the one puzzle that `text` is, as a person types it; line ends do not count, nor blanks in a
+        string that has none, which padding follows. Only its form is looked at. Raises DataError, in one
+        line, for text that is no puzzle."""
         if self.drawn_as == "string":
-            text = "".join(text.splitlines()).ljust(self.length, self.characters[0])
+            parts = text.splitlines() if " " in self.characters else text.split()
+            text = "".join(parts).ljust(self.length, self.characters[0])
         return parse_cells(text, self.characters, self.length)[0]
 
     def check(self, tokens: Tokens) -> None:

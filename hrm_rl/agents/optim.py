@@ -128,7 +128,7 @@ class MuonWithAdamW(torch.optim.Optimizer):
             part.step()
 
 
-def _muon() -> type[torch.optim.Muon]:
+def _muon() -> Any:
     """torch's own, uncompiled."""
 
     @uncompiled

@@ -47,13 +47,13 @@ class GroupConfig(BackendConfig):
 
     @property
     def backend_cls(self) -> type[Backend]:
-        return Group
+        return ProcessGroup
 
     def to_dict(self) -> dict[str, Any]:
         return {"backend": self.backend}
 
 
-class Group(Backend):
+class ProcessGroup(Backend):
     """Has the workers join a process group when they are started, and leave it at the end."""
 
     share_cuda_visible_devices = True

@@ -8,7 +8,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -67,7 +67,7 @@ class Telemetry:
 
     def scalars(self, update: int, values: Mapping[str, float]) -> None:
         for tag, value in values.items():
-            self._show(partial(_add_scalar, tag=tag, value=value, update=update))
+            self._show(methodcaller("add_scalar", tag, value, update))
         self._append(json.dumps({"update": update, **{k: _plain(v) for k, v in values.items()}}) + "\n")
 
     def segments_histogram(self, update: int, halted_after: NDArray[np.float64]) -> None:
@@ -93,7 +93,7 @@ class Telemetry:
     def images(self, update: int, images: Mapping[str, NDArray[np.uint8]]) -> None:
         """Images (height, width, 3) by tag."""
         for tag, image in images.items():
-            self._show(partial(_add_image, tag=tag, image=image, update=update))
+            self._show(methodcaller("add_image", tag, image, update, dataformats="HWC"))
 
     def flush(self, update: int) -> None:
         """Bring everything up to `update` to the disk; begin again where it was full."""
@@ -158,14 +158,6 @@ class Telemetry:
         if not self._losing:
             self.say(f"records cannot be written ({error.strerror or error}): training goes on without them")
         self._losing = True
-
-
-def _add_scalar(writer: SummaryWriter, tag: str, value: float, update: int) -> None:
-    writer.add_scalar(tag, value, update)
-
-
-def _add_image(writer: SummaryWriter, tag: str, image: NDArray[np.uint8], update: int) -> None:
-    writer.add_image(tag, image, update, dataformats="HWC")
 
 
 def _keep_writers_quiet() -> None:

@@ -77,6 +77,13 @@ def test_make_vec_gives_a_vector_env_with_a_mixture_of_levels(env_id, options, t
     again.close()
 
 
+def test_an_env_without_a_level_is_easy_or_of_the_first_level(env_id, case, task):
+    """Patterns and texts have no level of that name."""
+    arguments = case[2] | {"level": "easy" if "easy" in task.levels else task.levels[0]}
+    plain, named = (gymnasium.make(env_id, **kinds) for kinds in (case[2], arguments))
+    assert (plain.reset(seed=5)[0]["puzzle"] == named.reset(seed=5)[0]["puzzle"]).all()
+
+
 def test_make_refuses_an_unknown_option(env_id):
     with pytest.raises(ValueError, match="unknown option"):
         gymnasium.make(env_id, colour="blue")

@@ -122,6 +122,7 @@ ADDRESSES = (
     ("GET", "/v1/models"),
     ("GET", "/v1/tasks"),
     ("GET", "/v1/puzzles/random"),
+    ("POST", "/v1/puzzles/read"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("GET", "/metrics"),

@@ -11,7 +11,7 @@ export function showAsked(host, task, puzzle, shown) {
   Object.assign(host, { puzzle, task });
   const lines = linesOf(task, puzzle);
   const text = write(task, puzzle).replaceAll("\n", ", ");
-  const picture = make("div", { class: `question ${kindOf(task)}`, role: "img", "aria-label": `The question: ${text}` });
+  const picture = make("div", { class: `question of-${kindOf(task)}`, role: "img", "aria-label": `The question: ${text}` });
   picture.style.setProperty("--columns", Math.max(...lines.map((line) => line.length)));
   for (const line of lines)
     line.forEach((cell, i) => {

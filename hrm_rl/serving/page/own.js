@@ -42,5 +42,6 @@ export function showOwn(puzzle, models) {
       offer($(id), Array.from({ length: size }, (_, i) => [String(i + 1), i + 1]), String(now));
   }
   $("string-field").hidden = kind !== "string";
-  if (document.activeElement !== $("string")) $("string").value = "";
+  if (showOwn.task !== task || document.activeElement !== $("string")) $("string").value = "";
+  showOwn.task = task;
 }
