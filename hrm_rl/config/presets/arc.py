@@ -37,7 +37,6 @@ ARC_PRESETS = (
         "arc-mini",
         "twelve rules of ARC-AGI-1, 10x10; hidden 128, two blocks; minutes on two cores",
         SMALL,
-        "78.4 % of 510 new grids (a copy of the input: 3 %) in 20 min on two busy cores",
         "83.5 % exact in 7 min 17 s on one busy core; a copy of the input 5.3 %",
         env=MINI,
         model=dict(
