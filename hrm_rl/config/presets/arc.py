@@ -35,7 +35,7 @@ ARC2: dict[str, Any] = dict(
 ARC_PRESETS = (
     preset(
         "arc-mini",
-        "twelve rules of ARC-AGI-1, 10x10; hidden 128, two blocks; ten minutes on two cores",
+        "twelve rules of ARC-AGI-1, 10x10; hidden 128, two blocks; minutes on two cores",
         SMALL,
         "83.5 % exact in 7 min 17 s on one busy core; a copy of the input 5.3 %",
         env=MINI,
