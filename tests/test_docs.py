@@ -21,8 +21,8 @@ from tests.helpers.pages import PAGES, SCRIPTS, TODAY, commands
 from tests.helpers.paths import ROOT
 from tests.helpers.tiny import make_decisive, tiny_config
 
-INVENTED = ("hrm_rl/Name-v0", "hrm_rl/Parity-v0")
-"""Ids of tasks that a reader adds."""
+INVENTED = ("hrm_rl/Name-v0", "hrm_rl/Parity-v0", "hrm_rl/NAME-v0", "envs/NAME/")
+"""Ids and folders of tasks that a reader adds."""
 
 _spec = importlib.util.spec_from_file_location("render", ROOT / "docs" / "render.py")
 assert _spec is not None

@@ -51,6 +51,7 @@ class Reported(Protocol):
     @property
     def goes_deeper(self) -> bool: ...
     def intervals(self, rows: Rows = ...) -> dict[str, Interval]: ...
+    def solved_within(self, rows: Rows = ...) -> dict[int, float]: ...
     def rows_of(self, group: str) -> NDArray[np.bool_]: ...
     def summaries(self) -> dict[str, Summary]: ...
     def total(self) -> Summary: ...
@@ -94,6 +95,10 @@ class Report:
         values = (result.exact, result.solved, result.segments)
         return {name: bootstrap(v[rows], self.seed) for name, v in zip(WITH_INTERVAL, values, strict=True)}
 
+    def solved_within(self, rows: Rows = slice(None)) -> dict[int, float]:
+        """Solved among some of the puzzles, by budget."""
+        return solved_within(self.result, rows)
+
     def rows_of(self, group: str) -> NDArray[np.bool_]:
         """(N,) which puzzles are in a group."""
         return self.groups.of == self.groups.names.index(group)
@@ -134,9 +139,7 @@ def as_dictionary(report: Reported) -> dict[str, Any]:
 def _more(report: Reported, rows: Rows = slice(None)) -> dict[str, Any]:
     """What some of the puzzles have beside their means."""
     searched = {} if report.search is None else {"search": report.search.as_dictionary(rows)}
-    within = {}
-    if isinstance(report, Report) and report.goes_deeper:
-        within = {"solved_within": solved_within(report.result, rows)}
+    within = {"solved_within": report.solved_within(rows)} if report.goes_deeper else {}
     return {"intervals": report.intervals(rows), **searched, **within}
 
 
@@ -188,8 +191,8 @@ def print_table(report: Reported, console: Console) -> None:
         print_exact_after(rows, report.budget, console)
     if report.goes_deeper:
         print_depths(report.depths, console)
-        if isinstance(report, Report) and len(rows) > 1:
-            within = {name: solved_within(report.result, report.rows_of(name)) for name in report.summaries()}
+        if len(rows) > 1:
+            within = {name: report.solved_within(report.rows_of(name)) for name in report.summaries()}
             print_solved_within(within, report.groups.by, report.depths, console)
     console.print(f"{report.about['puzzles_per_s']:.0f} puzzles/s, {duration(report.seconds)}")
     if isinstance(report, Report):

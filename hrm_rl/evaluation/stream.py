@@ -45,8 +45,10 @@ class Totals:
     """(G, K + 1) [g, k]: puzzles of a group that took k segments."""
     depths: NDArray[np.int64]
     """(M,) of `solved_after`."""
+    solved: NDArray[np.int64]
+    """(G, M) puzzles of a group that are solved after so many segments."""
     after: NDArray[np.int64]
-    """(M, 3) puzzles solved after so many segments; handed in by then; solved of those not handed in."""
+    """(M, 2) puzzles handed in by then; solved of those not handed in."""
 
     @staticmethod
     def empty(groups: int, measures: int, budget: int, depths: Sequence[int]) -> Totals:
@@ -54,7 +56,8 @@ class Totals:
             np.zeros((groups, 6 + 2 * measures + budget)),
             np.zeros((groups, budget + 1), np.int64),
             np.array(depths, np.int64),
-            np.zeros((len(depths), 3), np.int64),
+            np.zeros((groups, len(depths)), np.int64),
+            np.zeros((len(depths), 2), np.int64),
         )
 
     def add(self, result: Evaluation, group: NDArray[np.int64]) -> None:
@@ -62,7 +65,8 @@ class Totals:
         self.sums += result.sums_by(group, len(self.sums))
         np.add.at(self.segments, (group, result.segments), 1)
         handed_in = (result.segments[:, None] <= self.depths) & ~result.forced[:, None]
-        counts = (result.solved_after, handed_in, result.solved_after & ~handed_in)
+        np.add.at(self.solved, group, result.solved_after)
+        counts = (handed_in, result.solved_after & ~handed_in)
         self.after += np.stack([count.sum(axis=0) for count in counts], axis=1)
 
 
@@ -95,7 +99,8 @@ class StreamedReport:
         totals, histogram = self.totals, self.totals.segments.sum(axis=0)
         puzzles, exact = int(histogram.sum()), totals.sums[:, -self.budget :].sum(axis=0)
         rows = []
-        for budget, (solved, handed_in, rest) in zip(totals.depths.tolist(), totals.after, strict=True):
+        counts = zip(totals.depths.tolist(), totals.solved.sum(axis=0), totals.after, strict=True)
+        for budget, solved, (handed_in, rest) in counts:
             spent = np.minimum(np.arange(len(histogram)), budget)
             rows.append(
                 depth(
@@ -114,6 +119,11 @@ class StreamedReport:
     def rows_of(self, group: str) -> NDArray[np.bool_]:
         """(G,) the group itself."""
         return np.arange(len(self.groups.names)) == self.groups.names.index(group)
+
+    def solved_within(self, rows: Rows = slice(None)) -> dict[int, float]:
+        """As `depth.solved_within` gives it, of some groups."""
+        share = self.totals.solved[rows].sum(axis=0) / self.totals.sums[rows, 0].sum()
+        return dict(zip(self.totals.depths.tolist(), share.tolist(), strict=True))
 
     def intervals(self, rows: Rows = slice(None)) -> dict[str, Interval]:
         """95 % bootstrap intervals of WITH_INTERVAL over the puzzles of some groups."""

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from envs import TASKS
 from tests.helpers.dataset_files import refused, run
 from tests.helpers.paths import ROOT
 
@@ -66,7 +67,7 @@ def test_a_folder_that_fits_no_known_task_asks_for_its_name(folder: Path) -> Non
     file = folder / "train" / "dataset.json"
     file.write_text(file.read_text().replace('"vocab_size": 8', '"vocab_size": 12'))
     message = refused("--check", folder)
-    assert "seq_len 36 and vocab_size 12 fit none of the tasks sudoku, maze in any size" in message
+    assert f"seq_len 36 and vocab_size 12 fit none of the tasks {', '.join(TASKS)} in any size" in message
     assert "task 'sudoku' has 81 and 11: choose size 6 instead of 9, or another task" in refused(
         "--task sudoku --check", folder
     )
