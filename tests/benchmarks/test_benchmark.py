@@ -268,6 +268,8 @@ def test_the_benchmark_measures_every_part_and_its_shares_add_up(
     monkeypatch.setattr(benchmark_command, "time_ray", lambda: compare(PACES))
     served = {"puzzles_per_s": 1.0, "aims": []}  # minutes: tests/benchmarks/test_serving.py has its parts
     monkeypatch.setattr(benchmark_command, "time_serving", lambda checkpoint, seconds: served)
+    started = {"without_ray_s": 1.0, "aims": []}  # whole runs: tests/benchmarks/test_start.py has its parts
+    monkeypatch.setattr(benchmark_command, "time_start", lambda: started)
     small = "--env.size 4 --model.hidden-size 16 --model.num-heads 2 --model.h-layers 1 --model.l-layers 1"
     batch = "--train.global-batch-size 4 --halting.halt-max-steps 2 --seconds 0.01 --adaptive-puzzles 32"
     files = f"--json-file {tmp_path / 'b.json'} --plot {tmp_path / 'growth.png'}"
