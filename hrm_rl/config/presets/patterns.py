@@ -40,7 +40,7 @@ PATTERN_PRESETS = (
     _of(
         "anbncn",
         "a^n b^n c^n: complete the string, and say whether it belongs; to 12 letters",
-        "96.2 % solved to length 12, 80.6 % of 13 to 24, after half of its updates",
+        "96.2 % solved to length 12, 83.1 % of 13 to 24, in 39 s on one core",
     ),
     _of(
         "balanced",
@@ -62,7 +62,13 @@ PATTERN_PRESETS = (
         "the parity of the bits up to each; to 12 bits",
         "100.0 % solved to length 12, 83.3 % of 13 to 24, in 1 min 14 s on one busy core",
     ),
-    _of("copy", "ten symbols, again; to 12 symbols", l_cycles=2, strings=1),
+    _of(
+        "copy",
+        "ten symbols, again; to 12 symbols",
+        "100.0 % solved to length 12, none of 13 to 24, in 1 min 33 s on one busy core",
+        l_cycles=2,
+        strings=1,
+    ),
     _of(
         "reverse",
         "ten symbols, backwards; to 12 symbols",

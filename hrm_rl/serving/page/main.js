@@ -362,8 +362,8 @@ async function begin() {
   puzzle.set(task, emptyBoard(task));
   puzzle.past = [];
   $("think").disabled = false;
-  document.body.dataset.ready = "yes";
   if (!follow()) await random();
+  document.body.dataset.ready = "yes";
 }
 
 const dark = matchMedia("(prefers-color-scheme: dark)");
