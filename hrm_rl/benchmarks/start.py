@@ -26,7 +26,7 @@ COMMAND = (
 MARKS = {
     "plan": "  parameters ",
     "ray": "starting 2 workers",
-    "workers": "2 workers up",
+    "workers_up": "2 workers up",
     "first_update": f"update 1/{UPDATES} ",
     "evaluated": f"update {UPDATES}: held-out",
     "finished": f"finished at update {UPDATES} of",

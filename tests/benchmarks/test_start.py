@@ -24,7 +24,7 @@ LINES = [
 def test_phases_are_read_from_the_lines_of_a_run() -> None:
     found = phases(LINES)
     assert found == {
-        **{"plan": 2.5, "ray": 3.0, "workers": 7.5, "first_update": 9.0, "evaluated": 14.0},
+        **{"plan": 2.5, "ray": 3.0, "workers_up": 7.5, "first_update": 9.0, "evaluated": 14.0},
         **{"finished": 14.5, "prompt": 15.0, "silent": 2.5},
     }
     assert phases([*LINES[:-1], (19.0, "")])["silent"] == 4.5, "the end of the process belongs to it"
